@@ -1,0 +1,274 @@
+"""Readers of the benchmarks' own annotation files, and of a folder of your own pictures, into a manifest."""
+
+import csv
+import io
+import json
+import os
+import warnings
+from pathlib import Path
+
+import pandas as pd
+
+from icl_lib.data.checks import KINDS, inside, picture_problem, unsafe_path
+from icl_lib.data.manifest import SPLITS, Problems, build
+from icl_lib.params import available, load_params, nearest
+
+# Key of the picture's path, relative to imgs/, in each benchmark's records; titles, files: params/datasets.
+PATH_KEYS = {"cuhk": "file_path", "icfg": "file_path", "rstp": "img_path", "ufine": "file_path"}
+PROJECTS = {
+    "cuhk": "ask its authors ('Person Search with Natural Language Description', Li et al., CVPR 2017)",
+    "icfg": "ask its authors (project 'SSAN', Ding et al., 2021)",
+    "rstp": "ask its authors (project 'DSSL' / 'RSTPReid', Zhu et al., ACM MM 2021)",
+    "ufine": "ask its authors (project 'UFineBench', Zuo et al., CVPR 2024)",
+}
+PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+def read_benchmark(
+    name: str, root, strict: bool = False, check_pictures: bool = False, annotation: str | None = None
+) -> pd.DataFrame:
+    """Manifest of a benchmark in its own layout: `<root>/<annotation>` and `<root>/imgs/`.
+
+    name: cuhk, icfg, rstp or ufine (or the full title); root: the benchmark's folder or the one above it.
+    A bad record is skipped and counted in `attrs["report"]` (kinds: icl_lib.data.checks.KINDS), or raised as
+    ValueError when `strict`, named by file and record (from 0). Pictures: header, checksums and end are
+    looked at; `check_pictures=True` decodes every one. Raises FileNotFoundError, with the layout expected,
+    when nothing is there.
+    """
+    name = _short(name)
+    data, path_key = load_params(name).data, PATH_KEYS[name]
+    file = _find(name, data.title, Path(root), annotation or data.annotation)
+    folder = Path(os.path.abspath(file.parent))
+    records, problems = _load(file), Problems(file, strict, KINDS)
+    kept, seen, split_of = [], {}, {}
+    for index, record in enumerate(records):
+        where = f"record {index}"
+        found = _read_record(record, path_key, folder / "imgs", where, problems, check_pictures)
+        if found is None:
+            continue
+        split, pid, path, texts = found
+        real = os.path.realpath(path)
+        if real in seen:
+            problems.add(
+                "duplicate_picture", where, f"{record[path_key]!r} is already in record {seen[real]}"
+            )
+        elif split_of.setdefault(pid, split) != split:
+            problems.add(
+                "id_in_two_splits",
+                where,
+                f"id {pid} is in split {split!r} but was in {split_of[pid]!r} before",
+            )
+        else:
+            seen[real] = index
+            kept.append(found)
+    return _finish(kept, folder, data.title, problems)
+
+
+def read_folder(path, strict: bool = False, check_pictures: bool = False) -> pd.DataFrame:
+    """Manifest (all split "test") of your own pictures anywhere below `path`, in order of their names.
+
+    An optional `captions.csv` in it has the columns file (relative to `path`), caption and, if you know it,
+    person (any text; `attrs["persons"]` gives the name of each pid). A picture with no person is its own; a
+    picture with no caption is gallery only. Problems are handled as in `read_benchmark`, named by line.
+    """
+    folder = Path(os.path.abspath(path))
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"No folder {folder}. Give a folder of pictures ({', '.join(sorted(PICTURES))})."
+        )
+    file = folder / "captions.csv"
+    problems = Problems(file if file.is_file() else folder, strict, KINDS)
+    said = _read_captions(file, problems) if file.is_file() else {}
+    kept, seen, persons = [], {}, {}
+    for picture in _pictures(folder):
+        name = picture.relative_to(folder).as_posix()
+        real = os.path.realpath(picture)
+        texts, person, _ = said.pop(real, ([], None, 0))
+        reason = picture_problem(picture, decode=check_pictures)
+        if not inside(picture, folder):
+            problems.add("unsafe_path", name, "the picture lies outside the folder (symbolic link)")
+        elif real in seen:
+            problems.add("duplicate_picture", name, f"it is the same file as {seen[real]}")
+        elif reason:
+            problems.add("unreadable_picture", name, reason)
+        else:
+            # The tuple can't equal a person's name, so pictures without one stay apart.
+            seen[real] = name
+            pid = persons.setdefault(person if person is not None else ("picture", name), len(persons))
+            kept.append(("test", pid, str(picture), texts))
+    for real, (_, _, line) in said.items():
+        problems.add(
+            "missing_picture", f"line {line}", f"{os.path.basename(real)!r} is no picture in {folder}"
+        )
+    table = _finish(kept, folder, folder.name, problems)
+    table.attrs["persons"] = {pid: key if isinstance(key, str) else key[1] for key, pid in persons.items()}
+    return table
+
+
+def _short(name: str) -> str:
+    titles = {load_params(short).data.title.lower(): short for short in available("datasets")}
+    name = titles.get(str(name).lower(), name)
+    if name not in PATH_KEYS:
+        close = nearest(name, [*PATH_KEYS, *titles])
+        hint = f": did you mean {titles.get(close, close)!r}?" if close else "."
+        raise ValueError(
+            f"unknown benchmark {name!r}{hint} Valid: {', '.join(PATH_KEYS)}; "
+            "for pictures of your own use read_folder(path)."
+        )
+    return name
+
+
+def _find(name: str, title: str, root: Path, annotation: str) -> Path:
+    """The annotation file below `root` or `root`/`title`, or a page on what is missing and how to get it."""
+    root = root.expanduser()
+    looked = [folder / annotation for folder in (root, root / title)]
+    for file in looked:
+        if file.is_file() and (file.parent / "imgs").is_dir():
+            return file
+    lines = [f"{title} ({name}) was not found. Looked for:"]
+    lines += [
+        f"  {file}  ({'there' if file.is_file() else 'missing'}), imgs/ beside it "
+        f"({'there' if (file.parent / 'imgs').is_dir() else 'missing'})"
+        for file in looked
+    ]
+    others = sorted({p.name for file in looked for p in file.parent.glob("*.json")} - {annotation})
+    if "caption_all.json" in others:
+        lines.append(
+            "caption_all.json is there, but its records name no split: the reader needs reid_raw.json."
+        )
+    elif others:
+        lines.append(
+            f"Other .json files there: {', '.join(others)}. If one is the annotation list: annotation=NAME."
+        )
+    lines += [
+        "The layout it should have:",
+        f"  {title}/{annotation}   a JSON list of records with split, captions, {PATH_KEYS[name]}, id",
+        f"  {title}/imgs/...       the pictures, at each record's {PATH_KEYS[name]}",
+        f"How to get it: {PROJECTS[name]}; its terms of use are theirs. Nothing is downloaded by this kit.",
+        f"Without it: `icl data standin {name} {root}` draws a stand-in with the same layout.",
+    ]
+    raise FileNotFoundError("\n".join(lines))
+
+
+def _load(file: Path) -> list:
+    try:
+        records = json.loads(file.read_bytes().decode("utf-8-sig"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(
+            f"{file} is not readable as JSON ({error}): was it cut off while being copied?"
+        ) from None
+    if not isinstance(records, list) or not records:
+        raise ValueError(
+            f"{file} should be a list of records but is {type(records).__name__} of length "
+            f"{len(records) if isinstance(records, list | dict | str) else 1}."
+        )
+    return records
+
+
+def _read_record(record, path_key: str, imgs: Path, where: str, problems: Problems, decode: bool):
+    """(split, pid, path, captions) of one annotation record, or None after naming what is wrong with it."""
+    if not isinstance(record, dict):
+        return problems.add(
+            "wrong_type", where, f"a record should be an object but is {type(record).__name__}"
+        )
+    lacks = [key for key in ("split", path_key, "id", "captions") if key not in record]
+    if lacks:
+        return problems.add(
+            "no_captions" if lacks == ["captions"] else "missing_key",
+            where,
+            f"it has no {' and no '.join(lacks)}; it has {', '.join(map(repr, list(record)[:8]))}",
+        )
+    split, name, pid, texts = (record[key] for key in ("split", path_key, "id", "captions"))
+    for key, value, kind in (
+        ("split", split, str),
+        (path_key, name, str),
+        ("id", pid, int),
+        ("captions", texts, list),
+    ):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            return problems.add(
+                "wrong_type",
+                where,
+                f"{key} should be {kind.__name__} but is {str(value)[:60]!r} ({type(value).__name__})",
+            )
+    if split not in SPLITS:
+        return problems.add("unknown_split", where, f"split {split[:60]!r} is none of {', '.join(SPLITS)}")
+    reason = unsafe_path(name)
+    if reason or not inside(imgs / name, imgs):
+        return problems.add(
+            "unsafe_path", where, f"{path_key} {name[:200]!r} {reason or 'leads out of imgs/'}"
+        )
+    if not os.path.isfile(imgs / name):
+        return problems.add("missing_picture", where, f"there is no picture imgs/{name}")
+    reason = picture_problem(imgs / name, decode=decode)
+    if reason:
+        return problems.add("unreadable_picture", where, f"imgs/{name}: {reason}")
+    texts = _usable(texts, where, problems)
+    if not texts:
+        return problems.add("no_captions", where, "no caption is left") if record["captions"] == [] else None
+    return split, pid, str(imgs / name), texts
+
+
+def _usable(texts: list, where: str, problems: Problems) -> list[str]:
+    """The captions that are text and not blank; the others are named and counted, each on its own."""
+    good = []
+    for number, text in enumerate(texts):
+        if not isinstance(text, str) or _not_unicode(text):
+            problems.add("wrong_type", where, f"caption {number} is no text: {str(text)[:60]!a}")
+        elif not text.strip():
+            problems.add("empty_caption", where, f"caption {number} is empty")
+        else:
+            good.append(text)
+    return good
+
+
+def _not_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except (
+        UnicodeEncodeError
+    ):  # half of a surrogate pair, which JSON can escape but no file or tokeniser can hold
+        return True
+    return False
+
+
+def _read_captions(file: Path, problems: Problems) -> dict[str, tuple[list[str], str | None, int]]:
+    """captions.csv as real path → (captions, person, first line)."""
+    said: dict[str, tuple[list[str], str | None, int]] = {}
+    try:
+        reader = csv.DictReader(io.StringIO(file.read_bytes().decode("utf-8-sig"), newline=""))
+        rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{file} is not readable as UTF-8 CSV ({error}). Save it as 'CSV UTF-8'.") from None
+    if not {"file", "caption"} <= set(reader.fieldnames or []):
+        raise ValueError(
+            f"{file} needs the columns file, caption and optionally person; it has "
+            f"{', '.join(reader.fieldnames or []) or 'none'}."
+        )
+    for line, row in rows:
+        where, name = f"line {line}", (row["file"] or "").strip()
+        reason = unsafe_path(name)
+        if reason:
+            problems.add("unsafe_path", where, f"file {name[:200]!r} {reason}")
+            continue
+        person = (row.get("person") or "").strip() or None
+        texts, known, _ = said.setdefault(os.path.realpath(file.parent / name), ([], person, line))
+        if known != person:
+            problems.add("wrong_type", where, f"{name!r} is person {person!r} here and {known!r} before")
+            continue
+        texts += _usable([row["caption"] or ""], where, problems)
+    return said
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Picture files at any depth, hidden ones left out, in order of their names."""
+    found = [p for p in folder.rglob("*") if p.suffix.lower() in PICTURES and p.is_file()]
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
+def _finish(kept: list, folder: Path, title: str, problems: Problems) -> pd.DataFrame:
+    if not kept:
+        raise ValueError(f"{problems.file}: not one usable picture. {problems.summary()}.")
+    if problems.total:
+        warnings.warn(f"{title}: {problems.summary()}", stacklevel=3)
+    return build(kept, folder, title, problems)

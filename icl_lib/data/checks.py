@@ -1,0 +1,191 @@
+"""What can be wrong with a record, a picture, a data set; and the table that says what is."""
+
+import os
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from icl_lib.data.manifest import SPLITS, captions, images
+from icl_lib.params import load_params
+
+# Why a record is skipped; the keys of attrs["report"].
+KINDS = [
+    "wrong_type",
+    "missing_key",
+    "unknown_split",
+    "unsafe_path",
+    "missing_picture",
+    "unreadable_picture",
+    "no_captions",
+    "empty_caption",
+    "duplicate_picture",
+    "id_in_two_splits",
+]
+
+
+def unsafe_path(name: str) -> str | None:
+    """Why `name`, a path from an annotation file, must not be followed; None if it may."""
+    if not name or "\0" in name:
+        return "is empty or holds a zero byte"
+    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or PureWindowsPath(name).root:
+        return "is absolute; paths are relative to the pictures' folder"
+    if ".." in PureWindowsPath(name).parts:  # splits at / and \
+        return "has '..' in it"
+    return None
+
+
+def inside(path, folder) -> bool:
+    """Whether `path`, symbolic links followed, lies in `folder`, symbolic links followed."""
+    real, home = os.path.realpath(path), os.path.realpath(folder)
+    return real.startswith(home.rstrip(os.sep) + os.sep)
+
+
+def picture_problem(path, decode: bool = False) -> str | None:
+    """Why the picture at `path` can't be read, or None.
+
+    Looks at the header, PNG's checksums and JPEG's end mark; decodes every pixel when `decode` or in doubt.
+    """
+    try:
+        with Image.open(path) as picture:
+            kind = picture.format
+            picture.verify()
+        if decode or not (kind == "PNG" or kind == "JPEG" and _ends_as_jpeg(path)):
+            with Image.open(path) as picture:
+                picture.load()
+    except Exception as error:  # damaged files make PIL's plugins raise nearly anything
+        said = str(error).replace(str(path), "file")[:120]
+        return f"not readable as a picture ({type(error).__name__}: {said})"
+    return None
+
+
+def _ends_as_jpeg(path) -> bool:
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - 64))
+        return b"\xff\xd9" in file.read()
+
+
+def check(manifest: pd.DataFrame, name: str | None = None, sizes_of: int = 2000) -> pd.DataFrame:
+    """Table (check, split, found, published, verdict) of what a manifest holds.
+
+    Counts of identities, images and captions a split against the published ones of benchmark `name` (None:
+    your own pictures, nothing to compare with); records skipped; captions shared by several identities;
+    identities in two splits; words a caption; pixels of up to `sizes_of` pictures, evenly spread. A
+    difference is reported, not fatal.
+    """
+    published = load_params(name).data.expected if name else None
+    rows: list[tuple] = []
+    for index, split in enumerate(SPLITS):
+        part = manifest[manifest["split"] == split]
+        said = captions(part)
+        counts = {
+            "identities": part["pid"].nunique(),
+            "images": part["image_id"].nunique(),
+            "captions": len(said),
+        }
+        for what, count in counts.items():
+            wanted = (
+                None if published is None else getattr(published, what.replace("identities", "ids"))[index]
+            )
+            verdict = "" if wanted is None else "as published" if wanted == count else "differs"
+            rows.append((what, split, int(count), wanted, verdict))
+    for kind, count in manifest.attrs.get("report", {}).items():
+        if count:
+            rows.append((f"skipped: {kind}", "all", count, None, "see attrs['problems']"))
+    rows += _shared(manifest) + _words(manifest) + _pixels(manifest, sizes_of)
+    table = pd.DataFrame(rows, columns=["check", "split", "found", "published", "verdict"])
+    table["published"] = table["published"].astype(object).where(table["published"].notna(), "")
+    return table
+
+
+def duplicate_captions(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Captions (letter case, punctuation aside) said of several identities of one split, with their pids."""
+    said = captions(manifest)
+    said = said.assign(key=[" ".join(re.findall(r"\w+", text.lower())) for text in said["caption"]])
+    groups = said.groupby(["split", "key"], sort=False)
+    several = groups["pid"].transform("nunique") > 1
+    table = (
+        said[several]
+        .groupby(["split", "key"], sort=False)
+        .agg(
+            caption=("caption", "first"),
+            pids=("pid", lambda pids: sorted(set(pids))),
+            captions=("pid", "size"),
+        )
+    )
+    return table.reset_index()[["caption", "split", "pids", "captions"]]
+
+
+def identities_in_two_splits(manifest: pd.DataFrame) -> list[int]:
+    """Persons who appear in more than one split, sorted."""
+    splits = manifest.groupby("pid")["split"].nunique()
+    return sorted(int(pid) for pid in splits[splits > 1].index)
+
+
+def _shared(manifest: pd.DataFrame) -> list[tuple]:
+    shared, rows = duplicate_captions(manifest), []
+    for split in _present(manifest):
+        count = int(shared.loc[shared["split"] == split, "captions"].sum())
+        share = 100 * count / max(1, len(captions(manifest, split)))
+        verdict = f"{share:.1f}% of captions fit several persons word for word" if count else "none"
+        rows.append(("captions shared by identities", split, count, None, verdict))
+    both = identities_in_two_splits(manifest)
+    return [
+        *rows,
+        (
+            "identities in two splits",
+            "all",
+            len(both),
+            None,
+            f"leak: {', '.join(map(str, both[:5]))}…" if both else "none",
+        ),
+    ]
+
+
+def _words(manifest: pd.DataFrame) -> list[tuple]:
+    rows = []
+    for split in _present(manifest):
+        words = [len(text.split()) for text in captions(manifest, split)["caption"]]
+        rows.append(("words a caption", split, _spread(words), None, "min / median / max"))
+    return rows
+
+
+def _pixels(manifest: pd.DataFrame, at_most: int) -> list[tuple]:
+    paths = images(manifest)["path"].tolist()
+    chosen = [
+        paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(at_most, len(paths))).astype(int))
+    ]
+    sizes = [size for size in map(_size, chosen) if size]
+    rows = [
+        ("unreadable pictures", "all", len(chosen) - len(sizes), None, f"headers of {len(chosen)} pictures")
+    ]
+    for axis, what in enumerate(("width", "height")):
+        rows.append(
+            (
+                f"picture {what}, pixels",
+                "all",
+                _spread([size[axis] for size in sizes]),
+                None,
+                "min / median / max",
+            )
+        )
+    return rows
+
+
+def _size(path) -> tuple[int, int] | None:
+    try:
+        with Image.open(Path(path)) as picture:
+            return picture.size
+    except Exception:  # as in picture_problem
+        return None
+
+
+def _spread(values: list[int]) -> str:
+    return f"{min(values)} / {np.median(values):g} / {max(values)}" if values else "–"
+
+
+def _present(manifest: pd.DataFrame) -> list[str]:
+    here = set(manifest["split"])
+    return [split for split in SPLITS if split in here]

@@ -1,0 +1,116 @@
+"""The one table everything reads: a pandas DataFrame, one row a caption.
+
+| column | what |
+|---|---|
+| split | "train", "val" or "test" |
+| pid | int, the person, as numbered in the benchmark's own file |
+| image_id | int, 0, 1, … in order of appearance, one number a picture |
+| path | str, the picture's full path |
+| caption_id | int, 0, 1, … in order of appearance; -1 for a picture of your own that has no caption |
+| caption | str, verbatim; "" for a picture of your own that has no caption |
+
+`attrs` of a freshly read manifest: `root` (folder), `title`, `report` (kind of problem → how often it was
+met), `problems` (the first messages). pandas drops attrs on merges, so nothing below depends on them.
+"""
+
+import hashlib
+import json
+import os
+
+import pandas as pd
+
+COLUMNS = ["split", "pid", "image_id", "path", "caption_id", "caption"]
+SPLITS = ["train", "val", "test"]
+NAMED_AT_MOST = 50  # messages kept in attrs["problems"]; all are counted
+
+
+class Problems:
+    """Collects bad records: counted by kind, or fatal at the first one when `strict`."""
+
+    def __init__(self, file, strict: bool, kinds):
+        self.file, self.strict = file, strict
+        self.counts, self.messages = dict.fromkeys(kinds, 0), []
+
+    def add(self, kind: str, where: str, what: str) -> None:
+        """Count one problem, e.g. add("no_captions", "record 17", "…"). Raises ValueError when strict."""
+        message = f"{self.file}, {where}: {what}"
+        if self.strict:
+            raise ValueError(
+                f"{message}. Mend or remove it, or read with strict=False to skip and count such records."
+            )
+        self.counts[kind] += 1
+        if len(self.messages) < NAMED_AT_MOST:
+            self.messages.append(message)
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    def summary(self) -> str:
+        """One line: how many of which kind, and the first by name."""
+        kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts.items() if n)
+        return f"{self.total} skipped ({kinds}). First: {self.messages[0]}" if self.total else "none skipped"
+
+
+def build(
+    records: list[tuple[str, int, str, list[str]]], root, title: str, problems: Problems
+) -> pd.DataFrame:
+    """Manifest of (split, pid, path, captions) records, one a picture; without captions: caption_id -1."""
+    rows, caption_id = [], 0
+    for image_id, (split, pid, path, texts) in enumerate(records):
+        for text in texts:
+            rows.append((split, pid, image_id, path, caption_id, text))
+            caption_id += 1
+        if not texts:
+            rows.append((split, pid, image_id, path, -1, ""))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table.attrs = {
+        "root": str(root),
+        "title": title,
+        "report": dict(problems.counts),
+        "problems": problems.messages,
+    }
+    return table
+
+
+def images(manifest: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
+    """The gallery: one row a picture (split, pid, image_id, path) of `split`, or of all, by image_id."""
+    table = _of(manifest, split).drop_duplicates("image_id").sort_values("image_id")
+    return table[["split", "pid", "image_id", "path"]].reset_index(drop=True)
+
+
+def captions(manifest: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
+    """The queries: one row a caption (all columns) of `split`, or of all, by caption_id."""
+    table = _of(manifest, split)
+    return table[table["caption_id"] >= 0].sort_values("caption_id").reset_index(drop=True)
+
+
+def fingerprint(manifest: pd.DataFrame) -> str:
+    """16 hex digits that name the rows and the pictures' sizes in bytes, wherever the folder lies."""
+    paths = manifest["path"].tolist()
+    common = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
+    size = {path: os.path.getsize(path) if os.path.isfile(path) else -1 for path in set(paths)}
+    hashed = hashlib.sha256()
+    for row in manifest[COLUMNS].itertuples(index=False):
+        # A benchmark's pictures lie under imgs/, so a subset keeps its names; one's own folder has no mark.
+        posix = row.path.replace(os.sep, "/")
+        name = posix.rpartition("/imgs/")[2] if "/imgs/" in posix else os.path.relpath(row.path, common)
+        line = [
+            row.split,
+            int(row.pid),
+            int(row.image_id),
+            name,
+            size[row.path],
+            int(row.caption_id),
+            row.caption,
+        ]
+        hashed.update(json.dumps(line).encode() + b"\n")
+    return hashed.hexdigest()[:16]
+
+
+def _of(manifest: pd.DataFrame, split: str | None) -> pd.DataFrame:
+    if split is None:
+        return manifest
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; valid: {', '.join(SPLITS)}")
+    return manifest[manifest["split"] == split]
