@@ -146,6 +146,32 @@ def interact(queries, candidates, mllm, k_max=10, threshold=0.5, image_paths=Non
     return trace
 
 
+def refine(
+    queries, trace: Trace, mllm, image_paths=None, batch_size=128
+) -> tuple[list[str], list[dict | None]]:
+    """Eq. 4 and 5: (q̂ of every query, what the MLLM said of its anchor-to-be), both [Q].
+
+    The image of a query's first Yes is described, once however many queries chose it, and merged into the
+    text. Queries without a Yes keep their text and have None. image_paths [G] as in `interact`.
+    """
+    from icl_lib.mllm.tasks import aggregate, describe
+
+    first, names = trace.first_yes, trace.candidates
+    asked = np.flatnonzero(first >= 0).tolist()
+    image = {q: names[q, first[q]] if image_paths is None else image_paths[names[q, first[q]]] for q in asked}
+    seen, texts, answers = {}, list(queries), [None] * len(queries)
+    distinct = sorted(set(image.values()), key=str)
+    for start in progress(range(0, len(distinct), batch_size), "describing anchors"):
+        batch = distinct[start : start + batch_size]
+        seen |= zip(batch, describe(mllm, batch))
+    for start in progress(range(0, len(asked), batch_size), "merging texts"):
+        batch = asked[start : start + batch_size]
+        merged = aggregate(mllm, [seen[image[q]] for q in batch], [queries[q] for q in batch])
+        for q, text in zip(batch, merged):
+            texts[q], answers[q] = text, seen[image[q]]
+    return texts, answers
+
+
 def replay(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
     """Algorithm 1 and Eq. 6 on recorded answers: (final similarities [Q, G], anchor [Q] column or −1).
 

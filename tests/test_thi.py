@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
+from icl_lib.mllm.prompts import Prompts
 from icl_lib.retrieval.metrics import retrieval_metrics
-from icl_lib.thi import Trace, grid, interact, questions, released_questions, replay, simulated_trace
+from icl_lib.thi import (
+    Trace,
+    grid,
+    interact,
+    questions,
+    refine,
+    released_questions,
+    replay,
+    simulated_trace,
+)
 
 GOLDEN = load_file(Path(__file__).parent / "golden" / "official_reference.safetensors")
 POINTS = sorted(key.removeprefix("thi.anchor.") for key in GOLDEN if key.startswith("thi.anchor."))
@@ -200,6 +211,40 @@ def test_refined_rows_without_anchor_may_be_missing():
     refined = np.array([[0.9, 0.8], [np.nan, np.nan]])
     final, _ = replay(sim, refined, Trace.from_answers([[True], [False]], [[0], [0]]), 1, 0.1, 0.5)
     assert final.tolist() == [[0.75, pytest.approx(0.6)], [0.5, 0.4]]
+
+
+class Echo:
+    """INSTRUMENT, no model: describes a picture by its name, merges by repeating the prompt; keeps both."""
+
+    def __init__(self):
+        self.prompts = Prompts(
+            characteristics=[{"name": "hat", "question": "Which hat?"}],
+            loc="{text}",
+            vqa="{questions}",
+            aggregate="{text} with {answers}",
+            decompose="{text}",
+            rewrite="{text}",
+            answer_line="{answer}",
+            answer_join=", ",
+            negatives=["no"],
+        )
+        self.parse_report, self.described, self.merged = Counter(), [], []
+
+    def write(self, prompts, images=None):
+        if images is None:
+            self.merged += prompts
+            return list(prompts)
+        self.described += images
+        return [f"1. a hat of {image}" for image in images]
+
+
+def test_refine_describes_each_anchor_once():
+    mllm = Echo()
+    trace = Trace.from_answers([[True, True], [False, True], [False, False]], [[2, 0], [1, 2], [0, 1]])
+    texts, answers = refine(["a man", "a boy", "one"], trace, mllm, image_paths=["x", "y", "z"], batch_size=1)
+    assert texts == ["a man with a hat of z", "a boy with a hat of z", "one"]
+    assert answers == [{"hat": "a hat of z"}, {"hat": "a hat of z"}, None]
+    assert mllm.described == ["z"] and len(mllm.merged) == 2
 
 
 # --- asking ----------------------------------------------------------------------------------------
