@@ -103,6 +103,12 @@ def available(kind: str) -> list[str]:
     return sorted(path.stem for path in (repo_root() / "params" / kind).glob("*.yaml"))
 
 
+def unique_fields() -> set[str]:
+    """Names that `load_params` takes without a section: "K", but not "epochs", which two sections have."""
+    names = [leaf[-1] for leaf in _leaves()]
+    return {name for name in names if names.count(name) == 1}
+
+
 def repo_root() -> Path:
     """The folder that holds params/: $ICL_HOME, else the one above icl_lib. Raises FileNotFoundError."""
     named = os.environ.get("ICL_HOME")

@@ -1,0 +1,115 @@
+"""The `icl` command: run notebooks with parameters, list them, check a data set, draw a stand-in."""
+
+import time
+from pathlib import Path
+
+import click
+
+# Everything heavier (papermill, pandas, torch) is imported where it is used, so that `icl --help` is quick.
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="icl_lib")
+def app() -> None:
+    """ICL for text-to-image person re-identification: notebooks and data."""
+
+
+@app.command(short_help="Execute notebooks with parameters.")
+@click.argument("notebooks", nargs=-1, required=True, metavar="NOTEBOOK...")
+@click.option("-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter.")
+@click.option("-y", "--parameters_yaml", "yaml_texts", multiple=True, metavar="YAML",
+              help="Set parameters from a piece of YAML.")
+@click.option("-f", "--parameters_file", "yaml_files", multiple=True, metavar="FILE",
+              help="Set parameters from a YAML file.")
+def run(notebooks, parameters, yaml_texts, yaml_files) -> None:
+    """Execute notebooks by papermill into results/<profile>/<dataset>/, with an HTML copy of each.
+
+    NOTEBOOK is 04_thi, 04_thi.ipynb, the beginning of one name only (04), or a path; several run one after
+    another. -p, -y and -f mean what they mean to papermill. For example:
+
+        icl run 04_thi -p dataset rstp -p K 3
+    """
+    from icl_lib import notebooks as books
+
+    given = books.merge_parameters(yaml_files, yaml_texts, parameters)
+    jobs = books.plan([books.find(name) for name in notebooks], given)  # refuses before anything runs
+    for job in jobs:
+        start = time.time()
+        click.echo(f"{job.path.stem}: {job.described()}")
+        try:
+            with books.Ticker(job.path.stem) as ticker:
+                books.execute(job, ticker)
+        except books.CellFailed as failure:
+            click.echo(f"{failure}\nThe notebook up to there: {job.output}", err=True)
+            raise SystemExit(1) from None
+        click.echo(f"{job.path.stem}: done in {books.clock(time.time() - start)}")
+        click.echo(f"  notebook {job.output}\n  HTML     {books.to_html(job.output)}")
+        for figure in books.figures_since(job.output.parent, start):
+            click.echo(f"  figure   {figure}")
+
+
+@app.command("list", short_help="Notebooks, their titles and parameters.")
+def list_notebooks() -> None:
+    """The notebooks with their titles, and their parameters with the defaults."""
+    from icl_lib import notebooks as books
+
+    for path in books.available():
+        click.echo(f"{path.stem:24} {books.title(path)}")
+        for name, default in books.parameters_of(path).items():
+            click.echo(f"{'':26}-p {name} {default}")
+
+
+@app.group("data")
+def data_group() -> None:
+    """Look at a benchmark's files, or draw a stand-in for one."""
+
+
+@data_group.command("check", short_help="Counts found and published, and what was skipped.")
+@click.argument("name")
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help="Stop at the first bad record.")
+def check_data(name, root, strict) -> None:
+    """Counts found and published, and what was skipped, of benchmark NAME (cuhk, icfg, rstp, ufine).
+
+    ROOT is the benchmark's folder, or the one that holds it.
+    """
+    import pandas as pd
+
+    from icl_lib.data import benchmarks, checks
+
+    manifest = benchmarks.read_benchmark(name, root, strict=strict)
+    wide = ["display.max_rows", None, "display.max_columns", None, "display.width", None]
+    with pd.option_context(*wide, "display.max_colwidth", 60):
+        click.echo(checks.check(manifest, name).to_string(index=False))
+    skipped = sum(count for count in manifest.attrs["report"].values() if isinstance(count, int))
+    click.echo(f"{manifest.attrs['root']}: {len(manifest)} captions read, {skipped} skips of any kind")
+
+
+@data_group.command("standin", short_help="Draw a stand-in in the benchmark's own layout.")
+@click.argument("name")
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option("--identities", type=click.IntRange(min=1), help="Drawn persons in all.  [default: the demo's]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+              help="The same seed draws the same people.")
+def make_standin(name, root, identities, seed) -> None:
+    """Draw a stand-in for benchmark NAME (cuhk, icfg, rstp, ufine), in its own layout, in folder ROOT."""
+    from icl_lib.data import standin
+    from icl_lib.params import load_params
+
+    params = load_params(name)  # refuses an unknown name
+    chosen = {} if identities is None else {"identities": identities}
+    standin.make_standin(params.dataset, root, **chosen, seed=seed)
+    click.echo(f"drew {params.data.title} in {root}; look at it with: icl data check {name} {root}")
+
+
+def main() -> None:
+    """Entry point of the console script: bad input ends in one paragraph and exit code 2, not a traceback."""
+    try:
+        app()
+    except (ValueError, FileNotFoundError) as error:
+        click.echo(f"icl: {error}", err=True)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()
