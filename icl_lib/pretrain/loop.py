@@ -1,0 +1,83 @@
+"""The loop that all pre-training stages share: cosine schedule, bf16 autocast, a log, and a state to resume from."""
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from ..results import progress
+
+
+def train(model: nn.Module, loss_of: Callable[[int], tuple[torch.Tensor, dict]], steps: int, lr: float, folder: Path, stage: str,
+          weight_decay: float = .02, warmup: int = 200, save_every: int = 500) -> None:
+    """Minimise `loss_of(step)` -> (loss, numbers to log) over the parameters of `model` that ask for a gradient.
+
+    AdamW, linear warm-up, cosine to 2% of `lr`, gradient norm clipped at 1. `folder/<stage>.pt` keeps the state every
+    `save_every` steps and `folder/<stage>.csv` the log; a second call goes on from there. Data must depend on `step` alone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    decayed = [p for n, p in named if p.ndim > 1]
+    rest = [p for n, p in named if p.ndim <= 1]
+    optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.}], lr=lr,
+                                  betas=(.9, .98), fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: min((s + 1) / warmup, 1) * (
+        .02 + .98 * .5 * (1 + math.cos(math.pi * min(1, s / steps)))))
+    state, log = folder / f"{stage}.pt", folder / f"{stage}.csv"
+    first, before = 0, 0.0
+    if state.exists():
+        saved = torch.load(state, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimiser.load_state_dict(saved["optimiser"])
+        schedule.load_state_dict(saved["schedule"])
+        first, before = saved["step"], saved["seconds"]
+    start, sums, count = time.monotonic(), {}, 0
+    for step in progress(range(first, steps), stage, total=steps - first):
+        with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+            loss, numbers = loss_of(step)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_([p for _, p in named], 1.0)
+        optimiser.step()
+        schedule.step()
+        count += 1
+        for name, value in {"loss": loss.item(), **numbers}.items():
+            sums[name] = sums.get(name, 0.0) + float(value)
+        if (step + 1) % 50 == 0 or step + 1 == steps:
+            row = {"step": step + 1, "seconds": round(before + time.monotonic() - start, 1), **{n: round(v / count, 4) for n, v in sums.items()}}
+            _append(log, row)
+            sums, count = {}, 0
+        if (step + 1) % save_every == 0 or step + 1 == steps:
+            partial = state.with_suffix(".part")
+            torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
+                        "step": step + 1, "seconds": before + time.monotonic() - start}, partial)
+            partial.replace(state)
+
+
+def _append(path: Path, row: dict) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as f:
+        writer = csv.DictWriter(f, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def batches(count: int, size: int, seed: int) -> Callable[[int], torch.Tensor]:
+    """`step` -> the indices of its batch: one fresh permutation an epoch, the same for the same seed."""
+    per_epoch = count // size
+    cache = {}
+
+    def at(step: int) -> torch.Tensor:
+        epoch = step // per_epoch
+        if epoch not in cache:
+            cache.clear()
+            cache[epoch] = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1000 + epoch))
+        i = step % per_epoch
+        return cache[epoch][i * size:(i + 1) * size].sort().values
+    return at

@@ -1,0 +1,290 @@
+"""Stage 2a: a small Qwen2-VL on top of the vision tower, taught the five tasks of the paper in the generic world.
+
+Yes/No does not appear by itself: it appears when the words of true captions are predicted in the same sequence.
+"""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import nn
+from transformers import (PreTrainedTokenizerFast, Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLImageProcessor,
+                          Qwen2VLProcessor, Qwen2VLVideoProcessor)
+
+from ..data.standin import describe
+from ..data.standin.attributes import VALUES, settle
+from ..mllm.prompts import Prompts
+from ..mllm.vision import patchify, picture_tokens
+from ..results import progress
+from .loop import batches, train
+from .tower import GRID, MERGE, PATCH, SIZE, AttributeTower, vision_config
+from .world import GenericSet, augment, plain
+
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+CHAT = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['content'] is string %}{{ m['content'] }}{% else %}"
+        "{% for c in m['content'] %}{% if c['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}"
+        "{{ c['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+TOKENS = (GRID[0] // MERGE) * (GRID[1] // MERGE)  # visual tokens a picture
+SHARES = {"match": 96, "vqa": 20, "aggregate": 14, "decompose": 6, "rewrite": 8}  # sequences of each task in a batch
+
+
+class Exercises:
+    """Draws exercises (prompt, answer) in the words of `prompts` about the pictures of a GenericSet."""
+
+    def __init__(self, data: GenericSet, prompts: Prompts):
+        self.data, self.prompts = data, prompts
+        self.members = {}
+        for i, person in enumerate(data.person):
+            self.members.setdefault(int(person), []).append(i)
+        self.near = _near_twins(data)
+
+    def caption(self, facts: dict, rng) -> str:
+        """A text of these facts: generic grammar mostly, canonical now and then (THI's refined texts are)."""
+        return describe.merged(facts) if rng.random() < .2 else describe.caption(facts, rng, "generic")
+
+    def facts(self, i: int, rng) -> dict:
+        """Facts of picture i: a caption's share (60%), everything visible (25%) or a single group (15%)."""
+        truth, seen, kind = self.data.truth[i], self.data.seen[i], rng.random()
+        if kind < .6:
+            return describe.choose_facts(truth, seen, rng)
+        everything = describe.merge_facts({"sex": truth["sex"]}, truth, seen)
+        if kind < .85:
+            return everything
+        group = rng.choice([g for g in describe.GROUPS if any(n in everything for n in describe.GROUPS[g])])
+        return {"sex": truth["sex"], **{n: everything[n] for n in describe.GROUPS[group] if n in everything}}
+
+    def match(self, i: int, rng) -> tuple[str, str]:
+        """T_loc about picture i: its own facts, a near-twin's, a stranger's, or its own with one to three changed."""
+        kind = rng.random()
+        if kind < .46:
+            facts = self.facts(i, rng)
+        elif kind < .68:
+            facts = self.facts(rng.choice(self.members[rng.choice(self.near[int(self.data.person[i])])]), rng)
+        elif kind < .78:
+            facts = self.facts(rng.randrange(len(self.data.truth)), rng)
+        else:
+            facts = self.facts(i, rng)
+            for name in rng.sample(sorted(facts), min(rng.randint(1, 3), len(facts))):
+                facts[name] = rng.choice([v for v in VALUES[name][0] if v not in ("none", "nothing", "nobody")])
+        fits = contradictions(facts, self.data.truth[i], self.data.seen[i]) == 0
+        return self.prompts.ask_match(self.caption(facts, rng)), "Yes" if fits else "No"
+
+    def vqa(self, i: int, rng) -> tuple[str, str]:
+        """T_vqa about picture i: fifteen numbered answers."""
+        lines = describe.answers(self.data.truth[i], self.data.seen[i])
+        return self.prompts.ask_answers(), "\n".join(f"{n}. {line}" for n, line in enumerate(lines, 1))
+
+    def aggregate(self, i: int, rng) -> tuple[str, str]:
+        """T_aggr: a caption and the answers about a picture that mostly agrees with it."""
+        truth, seen = dict(self.data.truth[i]), self.data.seen[i]
+        said = describe.choose_facts(truth, seen, rng) if rng.random() < .9 else self.facts(i, rng)
+        for name in rng.sample(sorted(VALUES), rng.randint(0, 6)):  # what the picture is believed to show may differ
+            truth[name] = describe.draw_value(name, rng)
+        truth = settle(truth)
+        answers = dict(zip(self.prompts.names, describe.answers(truth, seen)))
+        return self.prompts.ask_merged(answers, self.caption(said, rng)), describe.merged(describe.merge_facts(said, truth, seen))
+
+    def decompose(self, i: int, rng) -> tuple[str, str]:
+        """T_dec of a canonical text (80%) or a caption."""
+        facts = describe.merge_facts(self.facts(i, rng), self.data.truth[i], self.data.seen[i]) if rng.random() < .6 else self.facts(i, rng)
+        text = describe.merged(facts) if rng.random() < .8 else describe.caption(facts, rng, "generic")
+        return self.prompts.ask_parts(text), "\n".join(describe.sentences(facts))
+
+    def rewrite(self, i: int, rng) -> tuple[str, str]:
+        """T_rwt of one canonical sentence: three to five others."""
+        facts = self.facts(i, rng)
+        groups = [g for g in describe.GROUPS if any(n in facts for n in describe.GROUPS[g])]
+        if not groups:
+            return self.decompose(i, rng)
+        group, count = rng.choice(groups), rng.choice([3, 3, 4, 5])
+        lines = list(dict.fromkeys(describe.sentence(group, facts, rng) for _ in range(3 * count)))[:count]
+        return self.prompts.ask_rewritten(describe.sentence(group, facts), count), "\n".join(lines)
+
+
+def contradictions(facts: dict, truth: dict, seen: set) -> int:
+    """How many facts the visible truth contradicts."""
+    return sum(n in seen and truth[n] != v for n, v in facts.items())
+
+
+def _near_twins(data: GenericSet) -> dict[int, list[int]]:
+    """person -> the persons that share most attributes with them (eight nearest)."""
+    first = {int(p): data.truth[i] for i, p in reversed(list(enumerate(data.person)))}
+    names = [n for n in VALUES if n not in ("action", "background", "bystanders")]
+    table = np.array([[hash_value(first[p][n]) for n in names] for p in sorted(first)], np.int32)
+    out = {}
+    for row, p in enumerate(sorted(first)):
+        same = (table == table[row]).sum(1)
+        same[row] = -1
+        out[p] = np.argpartition(-same, 8)[:8].tolist() if len(same) > 8 else [q for q in range(len(same)) if q != row]
+    return out
+
+
+def hash_value(value: str) -> int:
+    """A small number that is the same in every process (Python's own hash is not)."""
+    return sum(ord(c) * 31 ** k for k, c in enumerate(value[:6])) % 2_000_003
+
+
+def make_tokenizer(exercises: Exercises, size: int = 1000, seed: int = 0) -> PreTrainedTokenizerFast:
+    """A byte-level BPE of `size` tokens, trained on exercises; any text can be written in it."""
+    rng = random.Random(seed)
+    texts = [" ".join(getattr(exercises, task)(i, rng)) for i in range(min(4000, len(exercises.data.truth)))
+             for task in ("match", "rewrite")] + [" ".join(exercises.vqa(0, rng))] * 200
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(texts + ["Yes", "No", "user", "assistant"] * 500, trainers.BpeTrainer(
+        vocab_size=size, special_tokens=SPECIAL, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>",
+                                   additional_special_tokens=SPECIAL[1:])
+
+
+def make_model(tokenizer, hidden: int = 192, layers: int = 4, heads: int = 6, seed: int = 0) -> Qwen2VLForConditionalGeneration:
+    """transformers' own class in a small size; head size 32 with an mrope section of 4 + 6 + 6."""
+    ids = tokenizer.convert_tokens_to_ids
+    config = Qwen2VLConfig(
+        text_config=dict(hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=heads,
+                         intermediate_size=hidden * 8 // 3, vocab_size=len(tokenizer), max_position_embeddings=2048,
+                         rope_parameters=dict(rope_type="default", rope_theta=10000.0, mrope_section=[4, 6, 6]), bos_token_id=None,
+                         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, initializer_range=.04),
+        vision_config=vision_config(hidden=hidden).to_dict(), image_token_id=ids("<|image_pad|>"), video_token_id=ids("<|video_pad|>"),
+        vision_start_token_id=ids("<|vision_start|>"), vision_end_token_id=ids("<|vision_end|>"))
+    torch.manual_seed(seed)
+    model = Qwen2VLForConditionalGeneration._from_config(config, attn_implementation="sdpa")
+    model.generation_config.eos_token_id, model.generation_config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
+    return model
+
+
+def make_processor(tokenizer) -> Qwen2VLProcessor:
+    """Qwen2-VL's own processor: pictures of 48 x 144 pixels (or as many in another shape), patches of 12, merged by 2 x 2."""
+    sizes = dict(size={"shortest_edge": SIZE[0] * SIZE[1], "longest_edge": SIZE[0] * SIZE[1]}, patch_size=PATCH, merge_size=MERGE)
+    return Qwen2VLProcessor(Qwen2VLImageProcessor(**sizes), tokenizer, Qwen2VLVideoProcessor(**sizes), chat_template=CHAT)
+
+
+class Pupil(nn.Module):
+    """The model in training: sequences of one batch, visual tokens put in place, two losses."""
+
+    def __init__(self, model: Qwen2VLForConditionalGeneration, tokenizer):
+        super().__init__()
+        self.model, self.tokenizer = model, tokenizer
+        self.yes_no = [tokenizer.convert_tokens_to_ids(w) for w in ("Yes", "No")]
+        self.pad, self.picture = tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids("<|image_pad|>")
+        self.open = tokenizer("<|im_start|>user\n", add_special_tokens=False)["input_ids"]
+        self.seen = tokenizer("<|vision_start|>" + "<|image_pad|>" * TOKENS + "<|vision_end|>", add_special_tokens=False)["input_ids"]
+        self.turn = tokenizer("<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False)["input_ids"]
+
+    def forward(self, exercises: list[tuple[str, str, str]], visual: torch.Tensor | None):
+        """exercises: (task, prompt, answer); visual: [B, tokens, hidden] for the tasks with a picture. -> (loss, numbers)."""
+        prompts = self.tokenizer([e[1] for e in exercises], add_special_tokens=False)["input_ids"]
+        answers = self.tokenizer([e[2] + "<|im_end|>" for e in exercises], add_special_tokens=False)["input_ids"]
+        head = self.open + (self.seen if visual is not None else [])
+        rows = [head + p + self.turn + a for p, a in zip(prompts, answers)]
+        width = max(map(len, rows))
+        ids = torch.full((len(rows), width), self.pad)
+        labels = torch.full((len(rows), width), -100)
+        ask = len(self.tokenizer("Can this text accurately describe the image?", add_special_tokens=False)["input_ids"])
+        answer_at = torch.zeros(len(rows), dtype=torch.long)
+        for r, (row, p, a, e) in enumerate(zip(rows, prompts, answers, exercises)):
+            ids[r, :len(row)] = torch.tensor(row)
+            start = len(row) - len(a)
+            answer_at[r] = start
+            if e[0] == "match":
+                if e[2] == "Yes":
+                    labels[r, len(head) + ask:len(head) + len(p)] = ids[r, len(head) + ask:len(head) + len(p)]
+            else:
+                labels[r, start:len(row)] = ids[r, start:len(row)]
+        x = self.model.get_input_embeddings()(ids)  # [B, L, D]
+        if visual is not None:
+            first = len(self.open) + 1
+            x = torch.cat([x[:, :first], visual.to(x.dtype), x[:, first + TOKENS:]], 1)
+        out = self.model.model.language_model(inputs_embeds=x, position_ids=positions(len(self.open), width, len(rows), visual is not None),
+                                              use_cache=False).last_hidden_state  # [B, L, D]
+        keep = labels[:, 1:] >= 0
+        words = F.cross_entropy(self.model.lm_head(out[:, :-1][keep]).float(), labels[:, 1:][keep])
+        numbers = {}
+        match = torch.tensor([e[0] == "match" for e in exercises])
+        loss = words
+        if match.any():
+            rows_ = torch.nonzero(match)[:, 0]
+            logits = self.model.lm_head(out[rows_, answer_at[rows_] - 1]).float()  # [M, vocabulary]
+            target = torch.tensor([self.yes_no[0] if exercises[r][2] == "Yes" else self.yes_no[1] for r in rows_.tolist()])
+            yes = F.cross_entropy(logits, target)
+            right = (logits[:, self.yes_no].argmax(-1) == (target == self.yes_no[1]).long()).float().mean()
+            numbers = {"yes_no": yes.item(), "yes_no_accuracy": right.item(), "caption_words": words.item()}
+            loss = loss + yes
+        return loss, numbers
+
+
+def positions(before: int, width: int, rows: int, picture: bool) -> torch.Tensor:
+    """Qwen2-VL's 3-D positions [3, B, L] (time, row, column) of a prompt that opens with `before` tokens and one picture."""
+    line = torch.arange(width).expand(3, -1).clone()
+    if picture:
+        start, high, wide = before + 1, GRID[0] // MERGE, GRID[1] // MERGE
+        line[0, start:start + TOKENS] = start
+        line[1, start:start + TOKENS] = start + torch.arange(high).repeat_interleave(wide)
+        line[2, start:start + TOKENS] = start + torch.arange(wide).repeat(high)
+        line[:, start + TOKENS:] = torch.arange(width - start - TOKENS) + start + max(high, wide)
+    return line[:, None].expand(3, rows, width)
+
+
+@torch.inference_mode()
+def visual_features(tower: AttributeTower, data: GenericSet, copies: int, seed: int = 0) -> torch.Tensor:
+    """bf16 [copies, N, tokens, hidden]: the first copy of the plain pictures, the others augmented."""
+    out = []
+    for copy in range(copies):
+        rng, parts = torch.Generator().manual_seed(seed + copy), []
+        for i in progress(range(0, len(data.truth), 256), f"visual tokens {copy + 1}/{copies}"):
+            x = data.pictures[i:i + 256]
+            x = plain(x) if copy == 0 else augment(torch.from_numpy(x), rng)
+            with torch.autocast("cpu", torch.bfloat16):
+                parts.append(tower.tokens(x).bfloat16())
+        out.append(torch.cat(parts))
+    return torch.stack(out)
+
+
+def adopt_tower(model: Qwen2VLForConditionalGeneration, tower: AttributeTower, rms: float = .5) -> None:
+    """Put the trained tower into the model, its tokens scaled to the size of word embeddings."""
+    sample = torch.zeros(8, 3, SIZE[1], SIZE[0]).uniform_(-1.5, 1.5, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        now = picture_tokens(tower.visual, patchify(sample, PATCH, MERGE), GRID).pow(2).mean().sqrt().item()
+    last = tower.visual.merger.mlp[2]
+    last.weight.data *= rms / now
+    last.bias.data *= rms / now
+    model.model.visual.load_state_dict(tower.visual.state_dict())
+    nn.init.normal_(model.get_input_embeddings().weight, std=rms)
+
+
+def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, folder: Path, steps: int, lr: float = 1.5e-3, copies: int = 3,
+                  seed: int = 0) -> Pupil:
+    """Teach the language model on frozen visual tokens; resumes from `folder`."""
+    exercises = Exercises(data, prompts)
+    tokenizer = make_tokenizer(exercises, seed=seed)
+    pupil = Pupil(make_model(tokenizer, seed=seed), tokenizer)
+    adopt_tower(pupil.model, tower)
+    pupil.model.model.visual.requires_grad_(False)
+    features = visual_features(tower, data, copies, seed)
+    order = batches(len(data.truth), SHARES["match"] + SHARES["vqa"], seed)
+
+    def loss_of(step):
+        rng, index = random.Random(f"{seed}-{step}"), order(step).tolist()
+        rng.shuffle(index)
+        some = lambda task, which: [(task, *getattr(exercises, task)(i, rng)) for i in which]
+        pick = lambda which: torch.stack([features[rng.randrange(copies), i] for i in which])
+        m, v = index[:SHARES["match"]], index[SHARES["match"]:]
+        loss, numbers = pupil(some("match", m), pick(m))
+        vqa, _ = pupil(some("vqa", v), pick(v))
+        texts = [e for task in ("aggregate", "decompose", "rewrite") for e in some(task, [rng.randrange(len(data.truth)) for _ in range(SHARES[task])])]
+        written, _ = pupil(texts, None)
+        return loss + vqa + written, {**numbers, "vqa": vqa.item(), "written": written.item()}
+
+    train(pupil, loss_of, steps, lr, Path(folder), "qwen2vl")
+    return pupil.eval()
+
+
+def save_model(pupil: Pupil, folder: Path) -> None:
+    """Write a normal `from_pretrained` folder in bf16: weights as safetensors, tokenizer, processor, chat template."""
+    pupil.model.to(torch.bfloat16).save_pretrained(folder)
+    make_processor(pupil.tokenizer).save_pretrained(folder)

@@ -1,0 +1,149 @@
+"""open_clip's CLIP, read as RDE needs it: every projected token, and one row of the last layer's attention.
+
+Only that one row's weights are ever formed; all other attention stays fused. Where the weights come from is in
+`clip_files`.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def resize_image_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Position embedding [1 + g·g, d] of a square patch grid, bilinearly resized to [1 + rows·columns, d].
+
+    The class token's position is kept. A grid that is not square is given by `resize_image_grid`.
+    """
+    side = math.isqrt(len(positions) - 1)
+    if side * side != len(positions) - 1:
+        raise ValueError(f"{len(positions)} positions are not a class token and a square grid of patches")
+    return resize_image_grid(positions, (side, side), grid)
+
+
+def resize_image_grid(positions: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
+    """Position embedding [1 + rows·columns, d] of grid `old`, bilinearly resized to grid `new`."""
+    if tuple(old) == tuple(new):
+        return positions
+    patches = positions[1:].T.reshape(1, -1, *old)  # [1, d, rows, columns]
+    patches = F.interpolate(patches.float(), tuple(new), mode="bilinear", align_corners=False)
+    return torch.cat([positions[:1], patches.flatten(2)[0].T.to(positions.dtype)])
+
+
+def resize_text_positions(positions: Tensor, length: int) -> Tensor:
+    """Position embedding [L, d] linearly interpolated to [length, d]."""
+    if len(positions) == length:
+        return positions
+    resized = F.interpolate(positions.float().T[None], int(length), mode="linear", align_corners=False)
+    return resized[0].T.to(positions.dtype)
+
+
+def encode_image_tokens(clip: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """All projected tokens [B, 1 + patches, D] and the class token's last-layer attention [B, 1 + patches].
+
+    The attention is averaged over heads; token 0 is the class token. `images` [B, 3, H, W] are normalised pixels.
+    """
+    visual = clip.visual
+    x = visual.ln_pre(_image_embeddings(visual, images))
+    anchor = torch.zeros(len(x), dtype=torch.long, device=x.device)
+    x, attention = _transform(visual.transformer, x, anchor, causal=False)
+    return visual.ln_post(x) @ visual.proj, attention
+
+
+def encode_text_tokens(clip: nn.Module, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """All projected tokens [B, L, D] and the EOT token's last-layer attention [B, L].
+
+    `ids` [B, L]: EOT is the largest id of a row, padding follows it. Under the causal mask nothing after a row's
+    EOT changes what comes before, so `trim` may shorten a batch first without changing any token up to EOT.
+    """
+    if ids.shape[1] > len(clip.positional_embedding):
+        raise ValueError(f"texts of {ids.shape[1]} tokens, but the text encoder has "
+                         f"{len(clip.positional_embedding)} positions: set context_length")
+    x = clip.token_embedding(ids) + clip.positional_embedding[:ids.shape[1]]
+    x, attention = _transform(clip.transformer, x, ids.argmax(1), causal=True)
+    return clip.ln_final(x) @ clip.text_projection, attention
+
+
+def trim(ids: Tensor) -> Tensor:
+    """`ids` [B, L] cut to the longest text of the batch; EOT is the largest id of a row."""
+    return ids[:, :int(ids.argmax(1).max()) + 1]
+
+
+def full_attention(clip: nn.Module, images: Tensor | None = None, ids: Tensor | None = None) -> Tensor:
+    """The whole head-averaged attention of the last layer [B, N, N], of images or of texts; to look at, not to train."""
+    if images is not None:
+        x = clip.visual.ln_pre(_image_embeddings(clip.visual, images))
+        blocks, causal = clip.visual.transformer.resblocks, False
+    else:
+        x = clip.token_embedding(ids) + clip.positional_embedding[:ids.shape[1]]
+        blocks, causal = clip.transformer.resblocks, True
+    for block in blocks[:-1]:
+        x, _ = _block(block, x, causal)
+    q, k, _ = _heads(blocks[-1].attn, blocks[-1].ln_1(x))
+    return _weights(q, k, causal).mean(1)
+
+
+def _image_embeddings(visual: nn.Module, images: Tensor) -> Tensor:
+    """Patches as one matrix product: on a CPU far faster, backward too, than the convolution it equals."""
+    batch, channels, height, width = images.shape
+    rows, columns = visual.patch_size
+    if (height, width) != tuple(visual.image_size):
+        raise ValueError(f"images of {height} x {width} pixels for an encoder of {tuple(visual.image_size)}")
+    patches = images.reshape(batch, channels, height // rows, rows, width // columns, columns)
+    patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # [B, patches, 3·rows·columns]
+    x = F.linear(patches, visual.conv1.weight.flatten(1))
+    first = visual.class_embedding.to(x.dtype).expand(batch, 1, -1)
+    return torch.cat([first, x], dim=1) + visual.positional_embedding
+
+
+def _transform(transformer: nn.Module, x: Tensor, anchor: Tensor, causal: bool) -> tuple[Tensor, Tensor]:
+    for block in transformer.resblocks[:-1]:
+        x, _ = _block(block, x, causal)
+    return _block(transformer.resblocks[-1], x, causal, anchor)
+
+
+def _block(block: nn.Module, x: Tensor, causal: bool, anchor: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """One pre-norm residual block; with `anchor` [B], also that token's head-averaged attention [B, N]."""
+    q, k, v = _heads(block.attn, block.ln_1(x))
+    attended = _attend(q, k, v, causal).transpose(1, 2).flatten(2)
+    x = x + block.attn.out_proj(attended)
+    x = x + _mlp(block.mlp, block.ln_2(x))
+    if anchor is None:
+        return x, None
+    row = q.detach()[torch.arange(len(q), device=q.device), :, anchor][:, :, None]  # [B, heads, 1, width]
+    logits = (row @ k.detach().transpose(-1, -2))[:, :, 0].float() * q.shape[-1] ** -0.5
+    if causal:
+        after = torch.arange(k.shape[2], device=k.device) > anchor[:, None]  # [B, N]
+        logits = logits.masked_fill(after[:, None], -torch.inf)
+    return x, logits.softmax(-1).mean(1)
+
+
+def _heads(attn: nn.MultiheadAttention, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    qkv = F.linear(x, attn.in_proj_weight, attn.in_proj_bias)
+    return qkv.unflatten(-1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # each [B, heads, N, width]
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+    # Measured on 2 cores with AMX, bf16: the fused kernel's backward takes 5 times as long as that of plain products.
+    if q.device.type == "cpu" and torch.is_grad_enabled():
+        return _weights(q, k, causal).to(v.dtype) @ v
+    return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+
+
+def _weights(q: Tensor, k: Tensor, causal: bool) -> Tensor:
+    logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if causal:
+        n = q.shape[2]
+        logits = logits + torch.full((n, n), -torch.inf, device=q.device, dtype=logits.dtype).triu(1)
+    return logits.softmax(-1)
+
+
+def _mlp(mlp: nn.Sequential, x: Tensor) -> Tensor:
+    """c_proj(act(c_fc(x))). QuickGELU, x·sigmoid(1.702·x), is silu(1.702·x) / 1.702: with both factors moved into
+    the small weight matrices it is one fused pass over the activations instead of three."""
+    if type(mlp.gelu).__name__ != "QuickGELU":
+        return mlp(x)
+    slope = 1.702
+    x = F.silu(F.linear(x, mlp.c_fc.weight * slope, mlp.c_fc.bias * slope))
+    return F.linear(x, mlp.c_proj.weight / slope, mlp.c_proj.bias)

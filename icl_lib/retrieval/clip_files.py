@@ -1,0 +1,210 @@
+"""Where CLIP's weights and tokens come from: the shipped small model, a file on this disk, or open_clip's cache.
+
+Nothing is ever downloaded.
+"""
+
+import json
+import warnings
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from icl_lib.retrieval.clip import resize_image_grid, resize_text_positions
+
+SMALL = Path(__file__).resolve().parents[1] / "small" / "clip"
+CONFIG, WEIGHTS, MERGES = "open_clip_config.json", "model.safetensors", "bpe_merges.txt.gz"
+OPENAI = {"ViT-B-16": ("ViT-B-16.pt", "timm/vit_base_patch16_clip_224.openai")}
+
+
+@dataclass
+class Clip:
+    """A loaded CLIP: open_clip's module, its tokenizer, the config that rebuilds it, and what was resized."""
+
+    model: nn.Module
+    tokenizer: object
+    config: dict  # open_clip's model config, image size and context length as they are now
+    merges: bytes | None = None  # gzipped BPE merges; None: open_clip's own
+    text_positions_resized: bool = False
+
+
+def load_clip(params) -> Clip:
+    """The pre-trained CLIP that `params.backbone` names, its positions resized to image_size and context_length.
+
+    clip "small": the folder shipped with the kit, or the folder `weights`. Otherwise an open_clip model name with
+    `weights` a file (JIT archive, state dict, safetensors), or "openai"/None for OpenAI's weights in open_clip's,
+    CLIP's or Hugging Face's cache. Raises FileNotFoundError saying what was looked for, and ValueError for a file that
+    does not fit the model.
+    """
+    wanted = params.backbone
+    if wanted.clip == "small":
+        folder = Path(wanted.weights).expanduser() if wanted.weights else SMALL
+        config, merges, state = _read_small(folder)
+        source = folder / WEIGHTS
+    else:
+        config, merges = _known_config(wanted.clip), None
+        source = _find_weights(wanted.clip, wanted.weights)
+        state = read_state(source)
+    old = _patch_grid(config)
+    config = with_sizes(config, wanted.image_size, wanted.context_length)
+    clip = build_clip(config, merges)
+    visual, text = state.get("visual.positional_embedding"), state.get("positional_embedding")
+    resized = text is not None and len(text) != wanted.context_length
+    if visual is not None and len(visual) == 1 + old[0] * old[1]:
+        state["visual.positional_embedding"] = resize_image_grid(visual, old, _patch_grid(config))
+    if text is not None:
+        state["positional_embedding"] = resize_text_positions(text, wanted.context_length)
+    load_state(clip.model, state, source)
+    clip.text_positions_resized = resized
+    return clip
+
+
+def build_clip(config: dict, merges: bytes | None = None) -> Clip:
+    """A CLIP of open_clip's class with random weights, from open_clip's model config and gzipped BPE merges."""
+    from open_clip.model import CLIP
+
+    tokenizer = _tokenizer(merges, config["text_cfg"].get("context_length", 77))
+    known = len(tokenizer.encoder)
+    if known != config["text_cfg"]["vocab_size"]:
+        raise ValueError(f"the vocabulary has {known} tokens but the text encoder {config['text_cfg']['vocab_size']}: "
+                         f"{MERGES} and {CONFIG} do not belong together")
+    return Clip(CLIP(**_constructor(config)), tokenizer, config, merges)
+
+
+def with_sizes(config: dict, image_size, context_length: int) -> dict:
+    """`config` for pictures of image_size (height, width) pixels and texts of context_length tokens."""
+    patch = config["vision_cfg"]["patch_size"]
+    if image_size[0] % patch or image_size[1] % patch:
+        raise ValueError(f"image_size {tuple(image_size)} must be multiples of the patch size {patch}")
+    return config | {"vision_cfg": config["vision_cfg"] | {"image_size": list(image_size)},
+                     "text_cfg": config["text_cfg"] | {"context_length": int(context_length)}}
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """CLIP's tensors in float32 by OpenAI's names, from a JIT archive, a .pt state dict or safetensors.
+
+    A state under "state_dict" or "model" and a common prefix such as "module." are recognised. No pickled code is run.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state = load_file(path)
+    elif _is_jit(path):
+        with warnings.catch_warnings():  # TorchScript is deprecated; OpenAI's archives are what they are
+            warnings.simplefilter("ignore", FutureWarning)
+            state = torch.jit.load(str(path), map_location="cpu").state_dict()
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for key in ("state_dict", "model"):
+            state = state[key] if isinstance(state.get(key), dict) else state
+    mark = "visual.conv1.weight"
+    prefix = next((name[:-len(mark)] for name in state if name.endswith(mark)), None)
+    if prefix is None:
+        raise ValueError(f"{path} holds no CLIP image encoder (no tensor {mark}); its first names are "
+                         f"{', '.join(list(state)[:5])}")
+    drop = {"input_resolution", "context_length", "vocab_size"}  # numbers that OpenAI's archive keeps as tensors
+    names = {name: name[len(prefix):] for name in state if name.startswith(prefix)}
+    return {short: state[name].float() for name, short in names.items()
+            if short not in drop and isinstance(state[name], Tensor)}
+
+
+def load_state(model: nn.Module, state: dict[str, Tensor], source) -> None:
+    """Copies `state` into `model`; ValueError names the missing or ill-shaped tensors. logit_scale may be missing."""
+    own = model.state_dict()
+    missing = [name for name in own if name not in state and name != "logit_scale"]
+    wrong = [f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+             for name in own if name in state and state[name].shape != own[name].shape]
+    if missing or wrong:
+        faults = [f"{len(missing)} missing ({', '.join(missing[:3])} …)"] if missing else []
+        faults += [f"{len(wrong)} of another shape ({'; '.join(wrong[:3])} …)"] if wrong else []
+        raise ValueError(f"{source} does not fit this model, tensors: {', and '.join(faults)}. "
+                         "Is it the checkpoint of another architecture or size?")
+    model.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
+
+
+def _read_small(folder: Path):
+    absent = [name for name in (CONFIG, WEIGHTS, MERGES) if not (folder / name).is_file()]
+    if absent:
+        raise FileNotFoundError(f"The small CLIP was looked for in {folder}; missing there: {', '.join(absent)}. It "
+                                "ships with the kit: restore the folder from the repository, or make it anew with "
+                                "notebooks/A1_pretrain_small_clip.ipynb.")
+    config = json.loads((folder / CONFIG).read_text())
+    return config.get("model_cfg", config), (folder / MERGES).read_bytes(), read_state(folder / WEIGHTS)
+
+
+def _known_config(name: str) -> dict:
+    import difflib
+
+    import open_clip
+
+    config = open_clip.get_model_config(name)
+    if config is None:
+        close = difflib.get_close_matches(name, open_clip.list_models(), n=1)
+        raise ValueError(f"unknown CLIP {name!r}: use \"small\" or a model name of open_clip"
+                         + (f", such as {close[0]!r}" if close else ""))
+    return config
+
+
+def _find_weights(name: str, weights: str | None) -> Path:
+    if weights not in (None, "openai"):
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"CLIP weights were looked for at {path} (backbone.weights), where there is no "
+                                    "file. Give the path of a JIT archive, a state dict (.pt) or a .safetensors file.")
+        return path
+    file, repository = OPENAI.get(name.removesuffix("-quickgelu"), (None, None))
+    if file is None:
+        raise FileNotFoundError(f"OpenAI's weights are known here for {', '.join(OPENAI)} only; for {name} give a "
+                                "local file as backbone.weights.")
+    from huggingface_hub import try_to_load_from_cache
+
+    tried = [Path("~/.cache/clip").expanduser() / file]
+    if tried[0].is_file():
+        return tried[0]
+    for hub_file in ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"):
+        found = try_to_load_from_cache(repository, hub_file)
+        if isinstance(found, str):
+            return Path(found)
+    raise FileNotFoundError(
+        f"OpenAI's CLIP weights for {name} were looked for as {tried[0]} and in the Hugging Face cache under "
+        f"{repository}; neither is there, and nothing is downloaded by itself. On a machine with a network, run "
+        f"`python -c \"import open_clip; open_clip.create_model('{name}', pretrained='openai')\"`, which fills the "
+        f"cache, and copy the cache here if need be; or put OpenAI's {file} anywhere and set backbone.weights to its "
+        "path.")
+
+
+def _patch_grid(config: dict) -> tuple[int, int]:
+    size, patch = config["vision_cfg"]["image_size"], config["vision_cfg"]["patch_size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    return height // patch, width // patch
+
+
+def _constructor(config: dict) -> dict:
+    vision = dict(config["vision_cfg"])
+    if not isinstance(vision["image_size"], int):
+        vision["image_size"] = tuple(vision["image_size"])
+    return {"embed_dim": config["embed_dim"], "vision_cfg": vision, "text_cfg": dict(config["text_cfg"]),
+            "quick_gelu": config.get("quick_gelu", False)}
+
+
+def _tokenizer(merges: bytes | None, context_length: int):
+    import os
+    import tempfile
+
+    from open_clip import SimpleTokenizer
+
+    if merges is None:
+        return SimpleTokenizer(context_length=context_length)
+    with tempfile.TemporaryDirectory() as folder:  # the tokenizer reads a file, once, when it is made
+        path = os.path.join(folder, MERGES)
+        Path(path).write_bytes(merges)
+        return SimpleTokenizer(bpe_path=path, context_length=context_length)
+
+
+def _is_jit(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())

@@ -1,0 +1,118 @@
+"""Rank-k, mAP and mINP of a ranking, query by query and on average, with bootstrap intervals over queries."""
+
+import numpy as np
+
+NAMES = ("rank1", "rank5", "rank10", "mAP", "mINP")
+_CELLS = 4_000_000  # comparisons held at once: about 4 MB of booleans
+
+
+def retrieval_metrics(sim, query_pids, gallery_pids) -> dict[str, float]:
+    """Mean over queries of `per_query_metrics`: {"rank1", "rank5", "rank10", "mAP", "mINP"} in percent.
+
+    sim [Q, G], query_pids [Q], gallery_pids [G]; arrays or CPU tensors. Raises ValueError for shapes that do not fit,
+    NaN similarities or no query at all.
+    """
+    values = per_query_metrics(sim, query_pids, gallery_pids)
+    if not len(values["rank1"]):
+        raise ValueError("no queries: a mean over nothing has no value")
+    return {name: float(values[name].mean()) for name in NAMES}
+
+
+def per_query_metrics(sim, query_pids, gallery_pids) -> dict[str, np.ndarray]:
+    """Each query's scores, in percent, float64 [Q], and `first`, the rank (from 1) of its first correct image.
+
+    rank k: 100 if an image of the query's identity is in the top k, else 0.
+    mAP: mean over its correct images of (correct so far) / (rank). mINP: (correct) / (rank of the last correct one).
+    The ranking is that of a stable descending argsort: of equal similarities, the lower column comes first.
+    A query without a correct image in the gallery (or with an empty gallery) scores 0 throughout, `first` = 0.
+    """
+    sim, query_pids, gallery_pids = np.asarray(sim), np.asarray(query_pids), np.asarray(gallery_pids)
+    if sim.ndim != 2 or query_pids.shape != sim.shape[:1] or gallery_pids.shape != sim.shape[1:]:
+        raise ValueError("metrics want sim [Q, G], query_pids [Q] and gallery_pids [G], got "
+                         f"{sim.shape}, {query_pids.shape} and {gallery_pids.shape}")
+    queries, gallery = sim.shape
+    out = {name: np.zeros(queries) for name in NAMES} | {"first": np.zeros(queries, dtype=np.int64)}
+    chunk = max(1, _CELLS // max(1, gallery))
+    for start in range(0, queries, chunk):
+        rows = slice(start, start + chunk)
+        for name, values in _chunk_metrics(sim[rows], query_pids[rows], gallery_pids).items():
+            out[name][rows] = values
+    return out
+
+
+def bootstrap_ci(values, seed: int = 0, draws: int = 2000, level: float = 0.95) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of `values` [Q], resampling queries with replacement; values' units."""
+    low, high = np.quantile(_bootstrap_means(values, seed, draws), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def paired_bootstrap(a, b, seed: int = 0, draws: int = 2000, level: float = 0.95) -> dict[str, float]:
+    """Is method a better than b on the same queries? Mean of a − b, its interval `low`, `high`, and two-sided `p`.
+
+    `p` is twice the smaller share of resampled means on either side of 0, at least 1 / draws, at most 1.
+    """
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if a.shape != b.shape:
+        raise ValueError(f"a paired test wants the same queries twice, got {a.shape} and {b.shape}")
+    means = _bootstrap_means(a - b, seed, draws)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    p = 2 * min((means <= 0).mean(), (means >= 0).mean())
+    return {"difference": float((a - b).mean()), "low": float(low), "high": float(high),
+            "p": float(np.clip(p, 1 / draws, 1.0))}
+
+
+def with_intervals(values: dict[str, np.ndarray], seed: int = 0) -> dict:
+    """Means of `per_query_metrics` in percent, and `ci95` {"rank1": [low, high], "mAP": [low, high]}."""
+    means = {name: float(values[name].mean()) for name in NAMES}
+    return means | {"ci95": {name: list(bootstrap_ci(values[name], seed)) for name in ("rank1", "mAP")}}
+
+
+def _chunk_metrics(sim: np.ndarray, query_pids: np.ndarray, gallery_pids: np.ndarray) -> dict[str, np.ndarray]:
+    if np.isnan(sim).any():
+        raise ValueError("similarities hold NaN: a ranking of them is undefined; look for a NaN in the vectors")
+    correct = query_pids[:, None] == gallery_pids[None, :]  # [q, G]
+    count = correct.sum(1)  # [q]
+    rank = _ranks(sim, correct, count)  # [q, P] ascending, 0 where there is none
+    found = rank > 0
+    first = np.where(count > 0, rank[:, 0], 0)
+    last = rank.max(1)
+    precision = np.divide(np.arange(1, rank.shape[1] + 1), rank, out=np.zeros(rank.shape), where=found)
+    safe = np.maximum(count, 1)
+    hits = {f"rank{k}": 100.0 * ((first > 0) & (first <= k)) for k in (1, 5, 10)}
+    return hits | {"mAP": 100 * precision.sum(1) / safe, "mINP": 100 * count / np.maximum(last, 1), "first": first}
+
+
+def _ranks(sim: np.ndarray, correct: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Ranks (from 1) of the correct images [q, P], ascending and then padded by 0; P is at least 1.
+
+    Counting what lies above each correct image needs no sort of the whole gallery.
+    """
+    width = max(1, int(count.max(initial=0)))
+    rank = np.zeros((len(sim), width), dtype=np.int64)
+    rows, columns = np.nonzero(correct)  # by row, columns ascending
+    slots = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+    for slot in range(width if len(rows) else 0):
+        here = slots == slot
+        r, c = rows[here], columns[here]
+        picked = sim if len(r) == len(sim) else sim[r]
+        score = picked[np.arange(len(r)), c][:, None]
+        above = np.count_nonzero(picked > score, axis=1)
+        tied = picked == score
+        if tied.sum() > len(r):
+            above += (tied & (np.arange(sim.shape[1]) < c[:, None])).sum(1)
+        rank[r, slot] = above + 1
+    rank[rank == 0] = np.iinfo(np.int64).max
+    rank.sort(axis=1)
+    rank[rank == np.iinfo(np.int64).max] = 0
+    return rank
+
+
+def _bootstrap_means(values, seed: int, draws: int) -> np.ndarray:
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"a bootstrap wants one value a query, at least one; got shape {values.shape}")
+    rng = np.random.default_rng(seed)
+    # In blocks, so that 2,000 draws of 20,000 queries never lie in memory at once.
+    block = max(1, _CELLS // len(values))
+    sizes = [min(block, draws - start) for start in range(0, draws, block)]
+    return np.concatenate([values[rng.integers(0, len(values), (size, len(values)))].mean(1) for size in sizes])

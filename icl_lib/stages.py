@@ -1,0 +1,301 @@
+"""What each notebook makes. A stage makes or finds its prerequisites, says which, and is made once for its causes.
+
+data -> baseline (03) -> adapter (02) -> interaction (04, 05)
+data -> reorganised (01) -> backbone (03) -> interaction
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from icl_lib import rda as rda_steps
+from icl_lib import thi
+from icl_lib.data import read_benchmark
+from icl_lib.data.manifest import captions, fingerprint, images
+from icl_lib.data.standin import make_standin
+from icl_lib.mllm.load import load_mllm, model_folder
+from icl_lib.mllm.pairs import choose_threshold, judge_metrics, mine_pairs
+from icl_lib.params import Params
+from icl_lib.results import (atomic_path, is_made, locked, made, read_json, read_summary, record_seconds, update_summary,
+                             write_json)
+from icl_lib.retrieval.clip_files import SMALL as SMALL_CLIP
+from icl_lib.retrieval.clip_files import find_weights
+from icl_lib.retrieval.gallery import ranking
+from icl_lib.retrieval.metrics import NAMES, per_query_metrics, retrieval_metrics, with_intervals
+from icl_lib.retrieval.models import Backbone, load_backbone
+from icl_lib.retrieval.train import similarity, train_backbone
+
+PAIR_COLUMNS = ["raw", "lora"]
+
+
+def prerequisites(params: Params) -> None:
+    """Raises one FileNotFoundError that lists all that is missing of data and weights, and how to get each."""
+    from icl_lib.mllm.local import folder_hash  # noqa: F401  (transformers must import before anything long starts)
+
+    missing = []
+    for look in (lambda: None if params.data.standin else read_benchmark(params.dataset, params.data_root),
+                 lambda: find_weights(params), lambda: model_folder(params)):
+        try:
+            look()
+        except FileNotFoundError as problem:
+            missing.append(str(problem))
+    if missing:
+        raise FileNotFoundError(
+            f"Profile {params.profile!r} on {params.data.title} lacks {len(missing)} of data, CLIP weights and MLLM; nothing is "
+            "downloaded by itself.\n\n" + "\n\n".join(f"{i}. {text}" for i, text in enumerate(missing, 1)))
+
+
+def data(params: Params) -> pd.DataFrame:
+    """The manifest of the benchmark, or of its stand-in, which is drawn on the first call."""
+    root = params.data_root
+    if params.data.standin:
+        with locked(root):
+            if not (root / params.data.annotation).is_file():
+                start = time.monotonic()
+                sizes = {"train": params.data.ids_train, "val": params.data.ids_val, "test": params.data.ids_test}
+                make_standin(params.dataset, root, sizes, images_per_id=params.data.images_per_id)
+                record_seconds(params, "data", time.monotonic() - start)
+    else:
+        prerequisites(params)
+    return read_benchmark(params.dataset, root, strict=params.data.strict)
+
+
+def baseline(params: Params) -> Path:
+    """The backbone trained on the original captions alone (Table 6, row 4; the miner of Eq. 3)."""
+    params = params.model_copy(update={"backbone": params.backbone.model_copy(update={"rda": False})})
+    manifest = data(params)
+    return _stage(params, "baseline", _backbone_key(params, manifest),
+                  lambda folder: train_backbone(params, manifest, folder))
+
+
+def reorganised(params: Params) -> dict[int, dict]:
+    """RDA of every training caption: {caption_id: {vqa, enriched, sentences, parts}} (see `icl_lib.rda.augment`)."""
+    train = captions(data(params), "train")
+    mllm = load_mllm(params)
+
+    def build(folder: Path) -> None:
+        texts = rda_steps.augment(train, mllm, folder, params.rda.rewrites)
+        rda_steps.write_diversity(train, {i: row["parts"] for i, row in texts.items()}, folder / "diversity.json", params.data_root)
+        write_json(folder / "parse_report.json", dict(mllm.parse_report))
+
+    folder = _stage(params, "rda", {**params.key("rda"), "data": fingerprint(train), "mllm": mllm.writer_name, "prompts": mllm.prompts.hash},
+                    build)
+    return rda_steps.augment(train, mllm, folder, params.rda.rewrites)
+
+
+def backbone(params: Params) -> Path:
+    """The ICL backbone: trained on the captions and RDA's texts of them; the baseline where backbone.rda is off."""
+    if not params.backbone.rda:
+        return baseline(params)
+    manifest = data(params)
+    texts = {i: row["parts"] for i, row in reorganised(params).items()}
+    return _stage(params, "backbone", {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm")},
+                  lambda folder: train_backbone(params, manifest, folder, texts))
+
+
+def pairs(params: Params, split: str) -> pd.DataFrame:
+    """Yes/No pairs of Eq. 3 of one split, its hard negatives from the baseline's Top-10."""
+    manifest = data(params)
+    table, gallery = captions(manifest, split), images(manifest, split)
+    sim = _similarity(load_backbone(params, baseline(params)), table, gallery)
+    limit = params.sft.pairs if split == "train" else None
+    return mine_pairs(table, gallery, sim, params.sft.top_k, np.random.default_rng(params.seed), limit)
+
+
+def adapter(params: Params) -> Path:
+    """The LoRA adapter (Eq. 3), with `threshold.json`: the P(Yes) above which an answer counts as Yes, chosen on val."""
+    from icl_lib.mllm.sft import train_adapter
+
+    manifest, miner = data(params), baseline(params)
+
+    def build(folder: Path) -> None:
+        train_adapter(params, pairs(params, "train"), folder)
+        threshold = params.sft.threshold
+        if threshold is None:
+            judged = judge(params, load_mllm(params, folder), candidates(params, "val"))
+            threshold = choose_threshold(judged["label"], judged["p"])
+        write_json(folder / "threshold.json", {"threshold": threshold, "chosen_on": "val" if params.sft.threshold is None else "params"})
+
+    key = {**params.key("sft", "mllm"), "data": fingerprint(manifest), "miner": miner.name, "model": _model_hash(params)}
+    return _stage(params, "adapter", key, build)
+
+
+def threshold(params: Params) -> float:
+    """The adapter's threshold on P(Yes)."""
+    return read_json(adapter(params) / "threshold.json")["threshold"]
+
+
+def candidates(params: Params, split: str, queries: int = 600) -> pd.DataFrame:
+    """The baseline's whole Top-10 of up to `queries` captions of a split, as pairs: what the MLLM is asked in THI."""
+    manifest = data(params)
+    table, gallery = captions(manifest, split), images(manifest, split)
+    if len(table) > queries:
+        table = table.sample(queries, random_state=params.seed).sort_index()
+    sim = _similarity(load_backbone(params, baseline(params)), table, gallery)
+    columns = ranking(sim, params.sft.top_k)
+    rows = np.repeat(np.arange(len(table)), columns.shape[1])
+    found = gallery.iloc[columns.ravel()]
+    return pd.DataFrame({"path": found["path"].to_numpy(), "caption": table["caption"].to_numpy()[rows],
+                         "label": (found["pid"].to_numpy() == table["pid"].to_numpy()[rows]).astype(int),
+                         "rank": np.tile(np.arange(1, columns.shape[1] + 1), len(table)), "sim": np.take_along_axis(sim, columns, 1).ravel(),
+                         "pid": table["pid"].to_numpy()[rows], "image_pid": found["pid"].to_numpy()})
+
+
+def judge(params: Params, mllm, table: pd.DataFrame) -> pd.DataFrame:
+    """`table` with a column `p`: P(Yes) of every pair by `mllm`."""
+    return table.assign(p=mllm.p_yes(table["path"].tolist(), table["caption"].tolist()))
+
+
+def judged(params: Params) -> dict[str, pd.DataFrame]:
+    """Held-out test pairs judged by the raw and by the adapted model; fills mllm.raw and mllm.lora of the summary.
+
+    "pairs_raw", "pairs_lora": the miner's balanced pairs. "top10_raw", "top10_lora": the baseline's own Top-10.
+    """
+    folder, limit = adapter(params), threshold(params)
+    tables = {"pairs": pairs(params, "test"), "top10": candidates(params, "test")}
+    out = {}
+    for who, used in (("raw", None), ("lora", folder)):
+        mllm, cut = load_mllm(params, used), limit if used else .5
+        for kind, table in tables.items():
+            out[f"{kind}_{who}"] = judge(params, mllm, table)
+        told = judge_metrics(out[f"pairs_{who}"]["label"], out[f"pairs_{who}"]["p"], cut)
+        top10 = judge_metrics(out[f"top10_{who}"]["label"], out[f"top10_{who}"]["p"], cut)
+        update_summary(params, f"mllm.{who}", {**told, "threshold": cut, "top10": top10})
+    sim_auc = judge_metrics(tables["top10"]["label"], (tables["top10"]["sim"] + 1) / 2)["AUC"]
+    update_summary(params, "mllm.similarity_top10_AUC", sim_auc)
+    return out
+
+
+def evaluated(params: Params, folder: Path, name: str) -> dict[str, np.ndarray]:
+    """Test metrics of a backbone, query by query; fills backbone.<name> of the summary."""
+    values = per_query_metrics(*similarity(load_backbone(params, folder), data(params), "test"))
+    update_summary(params, f"backbone.{name}", with_intervals(values))
+    return values
+
+
+@dataclass(frozen=True, eq=False)
+class Interaction:
+    """One split's THI before (K, xi, lambda) are fixed: rankings, answers, refined texts.
+
+    queries: table of Q captions; gallery: table of G images; sim, sim_refined [Q, G]; texts [Q] refined queries (Eq. 5);
+    answers [Q]: what was said of the anchor-to-be, or None.
+    """
+
+    queries: pd.DataFrame
+    gallery: pd.DataFrame
+    sim: np.ndarray
+    sim_refined: np.ndarray
+    trace: thi.Trace
+    texts: list[str]
+    answers: list
+
+    @property
+    def pids(self) -> tuple[np.ndarray, np.ndarray]:
+        """query_pids [Q], gallery_pids [G]."""
+        return self.queries["pid"].to_numpy(), self.gallery["pid"].to_numpy()
+
+    def grid(self, Ks, xis, lams) -> pd.DataFrame:
+        """Every (K, xi, lambda) replayed: see `icl_lib.thi.grid`."""
+        return thi.grid(self.sim, self.sim_refined, self.trace, *self.pids, Ks, xis, lams)
+
+    def per_query(self, K: int, xi: float, lam: float) -> dict[str, np.ndarray]:
+        """Metrics query by query after THI, and `anchor` [Q]."""
+        final, anchor = thi.replay(self.sim, self.sim_refined, self.trace, K, xi, lam)
+        return {**per_query_metrics(final, *self.pids), "anchor": anchor}
+
+
+def interaction(params: Params, split: str, lora: bool = True) -> Interaction:
+    """The trace and the refined texts of a split, asked to depth thi.k_max; `lora=False` asks the raw model."""
+    model, asker = backbone(params), adapter(params) if lora else None
+    limit = threshold(params) if lora else .5
+    manifest = data(params)
+    queries, gallery = captions(manifest, split), images(manifest, split)
+    f = load_backbone(params, model)
+    sim = _similarity(f, queries, gallery)
+    paths, texts = gallery["path"].tolist(), queries["caption"].tolist()
+
+    def build(folder: Path) -> None:
+        mllm = load_mllm(params, asker)
+        trace = thi.interact(texts, ranking(sim, params.thi.k_max), mllm, params.thi.k_max, limit, paths, folder)
+        refined, answers = thi.refine(texts, trace, mllm, paths)
+        write_json(folder / "refined.json", {"texts": refined, "answers": answers})
+
+    name = f"thi-{split}" if lora else f"thi-{split}-raw"
+    key = {**params.key("mllm"), "backbone": model.name, "asker": asker.name if asker else _model_hash(params), "split": split,
+           "threshold": limit, "k_max": params.thi.k_max}
+    folder = _stage(params, name, key, build)
+    told = read_json(folder / "refined.json")
+    sim_refined = _encoded(f, told["texts"]) @ _encoded_images(f, paths).T
+    return Interaction(queries, gallery, sim, sim_refined, thi.Trace.load(folder), told["texts"], told["answers"])
+
+
+def xi_grid(run: Interaction, points: int = 11) -> list[float]:
+    """Thresholds worth trying: quantiles of the Top-1 similarities, from none above xi to all (xi above every query)."""
+    top = run.sim.max(1)
+    return [round(float(q), 4) for q in np.quantile(top, np.linspace(0, 1, points))[:-1]] + [1.0]
+
+
+def chosen(params: Params, val: Interaction) -> dict:
+    """K, xi and lambda: the params' own where given, else the best on val by Rank-1 + mAP (ties: less questions)."""
+    xis = [params.thi.xi] if params.thi.xi is not None else xi_grid(val)
+    lams = [params.thi.lam] if params.thi.lam is not None else [round(.1 * i, 1) for i in range(11)]
+    table = val.grid([params.thi.K], xis, lams)
+    best = table.assign(score=table["rank1"] + table["mAP"]).sort_values(["score", "questions"], ascending=[False, True]).iloc[0]
+    return {"K": int(best["K"]), "xi": float(best["xi"]), "lam": float(best["lam"])}
+
+
+def final(params: Params) -> tuple[dict, Interaction, dict]:
+    """(chosen K, xi, lambda; the test split's interaction; metrics query by query); fills thi.final and cost."""
+    point = chosen(params, interaction(params, "val"))
+    run = interaction(params, "test")
+    values = run.per_query(**point)
+    update_summary(params, "thi.final", {**with_intervals(values), **point})
+    top = run.sim.max(1)
+    asked = int(thi.questions(top, run.trace, point["K"], point["xi"]).sum())
+    update_summary(params, "cost", {"questions": asked, "queries": len(top), "seconds_asking": round(float(np.nansum(run.trace.seconds)), 2),
+                                    "released_questions": int(thi.released_questions(top, run.trace, point["K"], point["xi"]).sum()),
+                                    "pictures_described": int(len({a for a in values["anchor"] if a >= 0}))})
+    return point, run, values
+
+
+def _similarity(f: Backbone, queries: pd.DataFrame, gallery: pd.DataFrame) -> np.ndarray:
+    return _encoded(f, queries["caption"].tolist()) @ _encoded_images(f, gallery["path"].tolist()).T
+
+
+def _encoded(f: Backbone, texts: list[str]) -> np.ndarray:
+    return f.encode_texts(texts)
+
+
+def _encoded_images(f: Backbone, paths: list[str]) -> np.ndarray:
+    return f.encode_images(paths)
+
+
+def _backbone_key(params: Params, manifest: pd.DataFrame) -> dict:
+    return {**params.key("backbone"), "data": fingerprint(manifest), "weights": _clip_hash(params)}
+
+
+def _clip_hash(params: Params) -> str:
+    from icl_lib.mllm.local import folder_hash
+
+    return folder_hash(SMALL_CLIP) if params.backbone.clip == "small" else str(params.backbone.weights)
+
+
+def _model_hash(params: Params) -> str:
+    from icl_lib.mllm.local import folder_hash
+
+    return folder_hash(model_folder(params))
+
+
+def _stage(params: Params, name: str, key: dict, build) -> Path:
+    """`made`, with a line that says what was found or made."""
+    found = is_made(params, name, key)
+    start = time.monotonic()
+    folder = made(params, name, key, build)
+    seconds = time.monotonic() - start
+    if not found:
+        record_seconds(params, name, seconds)
+        print(f"made {folder.name} in {seconds:.0f} s", flush=True)
+    return folder

@@ -1,0 +1,125 @@
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from icl_lib.retrieval import metrics
+from icl_lib.retrieval.metrics import (NAMES, bootstrap_ci, paired_bootstrap, per_query_metrics, retrieval_metrics,
+                                       with_intervals)
+
+
+def slow(sim, query_pids, gallery_pids):
+    """Sorts, walks down each list, counts."""
+    rows = []
+    for scores, pid in zip(sim, query_pids):
+        order = sorted(range(len(gallery_pids)), key=lambda j: (-scores[j], j))
+        ranks = [rank for rank, j in enumerate(order, 1) if gallery_pids[j] == pid]
+        if not ranks:
+            rows.append([0.0] * 5)
+            continue
+        hits = [100.0 * any(rank <= k for rank in ranks) for k in (1, 5, 10)]
+        ap = sum(n / rank for n, rank in enumerate(ranks, 1)) / len(ranks)
+        rows.append([*hits, 100 * ap, 100 * len(ranks) / ranks[-1]])
+    return np.array(rows)
+
+
+def test_agrees_with_the_released_code(golden):
+    found = retrieval_metrics(golden["metrics.sim"], golden["metrics.q_pids"], golden["metrics.g_pids"])
+    assert list(found) == list(NAMES)
+    np.testing.assert_allclose(list(found.values()), golden["metrics.expected"], atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 7), st.integers(0, 12), st.integers(1, 5), st.integers(0, 10**6), st.booleans())
+def test_agrees_with_the_double_loop(queries, gallery, identities, seed, ties):
+    rng = np.random.default_rng(seed)
+    sim = rng.standard_normal((queries, gallery))
+    if ties:
+        sim = sim.round(0)
+    q, g = rng.integers(0, identities, queries), rng.integers(0, identities, gallery)
+    found = per_query_metrics(sim, q, g)
+    np.testing.assert_allclose(np.stack([found[name] for name in NAMES], 1), slow(sim, q, g), atol=1e-9)
+    np.testing.assert_array_equal(found["first"] == 1, found["rank1"] == 100)
+
+
+def test_chunks_change_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    sim, q, g = rng.standard_normal((50, 20)), rng.integers(0, 6, 50), rng.integers(0, 6, 20)
+    whole = per_query_metrics(sim, q, g)
+    monkeypatch.setattr(metrics, "_CELLS", 60)
+    for name, values in per_query_metrics(sim, q, g).items():
+        np.testing.assert_array_equal(values, whole[name])
+
+
+def test_ties_follow_a_stable_descending_argsort():
+    sim = np.zeros((1, 3))
+    assert retrieval_metrics(sim, [7], [7, 1, 1])["rank1"] == 100
+    assert per_query_metrics(sim, [7], [1, 1, 7])["first"][0] == 3
+
+
+def test_degenerate_inputs_are_defined():
+    assert set(retrieval_metrics(np.zeros((2, 3)), [8, 9], [1, 2, 3]).values()) == {0.0}
+    assert set(retrieval_metrics(np.zeros((2, 0)), [8, 9], []).values()) == {0.0}
+    with pytest.raises(ValueError, match="no queries"):
+        retrieval_metrics(np.zeros((0, 3)), [], [1, 2, 3])
+    with pytest.raises(ValueError, match="NaN"):
+        retrieval_metrics(np.array([[np.nan, 1.0]]), [1], [1, 2])
+    with pytest.raises(ValueError, match=r"\(2, 3\)"):
+        retrieval_metrics(np.zeros((2, 3)), [1, 2], [1, 2])
+    assert retrieval_metrics(np.array([[-np.inf, np.inf]]), [1], [1, 2])["mAP"] == 50
+
+
+def test_size_of_cuhk_pedes_is_quick_and_small():
+    rng = np.random.default_rng(0)
+    sim = rng.standard_normal((6156, 3074), dtype=np.float32)
+    q, g = rng.integers(0, 1000, 6156), rng.integers(0, 1000, 3074)
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        retrieval_metrics(sim, q, g)
+        seconds.append(time.perf_counter() - start)
+    tracemalloc.start()
+    retrieval_metrics(sim, q, g)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert min(seconds) < 3  # 0.3 s on a free core; the bound leaves room for a busy machine
+    assert peak < 300e6
+
+
+def test_bootstrap_interval_covers_as_it_says():
+    rng, covered = np.random.default_rng(1), 0
+    for trial in range(200):
+        low, high = bootstrap_ci(100.0 * (rng.random(300) < 0.4), seed=trial, draws=400)
+        covered += low <= 40 <= high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_bootstrap_is_seeded_and_bounded():
+    values = np.array([0.0, 100, 100, 0, 100])
+    assert bootstrap_ci(values, seed=3) == bootstrap_ci(values, seed=3)
+    assert bootstrap_ci(np.full(5, 7.0)) == (7.0, 7.0)
+    with pytest.raises(ValueError, match="at least one"):
+        bootstrap_ci([])
+
+
+def test_paired_bootstrap_sees_a_paired_gain_that_intervals_hide():
+    rng = np.random.default_rng(0)
+    base = 100.0 * (rng.random(400) < 0.5)
+    better = base.copy()
+    better[np.flatnonzero(base == 0)[:12]] = 100
+    found = paired_bootstrap(better, base)
+    assert found["difference"] == pytest.approx(3.0)
+    assert found["low"] > 0 and found["p"] < 0.01
+    assert bootstrap_ci(better)[0] < base.mean()  # unpaired, the two overlap
+    assert paired_bootstrap(base, base)["p"] == 1.0
+
+
+def test_with_intervals_matches_the_plain_means():
+    rng = np.random.default_rng(0)
+    sim, q, g = rng.standard_normal((30, 20)), rng.integers(0, 6, 30), rng.integers(0, 6, 20)
+    found = with_intervals(per_query_metrics(sim, q, g))
+    assert {name: found[name] for name in NAMES} == pytest.approx(retrieval_metrics(sim, q, g))
+    assert found["ci95"]["mAP"][0] <= found["mAP"] <= found["ci95"]["mAP"][1]

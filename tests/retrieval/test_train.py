@@ -1,0 +1,224 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from icl_lib.retrieval import train
+from icl_lib.retrieval.losses import tal
+from icl_lib.retrieval.metrics import retrieval_metrics
+from icl_lib.retrieval.models import load_backbone, new_backbone
+from icl_lib.retrieval.train import (lr_factor, parameter_groups, rda_weight, run_key, similarity, train_backbone)
+
+
+def test_schedule_agrees_with_the_released_code(golden):
+    expected = golden["schedule.lr_by_epoch"].numpy()
+    found = [1e-5 * lr_factor(epoch, 60, 5, 0.1) for epoch in range(60)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
+
+
+def test_schedule_is_smooth_and_ends_where_it_should():
+    values = [lr_factor(step / 100, 60, 5, 0.1, final=0.2) for step in range(6001)]
+    assert max(abs(a - b) for a, b in zip(values, values[1:])) < 0.002
+    assert values[0] == pytest.approx(0.1) and max(values) == 1 and values[-1] == pytest.approx(0.2)
+    assert lr_factor(0, 6, 0, 0.1) == 1  # no warm-up
+
+
+def test_rda_weight():
+    assert [rda_weight(epoch) for epoch in (0, 10, 30, 59)] == pytest.approx([1, 0.7, 0.1, 0.1])
+
+
+def test_groups_have_the_papers_rates(tiny):
+    params = tiny(backbone={"lr": 1e-5, "context_length": 60})
+    model = new_backbone(params)
+    rate = {}
+    for group in parameter_groups(model, params.backbone):
+        for parameter in group["params"]:
+            rate[parameter] = (group["lr"], group["weight_decay"])
+    names = dict(model.named_parameters())
+    assert rate[names["clip.visual.conv1.weight"]] == (1e-5, 4e-5)
+    assert rate[names["clip.transformer.resblocks.0.attn.in_proj_bias"]] == (2e-5, 0)
+    assert rate[names["clip.positional_embedding"]] == (5e-5, 4e-5)  # resized
+    assert rate[names["clip.visual.positional_embedding"]] == (1e-5, 4e-5)
+    assert rate[names["tse_text.mlp.layers.0.weight"]] == (1e-3, 4e-5)
+    assert rate[names["tse_image.linear.bias"]] == (1e-3, 0)
+    assert set(names.values()) - set(rate) == {names["clip.logit_scale"]}
+    unresized = tiny()
+    model = new_backbone(unresized)
+    group = parameter_groups(model, unresized.backbone)[0]
+    assert any(parameter is model.clip.positional_embedding for parameter in group["params"])
+
+
+def train_with(params, table, folder, **options):
+    train_backbone(params, table, folder, **options)
+    return load_file(Path(folder) / "model.safetensors")
+
+
+def augmented_for(table):
+    return {int(c): [[f"{word} clothes", f"dressed in {word}"] for word in text.split()[-3:]]
+            for c, text in zip(table["caption_id"], table["caption"])}
+
+
+def test_training_learns_and_keeps_its_best_epoch(tiny, benchmark_table, tmp_path):
+    params = tiny(backbone={"epochs": 8, "lr": 1e-3, "warmup_epochs": 1})
+    before = retrieval_metrics(*similarity(new_backbone(params), benchmark_table, "train"))
+    done = train_backbone(params, benchmark_table, tmp_path, augmented_for(benchmark_table))
+    model = load_backbone(params, tmp_path)
+    after = retrieval_metrics(*similarity(model, benchmark_table, "train"))
+    assert after["mAP"] > before["mAP"] + 20
+    log = pd.read_csv(tmp_path / "log.csv")
+    assert list(log["epoch"]) == list(range(8)) and log["loss"].iloc[-1] < log["loss"].iloc[0]
+    best = log.loc[log["rank1"].idxmax()]
+    assert done["best"]["epoch"] == best["epoch"] and done["selected_on"] == "val" and done["rda"]
+    val = retrieval_metrics(*similarity(model, benchmark_table, "val"))
+    assert val["rank1"] == pytest.approx(best["rank1"], abs=1e-3) and val["mAP"] == pytest.approx(best["mAP"], abs=1e-3)
+    assert not (tmp_path / "last.pt").exists()
+
+
+def test_a_finished_folder_is_left_as_it_is_and_another_run_refused(tiny, benchmark_table, tmp_path):
+    params = tiny(backbone={"epochs": 1})
+    first = train_backbone(params, benchmark_table, tmp_path)
+    stamp = (tmp_path / "model.safetensors").stat().st_mtime_ns
+    assert train_backbone(params, benchmark_table, tmp_path) == first
+    assert (tmp_path / "model.safetensors").stat().st_mtime_ns == stamp
+    with pytest.raises(ValueError, match="other settings, data or texts"):
+        train_backbone(tiny(backbone={"epochs": 2}), benchmark_table, tmp_path)
+
+
+def test_run_key_knows_what_weights_depend_on(tiny, benchmark_table):
+    table = benchmark_table
+    keys = {run_key(tiny(), table), run_key(tiny(seed=1), table), run_key(tiny(backbone={"lr": 1e-3}), table),
+            run_key(tiny(), table.iloc[:-1]), run_key(tiny(), table, {}), run_key(tiny(), table, {0: [["a"]]})}
+    assert len(keys) == 6
+    moved = table.assign(path="elsewhere")
+    assert run_key(tiny(), moved) == run_key(tiny(), table)
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(tiny, benchmark_table, tmp_path, monkeypatch):
+    params, texts = tiny(), augmented_for(benchmark_table)
+    whole = train_with(params, benchmark_table, tmp_path / "whole", augmented=texts)
+    step, calls = train._Training._batch_loss, []
+
+    def dies(self, *arguments):
+        calls.append(1)
+        if len(calls) == 12:  # in the third of three epochs
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    monkeypatch.setattr(train._Training, "_batch_loss", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train_backbone(params, benchmark_table, tmp_path / "cut", texts)
+    monkeypatch.undo()
+    assert (tmp_path / "cut" / "last.pt").exists()
+    torch.rand(3)  # the global generator's state must not matter
+    again = train_with(params, benchmark_table, tmp_path / "cut", augmented=texts)
+    assert whole.keys() == again.keys() and all(torch.equal(whole[name], again[name]) for name in whole)
+    logs = [pd.read_csv(tmp_path / name / "log.csv").drop(columns="seconds") for name in ("whole", "cut")]
+    pd.testing.assert_frame_equal(*logs)
+
+
+KILLED = """
+import sys
+sys.path[:0] = [{tests!r}, {root!r}]
+import torch
+torch.set_num_threads(1)
+from conftest import write_benchmark, write_small_clip
+from pathlib import Path
+from icl_lib import load_params
+from icl_lib.retrieval.train import train_backbone
+here = Path({here!r})
+params = load_params("rstp", "demo", backbone=dict(weights=str(write_small_clip(here / "clip")), image_size=[48, 16],
+    context_length=40, embed_tse=32, epochs=6, batch_size=8, precision="fp32", pad=2))
+train_backbone(params, write_benchmark(here / "pictures"), here / sys.argv[1])
+"""
+
+
+def test_kill_9_and_again_is_bit_for_bit_the_same(tmp_path):
+    tests = Path(__file__).resolve().parent
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED.format(tests=str(tests), root=str(tests.parents[1]), here=str(tmp_path)))
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    victim = subprocess.Popen([sys.executable, script, "cut"], env=environment)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "cut" / "last.pt").exists():
+        assert victim.poll() is None and time.monotonic() < deadline, "training ended before it could be killed"
+        time.sleep(0.001)
+    victim.send_signal(signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    assert not (tmp_path / "cut" / "training.json").exists()
+    for name in ("cut", "whole"):
+        subprocess.run([sys.executable, script, name], env=environment, check=True)
+    whole, cut = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_an_epochs_state_is_loadable_without_pickled_code(tiny, benchmark_table, tmp_path, monkeypatch):
+    monkeypatch.setattr(train._Training, "_finish", lambda self: {})
+    train_backbone(tiny(backbone={"epochs": 1}), benchmark_table, tmp_path)
+    last = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert last["next_epoch"] == 1 and last["rows"][0]["epoch"] == 0
+
+
+def test_the_loss_is_both_branches_and_both_texts(tiny, benchmark_table, tmp_path):
+    params = tiny(backbone={"ccd": False})
+    run = train._Training(params, benchmark_table, tmp_path, augmented_for(benchmark_table), "key")
+    run.model.eval()
+    batch = next(iter(run.views.loader(0, 8)))
+    clean = torch.tensor([True] * 7 + [False])
+    with torch.no_grad():
+        found = run._batch_loss(batch, clean, 0.3)
+        images = run.model.image_branches(batch["pixels"])
+        expected = 0.0
+        for ids, weight in ((batch["ids"], 1.0), (batch["rda_ids"], 0.3)):
+            texts = run.model.text_branches(ids)
+            for name in ("bge", "tse"):
+                pids = run.pids[batch["pair"]]
+                expected += weight * tal(texts[name] @ images[name].T, pids, 0.015, 0.1)[:7].sum()
+    assert float(found) == pytest.approx(float(expected), abs=1e-3)
+
+
+def test_wrong_captions_are_thrown_out(tiny, benchmark_table, tmp_path):
+    """A model that fits the right captions finds the swapped ones by their loss."""
+    params = tiny(backbone={"epochs": 25, "lr": 1e-3, "ccd": False, "select_on": "val"})
+    train_backbone(params, benchmark_table, tmp_path / "fit")
+    table = benchmark_table.copy()
+    rows = table.index[table["split"] == "train"]
+    wrong = rows[[1, 9, 17, 25]]
+    table.loc[wrong, "caption"] = table.loc[np.roll(wrong, 1), "caption"].to_numpy()
+    run = train._Training(tiny(), table, tmp_path / "other", None, "key")
+    run.model = load_backbone(params, tmp_path / "fit")
+    clean = run._clean(0)
+    assert clean[np.setdiff1d(np.arange(len(rows)), [1, 9, 17, 25])].mean() > 0.8
+    assert clean[[1, 9, 17, 25]].mean() <= 0.5
+
+
+def test_a_benchmark_without_val_keeps_the_last_epoch(tiny, benchmark_table, tmp_path):
+    table = benchmark_table[benchmark_table["split"] == "train"]
+    done = train_backbone(tiny(backbone={"epochs": 2}), table, tmp_path)
+    assert done["selected_on"] == "last epoch" and done["best"]["epoch"] == 1
+    assert "rank1" not in pd.read_csv(tmp_path / "log.csv")
+
+
+def test_an_empty_train_split_is_told(tiny, benchmark_table, tmp_path):
+    with pytest.raises(ValueError, match="train split has 0 captions"):
+        train_backbone(tiny(), benchmark_table[benchmark_table["split"] == "val"], tmp_path)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tiny, benchmark_table, tmp_path, monkeypatch):
+    monkeypatch.setattr(train._Training, "_batch_loss", lambda self, *rest: torch.tensor(math.nan))
+    with pytest.raises(ValueError, match="loss became nan.*backbone.lr"):
+        train_backbone(tiny(), benchmark_table, tmp_path)
+
+
+@pytest.mark.parametrize("loss", ["trl", "sdm", "info_nce"])
+def test_other_losses_train_too(tiny, benchmark_table, tmp_path, loss):
+    done = train_backbone(tiny(backbone={"epochs": 1, "loss": loss}), benchmark_table, tmp_path)
+    assert math.isfinite(done["best"]["loss"])
