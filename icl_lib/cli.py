@@ -42,6 +42,9 @@ def run(notebooks, parameters, yaml_texts, yaml_files) -> None:
         except books.CellFailed as failure:
             click.echo(f"{failure}\nThe notebook up to there: {job.output}", err=True)
             raise SystemExit(1) from None
+        except KeyboardInterrupt:
+            click.echo("stopped; what was finished is kept: run it again, it goes on from there", err=True)
+            raise SystemExit(130) from None
         click.echo(f"{job.path.stem}: done in {books.clock(time.time() - start)}")
         click.echo(f"  notebook {job.output}\n  HTML     {books.to_html(job.output)}")
         for figure in books.figures_since(job.output.parent, start):

@@ -2,7 +2,6 @@
 
 import ast
 import os
-import re
 import sys
 import tempfile
 import threading
@@ -153,7 +152,7 @@ def execute(job: Job, ticker: "Ticker") -> None:
             begin = nb_man.cell_start
 
             def cell_start(cell, cell_index=None, **rest):
-                ticker.at(sum(i <= cell_index for i in code), len(code))
+                ticker.at(max(1, sum(i <= cell_index for i in code)), len(code))
                 return begin(cell, cell_index, **rest)
 
             nb_man.cell_start = cell_start
@@ -182,7 +181,8 @@ def own_kernel() -> Iterator[str]:
 
     before = os.environ.get("JUPYTER_PATH")
     with tempfile.TemporaryDirectory(prefix="icl-kernel-") as folder:
-        write_kernel_spec(os.path.join(folder, "kernels", "python3"))
+        # Quiet: a kernel warns that its sockets, on this machine alone, are plain, and complains when stopped.
+        write_kernel_spec(os.path.join(folder, "kernels", "python3"), extra_arguments=["--log-level=50"])
         os.environ["JUPYTER_PATH"] = os.pathsep.join([folder, before] if before else [folder])
         try:
             yield "python3"
@@ -249,7 +249,7 @@ class Ticker:
             *lines, self.unfinished = (self.unfinished + text).split("\n")
             self._erase()
             for line in lines:
-                print(f"  {re.split(chr(13), line.rstrip(chr(13)))[-1]}", file=self.out)
+                print("  " + line.rstrip("\r").split("\r")[-1], file=self.out)
             self._draw()
 
     def flush(self) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -220,3 +221,15 @@ def test_every_notebook_of_the_kit_has_a_title_and_the_usual_parameters():
         assert notebooks.title(path) != "(no title)", path.name
         if path.stem[:1].isdigit():
             assert {"dataset", "profile", "seed"} <= set(notebooks.parameters_of(path)), path.name
+
+
+def test_ctrl_c_stops_the_kernel_too_and_says_that_nothing_is_lost(home):
+    write_notebook(home / "notebooks" / "06_long.ipynb", "import os, time; print(os.getpid()); time.sleep(100)")
+    running = subprocess.Popen([sys.executable, "-m", "icl_lib.cli", "run", "06"], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert running.stdout.readline().startswith("06_long")
+    kernel = Path("/proc") / running.stdout.readline().strip()
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert running.returncode == 130 and told.startswith("stopped; what was finished is kept")
+    assert not kernel.exists()
