@@ -140,7 +140,7 @@ def test_grid_of_a_full_study_is_quick():
     sim, refined = rng.random((2, 500, 1000), dtype=np.float32)
     gallery_pids, query_pids = np.arange(1000) // 5, np.arange(500) % 200
     trace = simulated_trace(ranked(sim)[:, :10], query_pids, gallery_pids, 0.8, 0.2)
-    start = time.perf_counter()
+    start = time.process_time()
     table = grid(
         sim,
         refined,
@@ -381,7 +381,7 @@ def test_kill_9_and_resume(tmp_path):
         f" folder={str(folder)!r}, batch_size={batch})\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
-    patience = time.monotonic() + 60
+    patience = time.monotonic() + 180
     while not (log.exists() and len(log.read_text().split()) >= 60):
         assert process.poll() is None and time.monotonic() < patience, "ended before it could be killed"
         time.sleep(0.005)

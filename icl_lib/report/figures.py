@@ -1,0 +1,319 @@
+"""The kit's plots: each takes plain arrays or tables and returns a Figure for `icl_lib.report.show`.
+
+Metrics are in percent. `paper` is {label: value} and drawn as dashed lines (or named at the edge where
+the fixed range leaves them out); ranges are arguments, so that two runs can be laid side by side.
+"""
+
+import numpy as np
+import pandas as pd
+
+from icl_lib.report.style import BLACK, CYCLE, GREEN, GREY, ORANGE, RED, panels, styled
+
+LABELS = {
+    "rank1": "Rank-1 (%)",
+    "rank5": "Rank-5 (%)",
+    "rank10": "Rank-10 (%)",
+    "mAP": "mAP (%)",
+    "mINP": "mINP (%)",
+}
+AXES = {
+    "K": "rounds K (questions a query at most)",
+    "xi": "threshold ξ on S(q, v̂₁)",
+    "lam": "weight λ of S(q, v)",
+}
+
+
+@styled
+def caption_lengths(manifest: pd.DataFrame, limit: int | None = None, xlim=None):
+    """Histogram of words a caption, one line a split; `limit`: the text encoder's tokens."""
+    figure, ((ax,),) = panels()
+    said = manifest[manifest["caption_id"] >= 0]
+    words = said["caption"].str.split().str.len()
+    bins = np.arange(0, max(int(words.max()) + 2, (limit or 0) + 2))
+    for split, part in words.groupby(said["split"], sort=False):
+        share = 100 * np.histogram(part, bins)[0] / len(part)
+        ax.stairs(
+            share, bins - 0.5, label=f"{split}: {len(part):,} captions, median {part.median():g}", lw=1.8
+        )
+    if limit:
+        ax.axvline(limit - 2, color=BLACK, ls="--", lw=1)
+        ax.text(limit - 2, ax.get_ylim()[1], f" {limit} tokens less 2 ", ha="right", va="top", fontsize=8)
+    ax.set(xlabel="words a caption", ylabel="share of captions (%)", xlim=xlim)
+    ax.legend()
+    return figure
+
+
+@styled
+def training_curves(logs: dict[str, pd.DataFrame], ylim=(0, 100)):
+    """Loss and val Rank-1 an epoch. logs: {label: table with the columns epoch, loss, rank1}."""
+    figure, ((left, right),) = panels(1, 2)
+    for label, log in logs.items():
+        left.plot(log["epoch"], log["loss"], marker="o", label=label)
+        right.plot(log["epoch"], log["rank1"], marker="o", label=label)
+        best = log["rank1"].idxmax()
+        right.plot(log["epoch"][best], log["rank1"][best], marker="*", ms=13, color=BLACK, ls="", zorder=3)
+    left.set(xlabel="epoch", ylabel="training loss (mean a batch)")
+    right.set(xlabel="epoch", ylabel="val Rank-1 (%)", ylim=ylim, title="★ the epoch that is kept")
+    right.legend()
+    _whole_numbers(left)
+    _whole_numbers(right)
+    return figure
+
+
+@styled
+def metric_over(grids, axis: str, fixed: dict, metrics=("rank1", "mAP"), ylim=None, paper=None, chosen=None):
+    """Metrics of `icl_lib.thi.grid` along one of K, xi, lam; a panel a metric.
+
+    grids: a grid, or {label: grid} to compare. fixed: the other two, e.g. {"xi": .5, "lam": .8}, each
+    taken at its nearest value in the grid. ylim and paper: one for all panels, or {metric: …}. chosen:
+    value to mark.
+    """
+    grids = grids if isinstance(grids, dict) else {"": grids}
+    figure, (axes,) = panels(1, len(metrics))
+    for ax, metric in zip(axes, metrics):
+        for label, table in grids.items():
+            line = at(table, **fixed).sort_values(axis)
+            ax.plot(line[axis], line[metric], marker="o", label=label)
+            if chosen is not None:
+                spot = line.iloc[(line[axis] - chosen).abs().argmin()]
+                ax.plot(spot[axis], spot[metric], "o", ms=11, mfc="none", mec=BLACK, mew=1.5, zorder=3)
+        title = ", ".join(f"{_symbol(name)} = {value:g}" for name, value in fixed.items())
+        ax.set(
+            xlabel=AXES[axis],
+            ylabel=LABELS[metric],
+            title=title + ("; ○ chosen on val" if chosen is not None else ""),
+        )
+        _range(ax, _of(ylim, metric, metrics))
+        _paper_lines(ax, _of(paper, metric, metrics))
+        if len(grids) > 1:
+            ax.legend()
+        if axis == "K":
+            _whole_numbers(ax)
+    return figure
+
+
+def metric_over_K(grids, xi: float, lam: float, **kwargs):
+    """The paper's Fig. 6: metrics over rounds K = 0, 1, …; see `metric_over`."""
+    return metric_over(grids, "K", {"xi": xi, "lam": lam}, **kwargs)
+
+
+def metric_over_xi(grids, K: int, lam: float, **kwargs):
+    """The paper's Fig. 5: metrics over ξ; see `metric_over`."""
+    return metric_over(grids, "xi", {"K": K, "lam": lam}, **kwargs)
+
+
+def metric_over_lambda(grids, K: int, xi: float, **kwargs):
+    """The paper's Fig. 5: metrics over λ; see `metric_over`."""
+    return metric_over(grids, "lam", {"K": K, "xi": xi}, **kwargs)
+
+
+@styled
+def heatmap(grid: pd.DataFrame, lam: float, vmin: float, vmax: float, metric: str = "rank1"):
+    """One metric over K (rows) × ξ (columns) at one λ, range [vmin, vmax]; the best cell is framed."""
+    table = at(grid, lam=lam).pivot(index="K", columns="xi", values=metric)
+    figure, ((ax,),) = panels(height=0.9 + 0.34 * len(table))
+    image = ax.imshow(table, vmin=vmin, vmax=vmax, cmap="cividis", aspect="auto")
+    for (row, column), value in np.ndenumerate(table.to_numpy()):
+        dark = value < (vmin + vmax) / 2
+        ax.text(
+            column,
+            row,
+            f"{value:.1f}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if dark else "black",
+        )
+    row, column = np.unravel_index(table.to_numpy().argmax(), table.shape)
+    ax.plot(column, row, "s", ms=24, mfc="none", mec=RED, mew=2)
+    ax.set_xticks(range(table.shape[1]), [f"{xi:.3g}" for xi in table.columns])
+    ax.set_yticks(range(len(table)), table.index)
+    ax.set(
+        xlabel=AXES["xi"],
+        ylabel="rounds K",
+        title=f"λ = {lam:g}; □ the best cell, {table.to_numpy().max():.1f}",
+    )
+    ax.grid(False)
+    figure.colorbar(image, ax=ax, label=f"{LABELS[metric]}, range fixed")
+    return figure
+
+
+@styled
+def top1_similarity(sim_top1, right, xi: float | None = None, xlim=None):
+    """The paper's Fig. 3: S(q, v̂_1) where the first image is right, and where it is not. right [Q] bool."""
+    sim_top1, right = np.asarray(sim_top1), np.asarray(right, dtype=bool)
+    figure, ((ax,),) = panels()
+    bins = np.linspace(*(xlim or (sim_top1.min(), sim_top1.max())), 41)
+    for chosen, label, color in ((right, "right", GREEN), (~right, "wrong", RED)):
+        name = f"first image {label}: {chosen.sum():,} queries"
+        ax.hist(
+            sim_top1[chosen],
+            bins,
+            color=color,
+            alpha=0.55,
+            hatch="" if label == "right" else "//",
+            label=name,
+        )
+    if xi is not None:
+        above = sim_top1 > xi
+        ax.axvline(xi, color=BLACK, ls="--", lw=1.2)
+        share = f"{100 * right[above].mean():.0f}% right above" if above.any() else "nothing above"
+        ax.set_title(
+            f"ξ = {xi:.3g}: {share}, {100 * right[~above].mean() if (~above).any() else 0:.0f}% below"
+        )
+    ax.set(xlabel="similarity of the first image, S(q, v̂₁)", ylabel="queries", xlim=xlim)
+    ax.legend()
+    return figure
+
+
+@styled
+def pr_curve(answers: dict, chance: float | None = None):
+    """Precision over recall of Yes. answers: {"raw": (truth [N] bool, p_yes [N]), "adapted": …}."""
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    figure, ((ax,),) = panels(height=3.8)
+    for label, (truth, p_yes) in answers.items():
+        precision, recall, _ = precision_recall_curve(truth, p_yes)
+        ap = 100 * average_precision_score(truth, p_yes)
+        ax.step(100 * recall, 100 * precision, where="post", label=f"{label}: AP {ap:.1f}%")
+    base = 100 * (np.mean(next(iter(answers.values()))[0]) if chance is None else chance)
+    ax.axhline(base, color=GREY, ls=":", lw=1.2, label=f"always Yes: {base:.1f}%")
+    ax.set(xlabel="recall of Yes (%)", ylabel="precision of Yes (%)", xlim=(0, 101), ylim=(0, 101))
+    ax.legend(loc="lower left")
+    return figure
+
+
+@styled
+def roc(answers: dict, threshold: float | None = None):
+    """True- over false-positive rate of Yes, with the point at `threshold`; answers as in `pr_curve`."""
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    figure, ((ax,),) = panels(height=3.8)
+    for color, (label, (truth, p_yes)) in zip(CYCLE, answers.items()):
+        truth, p_yes = np.asarray(truth, dtype=bool), np.asarray(p_yes)
+        fpr, tpr, _ = roc_curve(truth, p_yes)
+        ax.plot(
+            100 * fpr, 100 * tpr, color=color, label=f"{label}: AUC {100 * roc_auc_score(truth, p_yes):.1f}%"
+        )
+        if threshold is not None:
+            yes = p_yes > threshold
+            ax.plot(100 * yes[~truth].mean(), 100 * yes[truth].mean(), "o", ms=8, color=color, mec=BLACK)
+    ax.plot([0, 100], [0, 100], color=GREY, ls=":", lw=1.2, label="chance: AUC 50%")
+    ax.set(xlabel="false-positive rate (%)", ylabel="true-positive rate (%)", xlim=(-1, 101), ylim=(-1, 101))
+    if threshold is not None:
+        ax.set_title(f"● Yes if P(Yes) > {threshold:.3g}")
+    ax.legend(loc="lower right")
+    return figure
+
+
+@styled
+def p_yes_histogram(answers: dict, threshold: float | None = None):
+    """P(Yes) of true and of false pairs, a panel an answerer; answers as in `pr_curve`."""
+    figure, (axes,) = panels(1, len(answers), sharey=True)
+    for ax, (label, (truth, p_yes)) in zip(axes, answers.items()):
+        truth, p_yes = np.asarray(truth, dtype=bool), np.asarray(p_yes)
+        for chosen, name, color in ((truth, "same person", GREEN), (~truth, "another person", RED)):
+            weights = np.full(chosen.sum(), 100 / max(1, chosen.sum()))
+            hatch = "" if name == "same person" else "//"
+            ax.hist(
+                p_yes[chosen],
+                np.linspace(0, 1, 26),
+                weights=weights,
+                color=color,
+                alpha=0.55,
+                hatch=hatch,
+                label=name,
+            )
+        if threshold is not None:
+            ax.axvline(threshold, color=BLACK, ls="--", lw=1.2)
+        ax.set(xlabel="P(Yes)", title=label, xlim=(0, 1))
+    axes[0].set_ylabel("share of pairs (%)")
+    axes[0].legend()
+    return figure
+
+
+@styled
+def result_bars(results: dict, metrics=("rank1", "mAP"), ceiling=None, paper=None, ylim=(0, 100)):
+    """Bars with 95% intervals. results: {label: {"rank1": …, "mAP": …, "ci95": {"rank1": [low, high], …}}}.
+
+    ceiling: the oracle's value, one or {metric: …}. paper: {label of results: value}, one or {metric: {…}}.
+    """
+    figure, (axes,) = panels(1, len(metrics))
+    for ax, metric in zip(axes, metrics):
+        values = [results[label][metric] for label in results]
+        spread = [results[label].get("ci95", {}).get(metric, (v, v)) for label, v in zip(results, values)]
+        error = np.abs(np.array(spread).T - np.array(values))
+        colors = [CYCLE[i % len(CYCLE)] for i in range(len(values))]
+        ax.bar(range(len(values)), values, 0.62, yerr=error, capsize=4, color=colors, alpha=0.85)
+        for position, (value, (_, high)) in enumerate(zip(values, spread)):
+            ax.text(
+                position,
+                high + 0.01 * (ylim[1] - ylim[0]),
+                f"{value:.1f}",
+                ha="center",
+                va="bottom",
+                fontsize=9,
+            )
+        for label, value in (_of(paper, metric, metrics) or {}).items():
+            ax.plot(list(results).index(label), value, "D", color=BLACK, mfc="white", ms=7, zorder=3)
+        top = _of(ceiling, metric, metrics)
+        if top is not None:
+            ax.axhline(top, color=ORANGE, ls="--", lw=1.4)
+            told = f"a perfect reader of the captions: {top:.1f}"
+            ax.annotate(told, (0.01, top), (0, 2), ("axes fraction", "data"), "offset points", fontsize=8)
+        ax.set_xticks(range(len(values)), list(results))
+        ax.set(ylabel=LABELS[metric], ylim=ylim)
+        ax.grid(axis="x", visible=False)
+    figure.supxlabel(
+        "bars: 95% bootstrap over queries" + ("; ◇ the paper's value" if paper else ""), fontsize=8
+    )
+    return figure
+
+
+def at(grid: pd.DataFrame, **fixed) -> pd.DataFrame:
+    """The grid's rows at the nearest K, xi or lam that it holds, e.g. at(grid, xi=.5, lam=.8)."""
+    for name, value in fixed.items():
+        held = grid[name].unique()
+        grid = grid[grid[name] == held[np.abs(held - value).argmin()]]
+    return grid
+
+
+def _symbol(name: str) -> str:
+    return {"xi": "ξ", "lam": "λ"}.get(name, name)
+
+
+def _of(value, metric: str, metrics):
+    """`value` itself, or its entry for this metric where it is a dict by metric."""
+    by_metric = isinstance(value, dict) and set(value) & set(metrics)
+    return value.get(metric) if by_metric else value
+
+
+def _whole_numbers(ax) -> None:
+    ax.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _range(ax, ylim) -> None:
+    if ylim is not None:
+        ax.set_ylim(*ylim)
+    else:  # a hundredth of a percent is no mountain
+        low, high = ax.get_ylim()
+        middle, half = (low + high) / 2, max((high - low) / 2, 1)
+        ax.set_ylim(middle - half, middle + half)
+
+
+def _paper_lines(ax, paper) -> None:
+    low, high = ax.get_ylim()
+    beyond = []
+    for number, (label, value) in enumerate(sorted((paper or {}).items(), key=lambda item: item[1])):
+        told = f"paper, {label}: {value:.2f}"
+        if low <= value <= high:
+            # The paper's values lie close together: the lowest is named below its line, the others above.
+            side, up = ("left", "right")[number % 2], number > 0
+            ax.axhline(value, color=GREY, ls="--", lw=1.2)
+            spot, shift = (0.01 if side == "left" else 0.99, value), (0, 2 if up else -3)
+            how = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": 8}
+            ax.annotate(told, spot, shift, ha=side, va="bottom" if up else "top", **how)
+        else:
+            beyond.append(f"{told}, {'above' if value > high else 'below'} this range")
+    if beyond:
+        ax.set_xlabel("\n".join([ax.get_xlabel(), *beyond]))

@@ -1,0 +1,95 @@
+"""One look for every figure, legible at a notebook's width, in colours that the colour-blind tell apart."""
+
+import functools
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from icl_lib.params import Params
+from icl_lib.results import atomic_write
+
+WIDTH = 9.0  # inches: a notebook's column
+# Okabe and Ito's colours; green and vermillion stay apart for the three common kinds of colour blindness.
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#767676"
+CYCLE = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK]
+STYLE = {
+    "axes.prop_cycle": matplotlib.cycler(color=CYCLE),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+    "grid.color": "#E2E2E2",
+    "grid.linewidth": 0.7,
+    "hatch.linewidth": 0.5,
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so that figures are equal on every machine
+    "font.size": 10,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 2,
+    "lines.markersize": 5,
+    "savefig.dpi": 110,
+}
+
+
+def styled(draw):
+    """Runs a figure's function in the kit's style, leaving the caller's own matplotlib settings alone."""
+
+    @functools.wraps(draw)
+    def wrapper(*args, **kwargs) -> Figure:
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def panels(rows: int = 1, columns: int = 1, height: float = 3.4, **kwargs):
+    """A figure of a notebook's width and its axes [rows, columns]; no pyplot, so never shown twice."""
+    figure = Figure(figsize=(WIDTH, height * rows), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
+
+
+def show(figure: Figure, params: Params, name: str, alt: str = "") -> None:
+    """Saves `figure` as results/<profile>/<dataset>/figures/<name>.png and shows it.
+
+    It is stamped with where it comes from. alt: a sentence for readers who can't see it.
+    """
+    atomic_write(figure_path(params, name), png(figure, stamp(params)))
+    if _in_notebook():
+        from IPython.display import Image, display
+
+        display(Image(data=figure_path(params, name).read_bytes(), alt=alt or name.replace("_", " ")))
+
+
+def png(figure: Figure, corner: str = "") -> bytes:
+    """The figure as PNG, with `corner` small in the lower right; equal bytes for equal figures."""
+    with matplotlib.rc_context(STYLE):
+        if corner:
+            below = 0.14 / figure.get_figheight()  # inches kept free for the stamp
+            figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))
+            figure.text(
+                0.997, 0.004, corner, ha="right", va="bottom", fontsize=7, color=GREY, parse_math=False
+            )
+        content = BytesIO()
+        figure.savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()
+
+
+def figure_path(params: Params, name: str) -> Path:
+    return params.results_dir / "figures" / f"{name}.png"
+
+
+def stamp(params: Params) -> str:
+    """Where a figure or table comes from, e.g. "profile demo · RSTPReid, stand-in · seed 0"."""
+    data = f"{params.data.title}, stand-in" if params.data.standin else params.data.title
+    return f"profile {params.profile} · {data} · seed {params.seed}"
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell is not None and hasattr(shell, "kernel")

@@ -1,0 +1,22 @@
+"""In a real kernel, as papermill starts one: a figure shows once, and no path of this machine is told."""
+
+import nbformat
+from nbclient import NotebookClient
+
+SHOW = """
+import numpy as np, pandas as pd
+from icl_lib import load_params
+from icl_lib.report import Dialogue, show
+from icl_lib.report.figures import top1_similarity
+show(top1_similarity(np.array([.1, .9]), np.array([False, True])), load_params(), "top1", alt="two queries")
+"""
+
+
+def test_show_in_a_kernel(tmp_path, monkeypatch):
+    monkeypatch.setenv("ICL_RESULTS", str(tmp_path))
+    cells = [nbformat.v4.new_code_cell(source) for source in (SHOW, "Dialogue('q', [], .5)")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    (picture,), (dialogue,) = (cell.outputs for cell in notebook.cells)
+    assert "image/png" in picture["data"] and "text/html" in dialogue["data"]
+    assert str(tmp_path) not in nbformat.writes(notebook)

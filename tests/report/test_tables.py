@@ -1,0 +1,57 @@
+"""Tables: the paper's numbers stand beside ours, and files say where they come from."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from icl_lib import load_params
+from icl_lib.report import paper_results, paper_table, save_table
+from icl_lib.report.tables import beside_paper, summary_table
+
+
+def test_papers_tables_are_whole():
+    sizes = {f"table{n}": len(paper_table(f"table{n}")) for n in range(1, 7)}
+    assert sizes == {"table1": 45, "table2": 10, "table3": 36, "table4": 24, "table5": 18, "table6": 12}
+    assert paper_table("table6_ablation").equals(paper_table("table6"))
+    with pytest.raises(ValueError, match="did you mean 'table6_ablation'"):
+        paper_table("table6_ablations")
+
+
+@pytest.mark.parametrize(
+    "dataset, icl, thi",
+    [("rstp", 67.70, 70.55), ("cuhk", 76.41, 77.91), ("icfg", 68.11, 69.02), ("ufine", 89.17, 90.67)],
+)
+def test_paper_results_of_each_benchmark(dataset, icl, thi):
+    table = paper_results(dataset)
+    assert table.index.is_unique and table.loc["ICL", "rank1"] == icl and table.loc["ICL+THI", "rank1"] == thi
+    assert "RDE" in table.index and paper_results(dataset, "reid_pretraining").loc["ICL", "rank1"] > icl
+
+
+def test_beside_paper():
+    results = {"ours": {"rank1": 45.0, "mAP": 33.0, "ci95": {"rank1": [43.0, 47.25]}}, "own": {"rank1": 1.0}}
+    table = beside_paper(results, "rstp", {"ours": "ICL"}).set_index("method")
+    assert (
+        table.loc["ours", "rank1 95% interval"] == "43.0 – 47.2" and table.loc["ours", "paper mAP"] == 52.62
+    )
+    assert np.isnan(table.loc["own", "paper rank1"])
+
+
+def test_summary_table_shows_the_stages_that_have_reported():
+    summary = {
+        "backbone": {"rda": {"rank1": 45.0, "mAP": 33.0}},
+        "thi": {"final": {"rank1": 50.0}},
+        "seed": 0,
+    }
+    table = summary_table(summary, "rstp")
+    assert table["method"].tolist() == ["backbone with RDA (ICL)", "ICL + THI"]
+    assert table["paper rank1"].tolist() == [67.70, 70.55]
+    assert len(summary_table({}, "rstp")) == 0
+
+
+def test_save_table_is_stamped(tmp_path, monkeypatch):
+    monkeypatch.setenv("ICL_RESULTS", str(tmp_path))
+    table = pd.DataFrame({"rank1": [1 / 3]}, index=pd.Index(["ICL"], name="method"))
+    shown = save_table(table, load_params("rstp", seed=2), "results")
+    assert shown is table
+    written = (tmp_path / "demo/rstp/tables/results.csv").read_text()
+    assert written == "profile,dataset,seed,method,rank1\ndemo,rstp,2,ICL,0.333333\n"
