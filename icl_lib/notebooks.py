@@ -181,7 +181,7 @@ def own_kernel() -> Iterator[str]:
 
     before = os.environ.get("JUPYTER_PATH")
     with tempfile.TemporaryDirectory(prefix="icl-kernel-") as folder:
-        # Quiet: a kernel warns that its sockets, on this machine alone, are plain, and complains when stopped.
+        # Quiet: a kernel warns that its sockets, on this machine alone, are plain; stopped, it complains.
         write_kernel_spec(os.path.join(folder, "kernels", "python3"), extra_arguments=["--log-level=50"])
         os.environ["JUPYTER_PATH"] = os.pathsep.join([folder, before] if before else [folder])
         try:
