@@ -224,7 +224,8 @@ def test_every_notebook_of_the_kit_has_a_title_and_the_usual_parameters():
 
 
 def test_ctrl_c_stops_the_kernel_too_and_says_that_nothing_is_lost(home):
-    write_notebook(home / "notebooks" / "06_long.ipynb", "import os, time\nprint(os.getpid())\ntime.sleep(100)")
+    write_notebook(home / "notebooks" / "06_long.ipynb",
+                   "import os, time; print(os.getpid()); time.sleep(100)")
     running = subprocess.Popen([sys.executable, "-m", "icl_lib.cli", "run", "06"], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert running.stdout.readline().startswith("06_long")
