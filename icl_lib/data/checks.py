@@ -95,9 +95,11 @@ def check(manifest: pd.DataFrame, name: str | None = None, sizes_of: int = 2000)
         if count:
             rows.append((f"skipped: {kind}", "all", count, None, "see attrs['problems']"))
     rows += _shared(manifest) + _words(manifest) + _pixels(manifest, sizes_of)
-    table = pd.DataFrame(rows, columns=["check", "split", "found", "published", "verdict"])
-    table["published"] = table["published"].astype(object).where(table["published"].notna(), "")
-    return table
+    told = [
+        (what, split, found, "" if wanted is None else wanted, verdict)
+        for what, split, found, wanted, verdict in rows
+    ]
+    return pd.DataFrame(told, columns=["check", "split", "found", "published", "verdict"], dtype=object)
 
 
 def duplicate_captions(manifest: pd.DataFrame) -> pd.DataFrame:
