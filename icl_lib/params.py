@@ -64,14 +64,17 @@ class Params(Section):
 
     @property
     def data_root(self) -> Path:
-        """The benchmark's folder: data.root, else <data>/<title>, or <data>/standin/<title> for a stand-in.
+        """The benchmark's folder: data.root, else <data>/<title>; a stand-in's is <data>/standin/<title>-<its sizes>.
 
         <data> is $ICL_DATA, else `data` in the kit's folder.
         """
         if self.data.root:
             return Path(self.data.root).expanduser().resolve()
         data = Path(os.environ.get("ICL_DATA") or repo_root() / "data").expanduser().resolve()
-        return data / "standin" / self.data.title if self.data.standin else data / self.data.title
+        if not self.data.standin:
+            return data / self.data.title
+        sizes = f"{self.data.ids_train}-{self.data.ids_val}-{self.data.ids_test}x{self.data.images_per_id}"
+        return data / "standin" / f"{self.data.title}-{sizes}"
 
 
 def load_params(dataset: str = "rstp", profile: str = "demo", **overrides: Any) -> Params:
