@@ -1,0 +1,85 @@
+"""The whole recipe of the two small models, with the numbers that made the shipped ones, and their records."""
+
+import csv
+import platform
+from pathlib import Path
+
+import torch
+
+from ..mllm.prompts import load_prompts
+from ..params import repo_root
+from ..results import atomic_write, versions, write_json
+from .clip import save_clip, train_clip
+from .qwen2vl import save_model, train_qwen2vl
+from .tower import train_tower
+from .world import GENERIC_SEED, generic_set
+
+PEOPLE, EACH = 6000, 6  # generic identities, pictures of each
+STEPS = {"tower": 2000, "clip": 1300, "qwen2vl": 2000}
+HELD_OUT = (GENERIC_SEED + 1, 400, 4)  # seed, people, pictures of each: never trained on
+
+
+def held_out(work: Path):
+    """The generic pictures that no recipe trains on."""
+    seed, people, each = HELD_OUT
+    return generic_set(work, people, each, seed)
+
+
+def tower(work: Path, steps: int = STEPS["tower"], people: int = PEOPLE):
+    """(generic set, attribute tower): the common first stage; its state and log lie in `work`."""
+    data = generic_set(work, people, EACH)
+    return data, train_tower(data, work, steps)
+
+
+def pretrain_clip(work: Path, out: Path, steps: dict = STEPS, people: int = PEOPLE) -> None:
+    """Make the small CLIP in `out`; `work` keeps the drawn world and the states, so a killed run goes on."""
+    data, first = tower(work, steps["tower"], people)
+    _, clip = train_clip(data, first, _prompts(), work, steps["clip"])
+    save_clip(clip, out)
+    record(work, out, "small CLIP", {"tower": steps["tower"], "clip": steps["clip"]}, people)
+
+
+def pretrain_qwen2vl(work: Path, out: Path, steps: dict = STEPS, people: int = PEOPLE) -> None:
+    """Make the small Qwen2-VL in `out`; `work` as in `pretrain_clip`, with which it shares the first stage."""
+    data, first = tower(work, steps["tower"], people)
+    pupil = train_qwen2vl(data, first, _prompts(), work, steps["qwen2vl"])
+    save_model(pupil, out)
+    record(work, out, "small Qwen2-VL", {"tower": steps["tower"], "qwen2vl": steps["qwen2vl"]}, people)
+
+
+def record(work: Path, out: Path, title: str, stages: dict[str, int], people: int) -> None:
+    """Write recipe.json (seed, steps, losses, machine, time), the stages' logs and the model card into `out`."""
+    logs = {stage: list(csv.DictReader((work / f"{stage}.csv").open())) for stage in stages}
+    told = {"data_seed": GENERIC_SEED, "people": people, "pictures": people * EACH,
+            "stages": {s: {"steps": stages[s], "seconds": float(log[-1]["seconds"]),
+                           "last": {k: float(v) for k, v in log[-1].items() if k not in ("step", "seconds")}} for s, log in logs.items()},
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
+            "versions": versions()}
+    write_json(out / "recipe.json", told)
+    for stage in stages:
+        atomic_write(out / f"log_{stage}.csv", (work / f"{stage}.csv").read_text())
+    minutes = sum(s["seconds"] for s in told["stages"].values()) / 60
+    atomic_write(out / "README.md", _CARD.format(title=title, pictures=told["pictures"], people=people, minutes=minutes, seed=GENERIC_SEED,
+                                                 stages=", ".join(f"{s} {n:,} steps" for s, n in stages.items()), machine=told["machine"]))
+
+
+_CARD = """# Model card: {title}
+
+A few million parameters, stored in half precision. It stands in the demo profile where the paper has OpenAI's CLIP or
+Qwen2-VL-7B: a model that already knows pictures and language in general, and has never seen the benchmark.
+
+- **Trained on** {pictures:,} clean drawn pictures of {people:,} drawn people (the generic world of `icl_lib.pretrain.world`,
+  seed {seed}) and texts written about them. The truth of the drawings taught it; no real picture or text did.
+- **Never trained on** the stand-ins' identities, cameras or caption grammar.
+- **Recipe** {stages}; {minutes:.0f} minutes on {machine}. `recipe.json` and the logs beside it hold seeds, losses and versions;
+  notebooks A1 and A2 explain and re-run it.
+- **Good for** running and explaining this kit on a CPU. **Not good for** real photographs: it knows drawings only, and nothing
+  it says of a real person means anything.
+- **Licence** Apache-2.0, as the kit.
+"""
+
+
+def _prompts():
+    return load_prompts("short", repo_root() / "params" / "prompts")
+
+

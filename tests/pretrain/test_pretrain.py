@@ -1,0 +1,127 @@
+"""The recipes of the small models, on a handful of pictures: what they write loads again, what is killed goes on."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from icl_lib.mllm.prompts import load_prompts
+from icl_lib.mllm.vision import patchify, picture_tokens
+from icl_lib.params import repo_root
+from icl_lib.pretrain.clip import KEPT_MERGES, adopt_tower, save_clip, small_clip, train_clip
+from icl_lib.pretrain.qwen2vl import (GRID, MERGE, PATCH, SHARES, Exercises, Pupil, contradictions, make_model, make_processor,
+                                      make_tokenizer, positions, save_model)
+from icl_lib.pretrain.tower import AttributeTower, attribute_accuracy, train_tower, vision_config
+from icl_lib.pretrain.world import HEADS, augment, generic_set, plain
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return generic_set(tmp_path_factory.mktemp("world"), 10, 3, workers=1)
+
+
+@pytest.fixture(scope="module")
+def exercises(world):
+    return Exercises(world, load_prompts("short", repo_root() / "params" / "prompts"))
+
+
+def test_labels_hide_what_is_not_visible(world):
+    labels = world.labels()
+    assert labels.shape == (30, len(HEADS))
+    for i in range(30):
+        for j, (name, values) in enumerate(HEADS.items()):
+            if labels[i, j] >= 0:
+                assert name in world.seen[i] and values[labels[i, j]] == world.truth[i][name]
+
+
+def test_tower_on_a_batch_equals_transformers_own_forward():
+    config = vision_config(width=64, depth=2, heads=2, hidden=48)
+    tower = AttributeTower(config).eval().visual
+    pictures = torch.randn(3, 3, 144, 48)
+    patches = patchify(pictures, PATCH, MERGE)
+    twice = patches.view(3, 48, 3, 1, PATCH, PATCH).expand(-1, -1, -1, 2, -1, -1).reshape(3 * 48, -1)
+    theirs = tower(twice, grid_thw=torch.tensor([[1, *GRID]] * 3)).pooler_output
+    assert torch.allclose(picture_tokens(tower, patches, GRID).flatten(0, 1), theirs, atol=1e-5)
+    assert torch.allclose(picture_tokens(tower, twice.view(3, 48, -1), GRID).flatten(0, 1), theirs, atol=1e-5)
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(world, tmp_path, monkeypatch):
+    straight = train_tower(world, tmp_path / "a", steps=4, batch=6)
+    from icl_lib.pretrain import tower as module
+    real, seen = module.attribute_loss, []
+
+    def dies(*args):
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(module, "attribute_loss", dies)
+    monkeypatch.setattr(module.train, "__defaults__", (.02, 200, 1))  # keep the state after every step
+    with pytest.raises(KeyboardInterrupt):
+        train_tower(world, tmp_path / "b", steps=4, batch=6)
+    monkeypatch.setattr(module, "attribute_loss", real)
+    resumed = train_tower(world, tmp_path / "b", steps=4, batch=6)
+    for a, b in zip(straight.parameters(), resumed.parameters()):
+        assert torch.equal(a, b)
+    accuracy = attribute_accuracy(resumed, world)
+    assert set(accuracy) == set(HEADS) and all(0 <= v <= 100 or np.isnan(v) for v in accuracy.values())
+
+
+def test_augmentation_depends_on_its_generator_alone(world):
+    pictures = torch.from_numpy(np.array(world.pictures[:4]))
+    a, b = (augment(pictures, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(a, b) and a.shape == plain(world.pictures[:4]).shape
+    assert not torch.equal(a, augment(pictures, torch.Generator().manual_seed(2)))
+
+
+def test_small_clip_begins_from_the_tower_and_loads_again(world, exercises, tmp_path):
+    from icl_lib.params import load_params
+    from icl_lib.retrieval import load_backbone
+
+    tower = AttributeTower(vision_config())
+    clip = small_clip()
+    adopt_tower(clip.model, tower)
+    assert torch.equal(clip.model.visual.transformer.resblocks[3].attn.in_proj_weight, tower.visual.blocks[3].attn.qkv.weight)
+    assert len(clip.tokenizer.encoder) == 512 + KEPT_MERGES + 2
+    _, trained = train_clip(world, tower, exercises.prompts, tmp_path / "state", steps=1, batch=8)
+    save_clip(trained, tmp_path / "small")
+    vectors = load_backbone(load_params("rstp", weights=str(tmp_path / "small"))).encode_texts(["a man in red", "a lady in blue"])
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+
+
+def test_exercises_are_true(exercises, world):
+    rng = random.Random(0)
+    answers = [exercises.match(i % 30, rng)[1] for i in range(300)]
+    assert .3 < answers.count("Yes") / 300 < .7
+    assert contradictions({"sex": "man"}, {"sex": "woman"}, {"sex"}) == 1
+    assert contradictions({"glasses": "none"}, {"glasses": "sunglasses"}, set()) == 0
+    for task in SHARES:
+        prompt, answer = getattr(exercises, task)(7, rng)
+        assert prompt and answer and "{" not in prompt
+
+
+def test_the_pupils_sequences_are_the_chat_templates(exercises, world, tmp_path):
+    from PIL import Image
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    tokenizer = make_tokenizer(exercises, size=400)
+    pupil = Pupil(make_model(tokenizer), tokenizer)
+    prompt, answer = exercises.match(0, random.Random(1))
+    loss, numbers = pupil([("match", prompt, answer)] * 2, torch.randn(2, 12, 192))
+    loss.backward()
+    assert torch.isfinite(loss) and 0 <= numbers["yes_no_accuracy"] <= 1
+    save_model(pupil, tmp_path)
+    processor = AutoProcessor.from_pretrained(tmp_path)
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)
+    text = processor.apply_chat_template([{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}],
+                                         add_generation_prompt=True)
+    picture = Image.fromarray(np.asarray(world.pictures[0])).resize((64, 192))
+    inputs = processor(text=[text], images=[picture], return_tensors="pt")
+    ids = inputs["input_ids"][0].tolist()
+    assert ids == pupil.open + pupil.seen + tokenizer(prompt)["input_ids"] + pupil.turn
+    theirs, _ = model.model.get_rope_index(inputs["input_ids"], inputs["mm_token_type_ids"], image_grid_thw=inputs["image_grid_thw"],
+                                           attention_mask=inputs["attention_mask"])
+    assert torch.equal(theirs, positions(len(pupil.open), len(ids), 1, True))
+    assert make_processor(tokenizer).image_processor.patch_size == PATCH
