@@ -1,0 +1,109 @@
+"""Finds the model that the params name, without downloading, and makes it an MLLM with a memory."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from icl_lib.mllm.base import MLLM
+from icl_lib.mllm.memory import Memory
+from icl_lib.mllm.prompts import Prompts, load_prompts
+
+SMALL_MODEL = Path(__file__).resolve().parents[1] / "small" / "qwen2vl"
+
+
+def load_mllm(params, adapter: str | Path | None = None) -> MLLM:
+    """M of `params.mllm`, its answers kept in <cache_dir>/answers.sqlite.
+
+    `adapter` is a peft folder, used by `p_yes` alone. Raises FileNotFoundError that says what was looked for and
+    how to get it: nothing is downloaded unless `params.mllm.allow_download`.
+    """
+    from icl_lib.mllm.local import LocalMLLM, folder_hash
+
+    if params.mllm.backend != "local":
+        raise ValueError(f"The MLLM backend {params.mllm.backend!r} is not part of this version; use backend='local'.")
+    folder = model_folder(params)
+    model, processor = load_model(params, folder)
+    name = f"{Path(params.mllm.model).name}@{folder_hash(folder)} {params.mllm.dtype} {params.mllm.max_pixels or 'own'} pixels"
+    mllm = LocalMLLM(model, processor, prompts_of(params), name=name, batch_size=params.mllm.batch_size,
+                     max_new_tokens=params.mllm.max_new_tokens, adapter=adapter)
+    return Memory(mllm, params.cache_dir / "answers.sqlite")
+
+
+def prompts_of(params) -> Prompts:
+    """The prompt file that `params.mllm.prompts` names (full, short, or a path)."""
+    return load_prompts(params.mllm.prompts, params.repo / "params" / "prompts")
+
+
+def model_folder(params) -> Path:
+    """Where the model's files lie: "small" (shipped), a folder, or a repository in the Hugging Face cache."""
+    wanted = params.mllm.model
+    if wanted == "small":
+        if not (SMALL_MODEL / "config.json").is_file():
+            raise FileNotFoundError(f"The small Qwen2-VL that ships with the kit is not in {SMALL_MODEL}: this copy "
+                                    "of the kit is incomplete. Clone it again, or make the model anew with notebook "
+                                    "A2_pretrain_small_qwen2vl.")
+        return SMALL_MODEL
+    folder = Path(wanted).expanduser()
+    if (folder / "config.json").is_file():
+        return folder
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(wanted, local_files_only=not params.mllm.allow_download))
+    except Exception as problem:
+        raise FileNotFoundError(
+            f"The MLLM {wanted!r} was looked for as a folder with config.json ({folder.resolve()}) and in the Hugging "
+            f"Face cache, and is in neither ({type(problem).__name__}). Nothing is downloaded by itself: get it with "
+            f"`hf download {wanted}`, or point mllm.model at a folder that holds it, or set mllm.allow_download=True; "
+            "mllm.model='small' is the small model that ships with the kit."
+        ) from problem
+
+
+def load_model(params, folder: Path):
+    """(model, processor) of a from_pretrained folder, in `params.mllm.dtype`, on the GPU where there is one."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    on_gpu = torch.cuda.is_available()
+    try:
+        with quiet():
+            processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+            model = AutoModelForImageTextToText.from_pretrained(
+                folder, dtype=getattr(torch, params.mllm.dtype), attn_implementation="sdpa", local_files_only=True,
+                device_map="auto" if on_gpu else None)
+    except (OSError, ValueError, KeyError) as problem:
+        raise ValueError(f"{folder} does not load as an image-text-to-text model of transformers: {problem}"
+                         ) from problem
+    if getattr(processor, "chat_template", None) is None:
+        raise ValueError(f"{folder} has no chat template; an instruction-tuned model is needed.")
+    limit_pixels(processor, params.mllm.max_pixels)
+    return model, processor
+
+
+def limit_pixels(processor, max_pixels: int | None) -> None:
+    """Caps a picture's area in pixels (the paper: 50,176), for processors that count size as an area (Qwen)."""
+    images = processor.image_processor
+    if max_pixels is None:
+        return
+    if not hasattr(images, "merge_size"):
+        raise ValueError(f"mllm.max_pixels is for Qwen's processors; {type(images).__name__} sets its size otherwise: "
+                         "set max_pixels to null.")
+    images.size = {"shortest_edge": min(images.size["shortest_edge"], max_pixels), "longest_edge": max_pixels}
+
+
+@contextmanager
+def quiet():
+    """Without transformers' bar over weights and its remarks, which would land in every notebook."""
+    from transformers.utils import logging
+
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shown:
+            logging.enable_progress_bar()

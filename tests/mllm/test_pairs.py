@@ -1,0 +1,107 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from icl_lib.mllm.sft import choose_threshold, judge_metrics, mine_pairs
+
+
+def tables(identities=6, each=3, per_image=2, seed=0):
+    rng = np.random.default_rng(seed)
+    images = pd.DataFrame({"image_id": np.arange(identities * each) + 100, "pid": np.repeat(np.arange(identities), each)})
+    images["path"] = [f"/imgs/{i}.png" for i in images["image_id"]]
+    captions = images.loc[images.index.repeat(per_image)].reset_index(drop=True)
+    captions["caption_id"] = captions.index
+    captions["caption"] = [f"caption {i}" for i in captions.index]
+    return captions, images, rng.random((len(captions), len(images)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 20))
+def test_pairs_are_as_eq_3_says(seed, top_k):
+    captions, images, sim = tables(seed=seed)
+    pairs = mine_pairs(captions, images, sim, top_k, np.random.default_rng(seed))
+    own = captions.set_index("caption")
+    column = {path: i for i, path in enumerate(images["path"])}
+    for row in pairs.itertuples():
+        t, i = own.index.get_loc(row.caption), column[row.path]
+        assert row.rank == 1 + (sim[t] > sim[t, i]).sum() and row.pid == own["pid"].iloc[t]
+        assert row.image_pid == images["pid"][i]
+        if row.label:
+            assert row.path == own["path"].iloc[t]
+        else:
+            assert row.image_pid != row.pid and row.rank <= top_k
+    assert (pairs.groupby("caption")["label"].sum() == 1).all() and len(pairs) <= 2 * len(captions)
+    assert len(pairs[pairs.label == 1]) == len(captions)
+
+
+def test_no_negative_where_the_list_holds_only_the_person():
+    captions, images, _ = tables()
+    sim = (captions["pid"].to_numpy()[:, None] == images["pid"].to_numpy()).astype(float)
+    assert (mine_pairs(captions, images, sim, 3)["label"] == 1).all()
+    assert (mine_pairs(captions, images, sim, 4)["label"] == 0).sum() == len(captions)
+
+
+def test_the_same_caption_of_another_identity_is_no_negative():
+    captions, images, sim = tables(identities=2, each=1, per_image=1)
+    assert (mine_pairs(captions, images, sim)["label"] == 0).sum() == 2
+    captions["caption"] = "A man in black."
+    assert (mine_pairs(captions, images, sim)["label"] == 1).all()
+
+
+def test_limit_and_seed():
+    captions, images, sim = tables()
+    rng = np.random.default_rng
+    some = mine_pairs(captions, images, sim, 10, rng(1), limit=5)
+    assert some["caption"].nunique() == 5
+    pd.testing.assert_frame_equal(some, mine_pairs(captions, images, sim, 10, rng(1), limit=5))
+    assert not some.equals(mine_pairs(captions, images, sim, 10, rng(2), limit=5))
+
+
+def test_wrong_shapes_are_refused():
+    captions, images, sim = tables()
+    with pytest.raises(ValueError, match="36 captions and 18 images"):
+        mine_pairs(captions, images, sim[:3])
+    with pytest.raises(ValueError, match="image_id 100, which is not in"):
+        mine_pairs(captions, images.iloc[1:], sim[:, 1:])
+
+
+def test_judge_metrics_by_hand():
+    found = judge_metrics([1, 0, 1, 0, 1], [0.9, 0.8, 0.7, 0.2, 0.1])
+    assert found["accuracy"] == pytest.approx(60) and found["precision"] == pytest.approx(200 / 3)
+    assert found["recall"] == pytest.approx(200 / 3) and found["AUC"] == pytest.approx(50)
+    assert found["AP"] == pytest.approx(100 * (1 + 2 / 3 + 3 / 5) / 3)
+    assert judge_metrics([1, 0], [0.9, 0.8], threshold=0.85)["accuracy"] == 100
+
+
+def test_judge_metrics_at_the_edges():
+    assert np.isnan(judge_metrics([1, 1], [0.1, 0.2])["AUC"]) and np.isnan(judge_metrics([1, 0], [0, 0])["precision"])
+    assert np.isnan(judge_metrics([0, 0], [0.6, 0.2])["AP"])
+    for labels, p in (([], []), ([1], [0.5, 0.5]), ([2], [0.5]), ([1], [float("nan")])):
+        with pytest.raises(ValueError):
+            judge_metrics(labels, p)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(np.linspace(0, 1, 9).tolist())), min_size=1, max_size=25))
+def test_the_threshold_is_the_best_there_is(rows):
+    labels, p = np.array([row[0] for row in rows], int), np.array([row[1] for row in rows])
+    if not labels.any():
+        with pytest.raises(ValueError, match="at least one true pair"):
+            choose_threshold(labels, p)
+        return
+
+    def score(threshold):
+        yes = p > threshold
+        if not (yes & (labels == 1)).any():
+            return 0.0
+        precision, recall = labels[yes].mean(), (yes & (labels == 1)).sum() / labels.sum()
+        return 1.25 * precision * recall / (0.25 * precision + recall)
+
+    tried = [-0.01, *((np.linspace(0, 1, 9)[1:] + np.linspace(0, 1, 9)[:-1]) / 2)]
+    threshold = choose_threshold(labels, p)
+    assert 0 <= threshold < 1
+    best = max(map(score, tried))
+    # A pair at exactly 0 can be told Yes by no threshold from 0 on.
+    assert score(threshold) == pytest.approx(best) or (p[labels == 1] == 0).any()
