@@ -1,7 +1,7 @@
 """What a model is shown: pictures as pixels, captions as tokens, and how both vary in training.
 
-Every random choice is drawn from (seed, epoch, pair), so an epoch is the same however many workers prepare it, and a
-training that was killed goes on as if it had not been.
+Every random choice is drawn from (seed, epoch, pair), so an epoch is the same however many workers prepare
+it, and a training that was killed goes on as if it had not been.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,8 @@ IN_MEMORY = 1 << 30  # bytes of pixels up to which a set of pictures is decoded 
 
 
 def read_image(source, size: tuple[int, int]) -> np.ndarray:
-    """The picture at a path (or a PIL image) as uint8 RGB [3, H, W], bicubically resized to `size` (height, width).
+    """The picture at a path (or a PIL image) as uint8 RGB [3, H, W], bicubically resized to `size` (height,
+    width).
 
     Raises ValueError naming the file if it cannot be read as a picture.
     """
@@ -30,7 +31,8 @@ def read_image(source, size: tuple[int, int]) -> np.ndarray:
     except FileNotFoundError:
         raise FileNotFoundError(f"no picture at {source}: is the data set's root right?") from None
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{source} cannot be read as a picture ({error}); replace the file or drop its record") from None
+        told = f"{source} cannot be read as a picture ({error}); replace the file or drop its record"
+        raise ValueError(told) from None
     return np.asarray(image).transpose(2, 0, 1)
 
 
@@ -42,7 +44,8 @@ def normalise(pixels: Tensor) -> Tensor:
 
 
 class Images(Dataset):
-    """The pictures at `paths` (or PIL images) as uint8 [3, H, W]; decoded once into memory if they fit, else on demand."""
+    """The pictures at `paths` (or PIL images) as uint8 [3, H, W]; decoded once into memory if they fit, else
+    on demand."""
 
     def __init__(self, paths: Sequence, size: tuple[int, int], memory: int = IN_MEMORY):
         self.paths, self.size = list(paths), tuple(size)
@@ -66,10 +69,13 @@ class Images(Dataset):
             yield from DataLoader(self, batch_size=size, num_workers=_workers())
 
 
-def augment_image(pixels: np.ndarray, rng: np.random.Generator, pad: int, erase_scale: Sequence[float]) -> np.ndarray:
-    """uint8 [3, H, W], randomly flipped, shifted (black padding of `pad` pixels, then a crop) and erased; a copy.
+def augment_image(pixels: np.ndarray, rng: np.random.Generator, pad: int,
+                  erase_scale: Sequence[float]) -> np.ndarray:
+    """uint8 [3, H, W], randomly flipped, shifted (black padding of `pad` pixels, then a crop) and erased; a
+    copy.
 
-    Erasing, half of the time: a rectangle of erase_scale of the area and of aspect 0.3–3.3 turns to CLIP's mean colour.
+    Erasing, half of the time: a rectangle of erase_scale of the area and of aspect 0.3–3.3 turns to CLIP's
+    mean colour.
     """
     _, height, width = pixels.shape
     if rng.random() < 0.5:
@@ -94,11 +100,13 @@ def augment_text(ids: np.ndarray, rng: np.random.Generator, share: float, split:
                  words: int) -> np.ndarray:
     """Token ids [L] with `share` of the words touched; of those `split`: masked, replaced at random, dropped.
 
-    SOT, EOT and padding stay; at least one word is kept of a text that has any. Ids 1 … words − 1 are the words.
+    SOT, EOT and padding stay; at least one word is kept of a text that has any. Ids 1 … words − 1 are the
+    words.
     """
     end = int(ids.argmax())
     inner = ids[1:end].copy()
-    kind = np.searchsorted(np.cumsum(split)[:2], rng.random(len(inner)), side="right")  # 0 mask, 1 replace, 2 drop
+    # 0: masked, 1: replaced, 2: dropped, 3: left as it is
+    kind = np.searchsorted(np.cumsum(split)[:2], rng.random(len(inner)), side="right")
     kind[rng.random(len(inner)) >= share] = 3
     inner[kind == 0] = MASK_ID
     inner[kind == 1] = rng.integers(1, words, (kind == 1).sum())
@@ -111,7 +119,8 @@ def augment_text(ids: np.ndarray, rng: np.random.Generator, share: float, split:
 
 
 def reorganise(parts: Sequence[Sequence[str]], rng: np.random.Generator) -> str:
-    """A text drawn from RDA's sub-sentences: random order, one random rewriting of each, joined by a space."""
+    """A text drawn from RDA's sub-sentences: random order, one random rewriting of each, joined by a space.
+    """
     filled = [rewritings for rewritings in parts if rewritings]
     return " ".join(filled[i][rng.integers(len(filled[i]))] for i in rng.permutation(len(filled)))
 
@@ -119,9 +128,10 @@ def reorganise(parts: Sequence[Sequence[str]], rng: np.random.Generator) -> str:
 class PairViews(Dataset):
     """Training pairs: one caption with its image, augmented afresh each epoch.
 
-    Item i is a dict: `pair` i, `pixels` uint8 [3, H, W], `ids` int64 [L], and with `parts` also `rda_ids` [L], a second
-    text for the same image. `images` holds pictures, `image_of[i]` the one of pair i, `ids` [P, L] the captions' tokens,
-    `parts[i]` the sub-sentences of pair i (None: its caption is used again). `settings` is params.backbone.
+    Item i is a dict: `pair` i, `pixels` uint8 [3, H, W], `ids` int64 [L], and with `parts` also `rda_ids`
+    [L], a second text for the same image. `images` holds pictures, `image_of[i]` the one of pair i, `ids` [P,
+    L] the captions' tokens, `parts[i]` the sub-sentences of pair i (None: its caption is used again).
+    `settings` is params.backbone.
     """
 
     def __init__(self, images: Images, image_of: np.ndarray, ids: np.ndarray, tokenizer, settings, seed: int,
@@ -134,7 +144,8 @@ class PairViews(Dataset):
 
     def __getitem__(self, i: int) -> dict:
         rng = np.random.default_rng((self.seed, self.epoch, i))
-        pixels = augment_image(self.images[self.image_of[i]], rng, self.settings.pad, self.settings.erase_scale)
+        pixels = self.images[self.image_of[i]]
+        pixels = augment_image(pixels, rng, self.settings.pad, self.settings.erase_scale)
         item = {"pair": i, "pixels": pixels, "ids": self._vary(self.ids[i], rng)}
         if self.parts is not None:
             text = reorganise(self.parts[i], rng) if self.parts[i] else None
@@ -143,7 +154,8 @@ class PairViews(Dataset):
         return item
 
     def loader(self, epoch: int, batch_size: int) -> DataLoader:
-        """Batches of one epoch in a shuffled order; a last batch of a single pair, which has no negative, is left out."""
+        """Batches of one epoch in a shuffled order; a last batch of a single pair, which has no negative, is
+        left out."""
         self.epoch = epoch
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self))
         if len(order) % batch_size == 1 and len(order) > 1:
@@ -152,8 +164,8 @@ class PairViews(Dataset):
         return DataLoader(Subset(self, order.tolist()), batch_size=batch_size, num_workers=workers)
 
     def _vary(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        settings = self.settings
-        return augment_text(ids, rng, settings.text_mask, settings.text_mask_split, self.tokenizer.sot_token_id)
+        words = self.tokenizer.sot_token_id  # every id below is a word's
+        return augment_text(ids, rng, self.settings.text_mask, self.settings.text_mask_split, words)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -1,7 +1,7 @@
 """open_clip's CLIP, read as RDE needs it: every projected token, and one row of the last layer's attention.
 
-Only that one row's weights are ever formed; all other attention stays fused. Where the weights come from is in
-`clip_files`.
+Only that one row's weights are ever formed; all other attention stays fused. Where the weights come from is
+in `clip_files`.
 """
 
 import math
@@ -42,7 +42,8 @@ def resize_text_positions(positions: Tensor, length: int) -> Tensor:
 def encode_image_tokens(clip: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """All projected tokens [B, 1 + patches, D] and the class token's last-layer attention [B, 1 + patches].
 
-    The attention is averaged over heads; token 0 is the class token. `images` [B, 3, H, W] are normalised pixels.
+    The attention is averaged over heads; token 0 is the class token. `images` [B, 3, H, W] are normalised
+    pixels.
     """
     visual = clip.visual
     x = visual.ln_pre(_image_embeddings(visual, images))
@@ -54,8 +55,9 @@ def encode_image_tokens(clip: nn.Module, images: Tensor) -> tuple[Tensor, Tensor
 def encode_text_tokens(clip: nn.Module, ids: Tensor) -> tuple[Tensor, Tensor]:
     """All projected tokens [B, L, D] and the EOT token's last-layer attention [B, L].
 
-    `ids` [B, L]: EOT is the largest id of a row, padding follows it. Under the causal mask nothing after a row's
-    EOT changes what comes before, so `trim` may shorten a batch first without changing any token up to EOT.
+    `ids` [B, L]: EOT is the largest id of a row, padding follows it. Under the causal mask nothing after a
+    row's EOT changes what comes before, so `trim` may shorten a batch first without changing any token up to
+    EOT.
     """
     if ids.shape[1] > len(clip.positional_embedding):
         raise ValueError(f"texts of {ids.shape[1]} tokens, but the text encoder has "
@@ -71,7 +73,8 @@ def trim(ids: Tensor) -> Tensor:
 
 
 def full_attention(clip: nn.Module, images: Tensor | None = None, ids: Tensor | None = None) -> Tensor:
-    """The whole head-averaged attention of the last layer [B, N, N], of images or of texts; to look at, not to train."""
+    """The whole head-averaged attention of the last layer [B, N, N], of images or of texts; to look at, not
+    to train."""
     if images is not None:
         x = clip.visual.ln_pre(_image_embeddings(clip.visual, images))
         blocks, causal = clip.visual.transformer.resblocks, False
@@ -103,7 +106,8 @@ def _transform(transformer: nn.Module, x: Tensor, anchor: Tensor, causal: bool) 
     return _block(transformer.resblocks[-1], x, causal, anchor)
 
 
-def _block(block: nn.Module, x: Tensor, causal: bool, anchor: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+def _block(block: nn.Module, x: Tensor, causal: bool,
+           anchor: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
     """One pre-norm residual block; with `anchor` [B], also that token's head-averaged attention [B, N]."""
     q, k, v = _heads(block.attn, block.ln_1(x))
     attended = _attend(q, k, v, causal).transpose(1, 2).flatten(2)
@@ -121,11 +125,13 @@ def _block(block: nn.Module, x: Tensor, causal: bool, anchor: Tensor | None = No
 
 def _heads(attn: nn.MultiheadAttention, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     qkv = F.linear(x, attn.in_proj_weight, attn.in_proj_bias)
-    return qkv.unflatten(-1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # each [B, heads, N, width]
+    qkv = qkv.unflatten(-1, (3, attn.num_heads, -1))
+    return qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each [B, heads, N, width]
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
-    # Measured on 2 cores with AMX, bf16: the fused kernel's backward takes 5 times as long as that of plain products.
+    # Measured on 2 cores with AMX, bf16: the fused kernel's backward takes 5 times as long as that of plain
+    # products.
     if q.device.type == "cpu" and torch.is_grad_enabled():
         return _weights(q, k, causal).to(v.dtype) @ v
     return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
@@ -140,8 +146,8 @@ def _weights(q: Tensor, k: Tensor, causal: bool) -> Tensor:
 
 
 def _mlp(mlp: nn.Sequential, x: Tensor) -> Tensor:
-    """c_proj(act(c_fc(x))). QuickGELU, x·sigmoid(1.702·x), is silu(1.702·x) / 1.702: with both factors moved into
-    the small weight matrices it is one fused pass over the activations instead of three."""
+    """c_proj(act(c_fc(x))). QuickGELU, x·sigmoid(1.702·x), is silu(1.702·x) / 1.702: with both factors moved
+    into the small weight matrices it is one fused pass over the activations instead of three."""
     if type(mlp.gelu).__name__ != "QuickGELU":
         return mlp(x)
     slope = 1.702

@@ -1,4 +1,5 @@
-"""Where CLIP's weights and tokens come from: the shipped small model, a file on this disk, or open_clip's cache.
+"""Where CLIP's weights and tokens come from: the shipped small model, a file on this disk, or open_clip's
+cache.
 
 Nothing is ever downloaded.
 """
@@ -31,22 +32,22 @@ class Clip:
 
 
 def load_clip(params) -> Clip:
-    """The pre-trained CLIP that `params.backbone` names, its positions resized to image_size and context_length.
+    """The pre-trained CLIP that `params.backbone` names, its positions resized to image_size and
+    context_length.
 
-    clip "small": the folder shipped with the kit, or the folder `weights`. Otherwise an open_clip model name with
-    `weights` a file (JIT archive, state dict, safetensors), or "openai"/None for OpenAI's weights in open_clip's,
-    CLIP's or Hugging Face's cache. Raises FileNotFoundError saying what was looked for, and ValueError for a file that
-    does not fit the model.
+    clip "small": the folder shipped with the kit, or the folder `weights`. Otherwise an open_clip model name
+    with `weights` a file (JIT archive, state dict, safetensors), or "openai"/None for OpenAI's weights in
+    open_clip's, CLIP's or Hugging Face's cache. Raises FileNotFoundError saying what was looked for, and
+    ValueError for a file that does not fit the model.
     """
     wanted = params.backbone
+    source = find_weights(params)
+    state = read_state(source)
     if wanted.clip == "small":
-        folder = Path(wanted.weights).expanduser() if wanted.weights else SMALL
-        config, merges, state = _read_small(folder)
-        source = folder / WEIGHTS
+        config = json.loads((source.parent / CONFIG).read_text())
+        config, merges = config.get("model_cfg", config), (source.parent / MERGES).read_bytes()
     else:
         config, merges = _known_config(wanted.clip), None
-        source = _find_weights(wanted.clip, wanted.weights)
-        state = read_state(source)
     old = _patch_grid(config)
     config = with_sizes(config, wanted.image_size, wanted.context_length)
     clip = build_clip(config, merges)
@@ -61,15 +62,39 @@ def load_clip(params) -> Clip:
     return clip
 
 
+def find_weights(params) -> Path:
+    """The file that `load_clip(params)` reads; FileNotFoundError says what was looked for, how to get it."""
+    name, weights = params.backbone.clip, params.backbone.weights
+    if name == "small":
+        folder = Path(weights).expanduser() if weights else SMALL
+        absent = [file for file in (CONFIG, WEIGHTS, MERGES) if not (folder / file).is_file()]
+        if absent:
+            raise FileNotFoundError(
+                f"The small CLIP was looked for in {folder}; missing there: {', '.join(absent)}. It ships "
+                "with the kit: restore the folder from the repository, or make it anew with "
+                "notebooks/A1_pretrain_small_clip.ipynb.")
+        return folder / WEIGHTS
+    _known_config(name)
+    if weights not in (None, "openai"):
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"CLIP weights were looked for at {path} (backbone.weights), where there is no file. Give the "
+                "path of a JIT archive, a state dict (.pt) or a .safetensors file.")
+        return path
+    return _find_openai(name)
+
+
 def build_clip(config: dict, merges: bytes | None = None) -> Clip:
-    """A CLIP of open_clip's class with random weights, from open_clip's model config and gzipped BPE merges."""
+    """A CLIP of open_clip's class with random weights, from open_clip's model config and gzipped BPE merges.
+    """
     from open_clip.model import CLIP
 
     tokenizer = _tokenizer(merges, config["text_cfg"].get("context_length", 77))
-    known = len(tokenizer.encoder)
-    if known != config["text_cfg"]["vocab_size"]:
-        raise ValueError(f"the vocabulary has {known} tokens but the text encoder {config['text_cfg']['vocab_size']}: "
-                         f"{MERGES} and {CONFIG} do not belong together")
+    known, expected = len(tokenizer.encoder), config["text_cfg"]["vocab_size"]
+    if known != expected:
+        raise ValueError(f"the vocabulary has {known} tokens but the text encoder {expected}: {MERGES} and "
+                         f"{CONFIG} do not belong together")
     return Clip(CLIP(**_constructor(config)), tokenizer, config, merges)
 
 
@@ -85,7 +110,8 @@ def with_sizes(config: dict, image_size, context_length: int) -> dict:
 def read_state(path: Path) -> dict[str, Tensor]:
     """CLIP's tensors in float32 by OpenAI's names, from a JIT archive, a .pt state dict or safetensors.
 
-    A state under "state_dict" or "model" and a common prefix such as "module." are recognised. No pickled code is run.
+    A state under "state_dict" or "model" and a common prefix such as "module." are recognised. No pickled
+    code is run.
     """
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
@@ -104,14 +130,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if prefix is None:
         raise ValueError(f"{path} holds no CLIP image encoder (no tensor {mark}); its first names are "
                          f"{', '.join(list(state)[:5])}")
-    drop = {"input_resolution", "context_length", "vocab_size"}  # numbers that OpenAI's archive keeps as tensors
+    # Numbers that OpenAI's archive keeps as tensors.
+    drop = {"input_resolution", "context_length", "vocab_size"}
     names = {name: name[len(prefix):] for name in state if name.startswith(prefix)}
     return {short: state[name].float() for name, short in names.items()
             if short not in drop and isinstance(state[name], Tensor)}
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], source) -> None:
-    """Copies `state` into `model`; ValueError names the missing or ill-shaped tensors. logit_scale may be missing."""
+    """Copies `state` into `model`; ValueError names the missing or ill-shaped tensors. logit_scale may be
+    missing."""
     own = model.state_dict()
     missing = [name for name in own if name not in state and name != "logit_scale"]
     wrong = [f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
@@ -122,16 +150,6 @@ def load_state(model: nn.Module, state: dict[str, Tensor], source) -> None:
         raise ValueError(f"{source} does not fit this model, tensors: {', and '.join(faults)}. "
                          "Is it the checkpoint of another architecture or size?")
     model.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
-
-
-def _read_small(folder: Path):
-    absent = [name for name in (CONFIG, WEIGHTS, MERGES) if not (folder / name).is_file()]
-    if absent:
-        raise FileNotFoundError(f"The small CLIP was looked for in {folder}; missing there: {', '.join(absent)}. It "
-                                "ships with the kit: restore the folder from the repository, or make it anew with "
-                                "notebooks/A1_pretrain_small_clip.ipynb.")
-    config = json.loads((folder / CONFIG).read_text())
-    return config.get("model_cfg", config), (folder / MERGES).read_bytes(), read_state(folder / WEIGHTS)
 
 
 def _known_config(name: str) -> dict:
@@ -147,32 +165,26 @@ def _known_config(name: str) -> dict:
     return config
 
 
-def _find_weights(name: str, weights: str | None) -> Path:
-    if weights not in (None, "openai"):
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(f"CLIP weights were looked for at {path} (backbone.weights), where there is no "
-                                    "file. Give the path of a JIT archive, a state dict (.pt) or a .safetensors file.")
-        return path
+def _find_openai(name: str) -> Path:
     file, repository = OPENAI.get(name.removesuffix("-quickgelu"), (None, None))
     if file is None:
-        raise FileNotFoundError(f"OpenAI's weights are known here for {', '.join(OPENAI)} only; for {name} give a "
-                                "local file as backbone.weights.")
+        raise FileNotFoundError(f"OpenAI's weights are known here for {', '.join(OPENAI)} only; for {name} "
+                                "give a local file as backbone.weights.")
     from huggingface_hub import try_to_load_from_cache
 
-    tried = [Path("~/.cache/clip").expanduser() / file]
-    if tried[0].is_file():
-        return tried[0]
+    usual = Path("~/.cache/clip").expanduser() / file
+    if usual.is_file():
+        return usual
     for hub_file in ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"):
         found = try_to_load_from_cache(repository, hub_file)
         if isinstance(found, str):
             return Path(found)
     raise FileNotFoundError(
-        f"OpenAI's CLIP weights for {name} were looked for as {tried[0]} and in the Hugging Face cache under "
-        f"{repository}; neither is there, and nothing is downloaded by itself. On a machine with a network, run "
-        f"`python -c \"import open_clip; open_clip.create_model('{name}', pretrained='openai')\"`, which fills the "
-        f"cache, and copy the cache here if need be; or put OpenAI's {file} anywhere and set backbone.weights to its "
-        "path.")
+        f"OpenAI's CLIP weights for {name} were looked for as {usual} and in the Hugging Face cache under "
+        f"{repository}; neither is there, and nothing is downloaded by itself. On a machine with a network, "
+        f"run `python -c \"import open_clip; open_clip.create_model('{name}', pretrained='openai')\"`, which "
+        f"fills the cache, and copy the cache here if need be; or put OpenAI's {file} anywhere and set "
+        "backbone.weights to its path.")
 
 
 def _patch_grid(config: dict) -> tuple[int, int]:

@@ -22,8 +22,8 @@ class Gallery:
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k best images of each query: scores [Q, k] descending float32 and columns [Q, k] int64.
 
-        k is cut to the gallery's size. Equal scores come in ascending order of column, as in a stable descending
-        argsort; only which of several images tied AT rank k are returned is FAISS's choice.
+        k is cut to the gallery's size. Equal scores come in ascending order of column, as in a stable
+        descending argsort; only which of several images tied AT rank k are returned is FAISS's choice.
         """
         queries, k = self._fitting(queries), min(int(k), len(self))
         if k < 1:
@@ -39,13 +39,14 @@ class Gallery:
     def _fitting(self, queries: np.ndarray) -> np.ndarray:
         queries = _matrix(queries)
         if queries.shape[1] != self.vectors.shape[1]:
-            raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery {self.vectors.shape[1]}: "
-                             "encode both with the same backbone")
+            raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery "
+                             f"{self.vectors.shape[1]}: encode both with the same backbone")
         return queries
 
 
 def ranking(sim: np.ndarray, k: int | None = None) -> np.ndarray:
-    """Columns of sim [Q, G] by descending similarity [Q, min(k, G)]; of equal ones the lower column comes first."""
+    """Columns of sim [Q, G] by descending similarity [Q, min(k, G)]; of equal ones the lower column comes
+    first."""
     return np.argsort(-np.asarray(sim), axis=1, kind="stable")[:, :k]
 
 

@@ -1,8 +1,8 @@
 """Losses between a batch of texts and a batch of images: similarities and identities in, one loss a pair out.
 
-Each takes `sim` [B, B], the cosines of text i (row) and image j (column), and `pids` [B], the identity of pair i
-(that of text i and of image i). Element i of the result [B] adds text i against all images and image i against all
-texts. Everything is computed in `sim`'s own precision, or in float32 if that is narrower.
+Each takes `sim` [B, B], the cosines of text i (row) and image j (column), and `pids` [B], the identity of
+pair i (that of text i and of image i). Element i of the result [B] adds text i against all images and image i
+against all texts. Everything is computed in `sim`'s own precision, or in float32 if that is narrower.
 """
 
 import difflib
@@ -42,7 +42,8 @@ def trl(sim: Tensor, pids: Tensor, tau: float = 0.02, margin: float = 0.2) -> Te
 
 
 def sdm(sim: Tensor, pids: Tensor, scale: float = 50.0, eps: float = 1e-8) -> Tensor:
-    """Similarity distribution matching of IRRA [B]: KL(softmax(scale·s) ‖ same identity, shared evenly), both ways.
+    """Similarity distribution matching of IRRA [B]: KL(softmax(scale·s) ‖ same identity, shared evenly), both
+    ways.
 
     `eps` is added to the true distribution inside the logarithm.
     """
@@ -58,12 +59,13 @@ def sdm(sim: Tensor, pids: Tensor, scale: float = 50.0, eps: float = 1e-8) -> Te
 
 
 def info_nce(sim: Tensor, pids: Tensor, scale: float = 50.0) -> Tensor:
-    """Symmetric InfoNCE of CLIP [B]: mean of both directions' cross-entropy; only the pair itself is positive.
+    """Symmetric InfoNCE of CLIP [B]: mean of both directions' cross-entropy; only the pair itself is
+    positive.
 
     `pids` is checked for its shape and otherwise unused.
     """
     sim, _ = _checked(sim, pids)
-    return -(F.log_softmax(scale * sim, dim=1).diagonal() + F.log_softmax(scale * sim.T, dim=1).diagonal()) / 2
+    return -sum(F.log_softmax(scale * s, dim=1).diagonal() for s in (sim, sim.T)) / 2
 
 
 LOSSES = {"tal": tal, "trl": trl, "sdm": sdm, "info_nce": info_nce}
@@ -80,7 +82,8 @@ def get_loss(name: str):
 
 def _checked(sim: Tensor, pids: Tensor) -> tuple[Tensor, Tensor]:
     if sim.ndim != 2 or sim.shape[0] != sim.shape[1] or pids.shape != sim.shape[:1]:
-        raise ValueError(f"a loss wants sim [B, B] and pids [B], got {tuple(sim.shape)} and {tuple(pids.shape)}")
+        shapes = f"{tuple(sim.shape)} and {tuple(pids.shape)}"
+        raise ValueError(f"a loss wants sim [B, B] and pids [B], got {shapes}")
     pids = pids.to(sim.device)
     return sim.to(torch.promote_types(sim.dtype, torch.float32)), pids[:, None] == pids[None, :]
 
@@ -94,7 +97,8 @@ def _positive(s: Tensor, same: Tensor, tau: float) -> Tensor:
 def _soft_maximum(s: Tensor, chosen: Tensor, tau: float) -> tuple[Tensor, Tensor]:
     """τ·logsumexp(s/τ) over the chosen of each row, and whether there are any.
 
-    The gradient of a logsumexp over nothing but −inf is NaN, so such a row gets zeros, to be masked by the caller.
+    The gradient of a logsumexp over nothing but −inf is NaN, so such a row gets zeros, to be masked by the
+    caller.
     """
     some = chosen.any(1)
     logits = (s / tau).masked_fill(~chosen & some[:, None], -torch.inf)

@@ -9,8 +9,8 @@ _CELLS = 4_000_000  # comparisons held at once: about 4 MB of booleans
 def retrieval_metrics(sim, query_pids, gallery_pids) -> dict[str, float]:
     """Mean over queries of `per_query_metrics`: {"rank1", "rank5", "rank10", "mAP", "mINP"} in percent.
 
-    sim [Q, G], query_pids [Q], gallery_pids [G]; arrays or CPU tensors. Raises ValueError for shapes that do not fit,
-    NaN similarities or no query at all.
+    sim [Q, G], query_pids [Q], gallery_pids [G]; arrays or CPU tensors. Raises ValueError for shapes that do
+    not fit, NaN similarities or no query at all.
     """
     values = per_query_metrics(sim, query_pids, gallery_pids)
     if not len(values["rank1"]):
@@ -19,12 +19,13 @@ def retrieval_metrics(sim, query_pids, gallery_pids) -> dict[str, float]:
 
 
 def per_query_metrics(sim, query_pids, gallery_pids) -> dict[str, np.ndarray]:
-    """Each query's scores, in percent, float64 [Q], and `first`, the rank (from 1) of its first correct image.
+    """Each query's scores, in percent, float64 [Q], and `first`, the rank (from 1) of its first correct
+    image.
 
-    rank k: 100 if an image of the query's identity is in the top k, else 0.
-    mAP: mean over its correct images of (correct so far) / (rank). mINP: (correct) / (rank of the last correct one).
-    The ranking is that of a stable descending argsort: of equal similarities, the lower column comes first.
-    A query without a correct image in the gallery (or with an empty gallery) scores 0 throughout, `first` = 0.
+    rank k: 100 if an image of the query's identity is in the top k, else 0. mAP: mean over its correct images
+    of (correct so far) / (rank). mINP: (correct) / (rank of the last correct one). The ranking is that of a
+    stable descending argsort: of equal similarities, the lower column comes first. A query without a correct
+    image in the gallery (or with an empty gallery) scores 0 throughout, `first` = 0.
     """
     sim, query_pids, gallery_pids = np.asarray(sim), np.asarray(query_pids), np.asarray(gallery_pids)
     if sim.ndim != 2 or query_pids.shape != sim.shape[:1] or gallery_pids.shape != sim.shape[1:]:
@@ -41,13 +42,15 @@ def per_query_metrics(sim, query_pids, gallery_pids) -> dict[str, np.ndarray]:
 
 
 def bootstrap_ci(values, seed: int = 0, draws: int = 2000, level: float = 0.95) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of `values` [Q], resampling queries with replacement; values' units."""
+    """Percentile bootstrap interval of the mean of `values` [Q], resampling queries with replacement; values'
+    units."""
     low, high = np.quantile(_bootstrap_means(values, seed, draws), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def paired_bootstrap(a, b, seed: int = 0, draws: int = 2000, level: float = 0.95) -> dict[str, float]:
-    """Is method a better than b on the same queries? Mean of a − b, its interval `low`, `high`, and two-sided `p`.
+    """Is method a better than b on the same queries? Mean of a − b, its interval `low`, `high`, and two-sided
+    `p`.
 
     `p` is twice the smaller share of resampled means on either side of 0, at least 1 / draws, at most 1.
     """
@@ -67,9 +70,10 @@ def with_intervals(values: dict[str, np.ndarray], seed: int = 0) -> dict:
     return means | {"ci95": {name: list(bootstrap_ci(values[name], seed)) for name in ("rank1", "mAP")}}
 
 
-def _chunk_metrics(sim: np.ndarray, query_pids: np.ndarray, gallery_pids: np.ndarray) -> dict[str, np.ndarray]:
+def _chunk_metrics(sim: np.ndarray, query_pids: np.ndarray,
+                   gallery_pids: np.ndarray) -> dict[str, np.ndarray]:
     if np.isnan(sim).any():
-        raise ValueError("similarities hold NaN: a ranking of them is undefined; look for a NaN in the vectors")
+        raise ValueError("similarities hold NaN, so their ranking is undefined: look for it in the vectors")
     correct = query_pids[:, None] == gallery_pids[None, :]  # [q, G]
     count = correct.sum(1)  # [q]
     rank = _ranks(sim, correct, count)  # [q, P] ascending, 0 where there is none
@@ -79,7 +83,8 @@ def _chunk_metrics(sim: np.ndarray, query_pids: np.ndarray, gallery_pids: np.nda
     precision = np.divide(np.arange(1, rank.shape[1] + 1), rank, out=np.zeros(rank.shape), where=found)
     safe = np.maximum(count, 1)
     hits = {f"rank{k}": 100.0 * ((first > 0) & (first <= k)) for k in (1, 5, 10)}
-    return hits | {"mAP": 100 * precision.sum(1) / safe, "mINP": 100 * count / np.maximum(last, 1), "first": first}
+    return hits | {"mAP": 100 * precision.sum(1) / safe, "mINP": 100 * count / np.maximum(last, 1),
+                   "first": first}
 
 
 def _ranks(sim: np.ndarray, correct: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -115,4 +120,5 @@ def _bootstrap_means(values, seed: int, draws: int) -> np.ndarray:
     # In blocks, so that 2,000 draws of 20,000 queries never lie in memory at once.
     block = max(1, _CELLS // len(values))
     sizes = [min(block, draws - start) for start in range(0, draws, block)]
-    return np.concatenate([values[rng.integers(0, len(values), (size, len(values)))].mean(1) for size in sizes])
+    draws_of = [rng.integers(0, len(values), (size, len(values))) for size in sizes]
+    return np.concatenate([values[chosen].mean(1) for chosen in draws_of])

@@ -1,7 +1,7 @@
 """The retrieval model {f, g}: one unit vector an image, one a text, whose inner product is S.
 
-A backbone has branches (RDE: BGE and TSE); each gives unit vectors, S is the mean of their cosines, and so the inner
-product of the concatenation over √branches.
+A backbone has branches (RDE: BGE and TSE); each gives unit vectors, S is the mean of their cosines, and so
+the inner product of the concatenation over √branches.
 """
 
 import json
@@ -23,9 +23,10 @@ DESCRIPTION = "backbone.json"
 class TokenSelection(nn.Module):
     """RDE's token selection embedding (TSE): the most attended tokens, embedded and max-pooled.
 
-    Kept are the `ratio` of the tokens that the class (EOT) token attends to most; they are L2-normalised, mapped by a
-    linear layer plus a 2-layer MLP with BatchNorm to `embed_dim`, and max-pooled. State dicts of the released code
-    load: its image head carries an unused `linear` beside the `fc` it applies; the applied one is taken.
+    Kept are the `ratio` of the tokens that the class (EOT) token attends to most; they are L2-normalised,
+    mapped by a linear layer plus a 2-layer MLP with BatchNorm to `embed_dim`, and max-pooled. State dicts of
+    the released code load: its image head carries an unused `linear` beside the `fc` it applies; the applied
+    one is taken.
     """
 
     def __init__(self, input_dim: int = 512, embed_dim: int = 1024, ratio: float = 0.3):
@@ -38,10 +39,10 @@ class TokenSelection(nn.Module):
                 length: int | None = None) -> Tensor:
         """[B, embed_dim], not normalised.
 
-        tokens [B, N, D] projected; attention [B, N], the class (EOT) token's row, or the whole [B, N, N]. For texts,
-        ids [B, N] say which tokens are words: those between the first and EOT, the largest id. `length` is the
-        text length that the ratio refers to, N if None: give the context length when texts were trimmed. A text without
-        words is embedded by its EOT token.
+        tokens [B, N, D] projected; attention [B, N], the class (EOT) token's row, or the whole [B, N, N]. For
+        texts, ids [B, N] say which tokens are words: those between the first and EOT, the largest id.
+        `length` is the text length that the ratio refers to, N if None: give the context length when texts
+        were trimmed. A text without words is embedded by its EOT token.
         """
         position = torch.arange(tokens.shape[1], device=tokens.device)
         end = ids.argmax(1) if ids is not None else None  # [B]
@@ -60,7 +61,8 @@ class TokenSelection(nn.Module):
         real = score > -torch.inf  # [B, k]: a short text has fewer than k words
         picked = tokens.gather(1, chosen[..., None].expand(-1, -1, tokens.shape[2]))[real]  # [M, D]
         picked = F.normalize(picked.float(), dim=-1)
-        embedded = self.linear(picked) + self.mlp(picked)  # [M, E]: padding never enters BatchNorm's statistics
+        # [M, E]: padding is not among the M, so it never enters BatchNorm's statistics.
+        embedded = self.linear(picked) + self.mlp(picked)
         pooled = embedded.new_full((*real.shape, embedded.shape[1]), -torch.inf)
         pooled[real] = embedded
         return pooled.amax(1)
@@ -73,7 +75,7 @@ class TokenSelection(nn.Module):
 
 
 class _Mlp(nn.Module):
-    """Linear, BatchNorm, ReLU, linear. Released checkpoints hold a second BatchNorm that is applied to nothing."""
+    """Linear, BatchNorm, ReLU, linear. Released checkpoints hold a second BatchNorm that nothing uses."""
 
     def __init__(self, width: int, hidden: int, out: int):
         super().__init__()
@@ -109,7 +111,7 @@ class Backbone(nn.Module):
         self.image_size = tuple(clip.config["vision_cfg"]["image_size"])
 
     def image_branches(self, pixels: Tensor) -> dict[str, Tensor]:
-        """Unit vectors {branch: [B, D]} float32 of uint8 (or already normalised float) pixels [B, 3, H, W]."""
+        """Unit vectors {branch: [B, D]} float32 of pixels [B, 3, H, W], uint8 or normalised float."""
         tokens, _ = encode_image_tokens(self.clip, self._pixels(pixels))
         return {"bge": F.normalize(tokens[:, 0].float(), dim=-1)}
 
@@ -120,8 +122,10 @@ class Backbone(nn.Module):
         return {"bge": F.normalize(_at(tokens, ids.argmax(1)).float(), dim=-1)}
 
     def encode_images(self, images) -> np.ndarray:
-        """Unit vectors [N, D] float32 of paths, PIL images, `Images`, or pixels [N, 3, H, W]; a path given twice is
-        read and encoded once."""
+        """Unit vectors [N, D] float32 of paths, PIL images, `Images`, or pixels [N, 3, H, W].
+
+        A path given twice is read and encoded once.
+        """
         if isinstance(images, (np.ndarray, Tensor)):
             return self._encode(self.image_branches, torch.as_tensor(images).split(self.eval_batch))
         if not isinstance(images, Images):
@@ -132,7 +136,7 @@ class Backbone(nn.Module):
         return self._encode(self.image_branches, images.batches(self.eval_batch))
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors [N, D] float32; a text given twice is encoded once, and texts of like length go together."""
+        """Unit vectors [N, D] float32; a text given twice is encoded once."""
         first, back = _unique(list(texts))
         return self.encode_ids(self.tokenise([texts[i] for i in first]))[back]
 
@@ -168,10 +172,11 @@ class Backbone(nn.Module):
 
     def autocast(self):
         """bf16 autocast where `precision` asks for it, or is "auto" and the machine is fast at it."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=uses_bf16(self.precision, self.device))
+        enabled = uses_bf16(self.precision, self.device)
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 
     def save(self, folder: Path) -> None:
-        """Writes model.safetensors, backbone.json and the vocabulary: all that `load_backbone(params, folder)` needs."""
+        """Writes model.safetensors, backbone.json and the vocabulary: all that `load_backbone` needs."""
         from safetensors.torch import save
 
         from icl_lib.results import atomic_write, write_json
@@ -202,7 +207,7 @@ class Backbone(nn.Module):
 
 
 class RDE(Backbone):
-    """RDE (CVPR 2024): BGE, the class and EOT tokens, beside TSE, the most attended tokens; S is their cosines' mean."""
+    """RDE (CVPR 2024): BGE, the class and EOT tokens, and TSE, the most attended ones; S is the mean cosine."""
 
     method = "rde"
 
@@ -219,7 +224,8 @@ class RDE(Backbone):
     def text_branches(self, ids: Tensor) -> dict[str, Tensor]:
         ids = trim(ids.to(self.device))
         tokens, attention = encode_text_tokens(self.clip, ids)
-        return self._both(_at(tokens, ids.argmax(1)), self.tse_text, tokens, attention, ids, self.context_length)
+        anchor = _at(tokens, ids.argmax(1))
+        return self._both(anchor, self.tse_text, tokens, attention, ids, self.context_length)
 
     @property
     def widths(self) -> dict[str, int]:
@@ -229,16 +235,17 @@ class RDE(Backbone):
         return super().describe() | {"embed_tse": self.widths["tse"], "select_ratio": self.tse_image.ratio}
 
     def _both(self, anchor: Tensor, head: TokenSelection, *inputs) -> dict[str, Tensor]:
-        with torch.autocast(self.device.type, enabled=False):  # small, and BatchNorm and max-pooling want precision
+        # Small, and BatchNorm and max-pooling want precision.
+        with torch.autocast(self.device.type, enabled=False):
             tse = head(inputs[0].float(), *inputs[1:])
         return {"bge": F.normalize(anchor.float(), dim=-1), "tse": F.normalize(tse, dim=-1)}
 
 
 def load_backbone(params, folder: Path | str | None = None) -> Backbone:
-    """The backbone trained into `folder`; without one, the pre-trained CLIP of `params` before any fine-tuning.
+    """The backbone trained into `folder`; without one, the pre-trained CLIP of `params`, not fine-tuned.
 
-    On a GPU if there is one. Raises FileNotFoundError if the folder holds no backbone, ValueError if its tensors do not
-    fit its description.
+    On a GPU if there is one. Raises FileNotFoundError if the folder holds no backbone, ValueError if its
+    tensors do not fit its description.
     """
     shared = {"precision": params.backbone.precision, "eval_batch": params.backbone.eval_batch}
     if folder is None:
@@ -247,8 +254,8 @@ def load_backbone(params, folder: Path | str | None = None) -> Backbone:
 
     folder = Path(folder)
     if not (folder / DESCRIPTION).is_file() or not (folder / WEIGHTS).is_file():
-        raise FileNotFoundError(f"no trained backbone in {folder}: it should hold {DESCRIPTION} and {WEIGHTS}. Train "
-                                "one with notebook 03_backbone, or give the folder of one.")
+        raise FileNotFoundError(f"no trained backbone in {folder}: it should hold {DESCRIPTION} and "
+                                f"{WEIGHTS}. Train one with notebook 03_backbone, or give the folder of one.")
     about = json.loads((folder / DESCRIPTION).read_text())
     merges = (folder / MERGES).read_bytes() if (folder / MERGES).is_file() else None
     clip = build_clip(about["clip"], merges)
@@ -261,7 +268,8 @@ def load_backbone(params, folder: Path | str | None = None) -> Backbone:
 
 
 def new_backbone(params) -> Backbone:
-    """The backbone that `params.backbone` describes, ready to be trained: pre-trained CLIP, fresh TSE heads."""
+    """The backbone that `params.backbone` describes, ready to be trained: pre-trained CLIP, fresh TSE heads.
+    """
     wanted = params.backbone
     torch.manual_seed(params.seed)
     shared = {"precision": wanted.precision, "eval_batch": wanted.eval_batch}

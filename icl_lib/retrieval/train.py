@@ -21,11 +21,12 @@ LAST, LOG, DONE = "last.pt", "log.csv", "training.json"
 def train_backbone(params: Params, manifest, folder: Path | str, augmented: dict | None = None) -> dict:
     """Trains `params.backbone` on the manifest's train split into `folder`; returns what training.json says.
 
-    `augmented` (RDA) gives per caption_id a list of sub-sentences, each a list of rewritings; a caption that it lacks is
-    its own second text. The folder gets the best epoch as model.safetensors with backbone.json (`load_backbone` reads
-    them), log.csv a row an epoch, and training.json at the end. Until then last.pt holds the latest epoch: a
-    killed run called again goes on from it and ends with the same weights. A folder that is done is left as it is. Raises
-    ValueError if the folder holds another run's state, the train split is empty, or the loss is no longer finite.
+    `augmented` (RDA) gives per caption_id a list of sub-sentences, each a list of rewritings; a caption that
+    it lacks is its own second text. The folder gets the best epoch as model.safetensors with backbone.json
+    (`load_backbone` reads them), log.csv a row an epoch, and training.json at the end. Until then last.pt
+    holds the latest epoch: a killed run called again goes on from it and ends with the same weights. A folder
+    that is done is left as it is. Raises ValueError if the folder holds another run's state, the train split
+    is empty, or the loss is no longer finite.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,20 +39,23 @@ def train_backbone(params: Params, manifest, folder: Path | str, augmented: dict
 
 
 def run_key(params: Params, manifest, augmented: dict | None = None) -> str:
-    """12 hex digits of all that the weights depend on: settings, seed, the manifest's pairs, the augmented texts."""
+    """12 hex digits of all that the weights depend on: settings, seed, the manifest's pairs, the augmented
+    texts."""
     import pandas as pd
 
     columns = ["split", "pid", "image_id", "caption_id", "caption"]
     pairs = pd.util.hash_pandas_object(manifest[columns].astype(str), index=False).to_numpy()
     texts = None if augmented is None else {str(key): augmented[key] for key in sorted(augmented)}
-    return digest({"params": params.key("backbone"), "pairs": digest(pairs.tolist()), "augmented": digest(texts)})
+    return digest({"params": params.key("backbone"), "pairs": digest(pairs.tolist()),
+                   "augmented": digest(texts)})
 
 
 def lr_factor(epoch: float, epochs: int, warmup: int, warmup_factor: float, final: float = 0.0) -> float:
     """Share of the learning rate at `epoch` (from 0; fractions are within an epoch), in [0, 1].
 
-    Linear from warmup_factor to 1 over `warmup` epochs, then a cosine to `final` at the end. Whole epochs agree with
-    the released schedule; between them this one goes on smoothly, which matters when epochs are few.
+    Linear from warmup_factor to 1 over `warmup` epochs, then a cosine to `final` at the end. Whole epochs
+    agree with the released schedule; between them this one goes on smoothly, which matters when epochs are
+    few.
     """
     if epoch < warmup:
         return warmup_factor + (1 - warmup_factor) * epoch / warmup
@@ -60,8 +64,8 @@ def lr_factor(epoch: float, epochs: int, warmup: int, warmup_factor: float, fina
 
 
 def parameter_groups(model: Backbone, settings) -> list[dict]:
-    """Adam's groups, each with `base_lr`: CLIP's weights, biases (own factor, no weight decay), TSE's layers at
-    tse_lr, text positions at their own factor where they were resized."""
+    """Adam's groups, each with `base_lr`: CLIP's weights, biases (own factor, no weight decay), TSE's layers
+    at tse_lr, text positions at their own factor where they were resized."""
     groups: dict[tuple, list] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -101,18 +105,20 @@ class _Training:
         self.epochs, self.rows, self.best, self.next_epoch = params.backbone.epochs, [], None, 0
         self.model = new_backbone(params)
         self.loss = get_loss(self.settings.loss)
-        self.options = {"tau": self.settings.tau, "margin": self.settings.margin} if self.loss.__name__ == "tal" else {}
+        tau_and_margin = {"tau": self.settings.tau, "margin": self.settings.margin}
+        self.options = tau_and_margin if self.settings.loss == "tal" else {}
         groups = parameter_groups(self.model, self.settings)
         self.optimiser = torch.optim.Adam(groups, fused=self.model.device.type in ("cpu", "cuda"))
         self.manifest = manifest
-        self.select_on = self.settings.select_on if (manifest["split"] == self.settings.select_on).any() else None
+        wanted = self.settings.select_on
+        self.select_on = wanted if (manifest["split"] == wanted).any() else None
         self._read_pairs(augmented)
 
     def _read_pairs(self, augmented: dict | None) -> None:
         train = self.manifest[self.manifest["split"] == "train"]
         if len(train) < 2:
-            raise ValueError(f"the train split has {len(train)} captions; training needs at least 2. Check the data "
-                             "set with `icl data check`.")
+            raise ValueError(f"the train split has {len(train)} captions; training needs at least 2. Check "
+                             "the data set with `icl data check`.")
         images = train.drop_duplicates("image_id")
         slot = {image: i for i, image in enumerate(images["image_id"])}
         self.image_of = np.array([slot[image] for image in train["image_id"]])
@@ -120,8 +126,8 @@ class _Training:
         self.ids = self.model.tokenise(train["caption"].tolist())
         self.images = Images(images["path"].tolist(), self.model.image_size)
         parts = [augmented.get(caption) for caption in train["caption_id"]] if augmented is not None else None
-        self.views = PairViews(self.images, self.image_of, self.ids.numpy(), self.model.tokenizer, self.settings,
-                               self.seed, parts)
+        self.views = PairViews(self.images, self.image_of, self.ids.numpy(), self.model.tokenizer,
+                               self.settings, self.seed, parts)
 
     def go(self) -> dict:
         self._resume()
@@ -147,8 +153,8 @@ class _Training:
                 group["lr"] = group["base_lr"] * factor
             loss = self._batch_loss(batch, clean[batch["pair"]], weight)
             if not torch.isfinite(loss):
-                raise ValueError(f"the loss became {loss.item()} in epoch {epoch}, step {step}: lower backbone.lr, or "
-                                 "set backbone.precision to fp32. The last whole epoch is kept.")
+                raise ValueError(f"the loss became {loss.item()} in epoch {epoch}, step {step}: lower "
+                                 "backbone.lr, or set backbone.precision to fp32. The last whole epoch is kept.")
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self.optimiser.step()
@@ -156,7 +162,8 @@ class _Training:
         return {"loss": total / max(1, pairs), "clean": float(clean.float().mean())}
 
     def _batch_loss(self, batch: dict, clean: torch.Tensor, weight: float) -> torch.Tensor:
-        """Σ over branches and believed pairs of the loss of the text, plus `weight` times that of its second text."""
+        """Σ over branches and believed pairs of the loss of the text, plus `weight` times that of its second
+        text."""
         pids = self.pids[batch["pair"]].to(self.model.device)
         clean = clean.to(self.model.device).float()
         ids = torch.cat([batch["ids"], batch["rda_ids"]]) if "rda_ids" in batch else batch["ids"]
@@ -188,7 +195,8 @@ class _Training:
         return lr_factor(epoch, self.epochs, self.settings.warmup_epochs, self.settings.warmup_factor, final)
 
     def _keep(self, row: dict) -> None:
-        """Writes the epoch down: the best model first, so that last.pt never speaks of one that is not there."""
+        """Writes the epoch down: the best model first, so that last.pt never speaks of one that is not there.
+        """
         if self.best is None or not self.select_on or row["rank1"] > self.best["rank1"]:
             self.best = dict(row)
             self.model.save(self.folder)
@@ -211,7 +219,8 @@ class _Training:
     def _finish(self) -> dict:
         done = {"run": self.run, "selected_on": self.select_on or "last epoch", "best": self.best,
                 "epochs": self.epochs, "pairs": len(self.ids), "images": len(self.images),
-                "rda": self.views.parts is not None, "seconds": round(sum(r["seconds"] for r in self.rows), 2)}
+                "rda": self.views.parts is not None,
+                "seconds": round(sum(row["seconds"] for row in self.rows), 2)}
         write_json(self.folder / DONE, done)
         (self.folder / LAST).unlink(missing_ok=True)
         return done
@@ -219,5 +228,5 @@ class _Training:
 
 def _same_run(found: str, wanted: str, folder: Path) -> None:
     if found != wanted:
-        raise ValueError(f"{folder} holds the training of other settings, data or texts (run {found}, this one is "
-                         f"{wanted}). Give another folder, or remove that one.")
+        raise ValueError(f"{folder} holds the training of other settings, data or texts (run {found}, this "
+                         f"one is {wanted}). Give another folder, or remove that one.")

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from icl_lib.data.views import (MASK_ID, MEAN, MEAN_COLOUR, STD, Images, PairViews, augment_image, augment_text,
-                                normalise, read_image, reorganise)
+from icl_lib.data.views import (MASK_ID, MEAN, MEAN_COLOUR, STD, Images, PairViews, augment_image,
+                                augment_text, normalise, read_image, reorganise)
 
 
 class Words:
@@ -55,7 +55,8 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
 
 
 def test_one_pixel_is_a_picture():
-    assert (read_image(Image.new("RGB", (1, 1), (9, 8, 7)), (4, 2)) == np.array([9, 8, 7])[:, None, None]).all()
+    found = read_image(Image.new("RGB", (1, 1), (9, 8, 7)), (4, 2))
+    assert (found == np.array([9, 8, 7])[:, None, None]).all()
 
 
 def test_bad_files_are_named(tmp_path, pictures):
@@ -85,7 +86,8 @@ def test_images_in_memory_and_on_disk_are_the_same(pictures):
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 6))
 def test_image_augmentation_flips_shifts_and_erases(seed, pad):
-    pixels = np.random.default_rng(0).integers(1, 100, (3, 24, 8), dtype=np.uint8)  # neither black nor mean colour
+    # Neither black nor mean colour.
+    pixels = np.random.default_rng(0).integers(1, 100, (3, 24, 8), dtype=np.uint8)
     out = augment_image(pixels, np.random.default_rng(seed), pad, (0.02, 0.4))
     assert out.shape == pixels.shape and out.dtype == np.uint8
     erased = (out == MEAN_COLOUR).all(0)
@@ -106,7 +108,8 @@ def test_image_augmentation_flips_shifts_and_erases(seed, pad):
 def test_image_augmentation_varies_and_leaves_its_input_alone():
     pixels = np.random.default_rng(0).integers(0, 256, (3, 24, 8), dtype=np.uint8)
     before = pixels.copy()
-    outs = {augment_image(pixels, np.random.default_rng(seed), 3, (0.02, 0.4)).tobytes() for seed in range(40)}
+    seeds = map(np.random.default_rng, range(40))
+    outs = {augment_image(pixels, rng, 3, (0.02, 0.4)).tobytes() for rng in seeds}
     assert len(outs) > 35
     np.testing.assert_array_equal(pixels, before)
 

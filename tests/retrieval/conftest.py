@@ -1,4 +1,5 @@
-"""A tiny random CLIP in the shipped one's form, a tiny benchmark, and the recorded numbers of the released code."""
+"""A tiny random CLIP in the shipped one's form, a tiny benchmark, and the recorded numbers of the released
+code."""
 
 import gzip
 import json
@@ -38,17 +39,21 @@ def write_small_clip(folder: Path, merges: int = 300, seed: int = 0) -> Path:
     lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")[:merges + 1]
     (folder / "bpe_merges.txt.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
     config = {"embed_dim": 32, "quick_gelu": True,
-              "vision_cfg": {"image_size": [48, 16], "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
-              "text_cfg": {"context_length": 40, "vocab_size": 512 + merges + 2, "width": 32, "heads": 2, "layers": 2}}
+              "vision_cfg": {"image_size": [48, 16], "layers": 2, "width": 32, "head_width": 16,
+                             "patch_size": 8},
+              "text_cfg": {"context_length": 40, "vocab_size": 512 + merges + 2, "width": 32, "heads": 2,
+                           "layers": 2}}
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
     torch.manual_seed(seed)
     vision = config["vision_cfg"] | {"image_size": (48, 16)}
-    save_file(CLIP(32, vision, config["text_cfg"], quick_gelu=True).state_dict(), folder / "model.safetensors")
+    state = CLIP(32, vision, config["text_cfg"], quick_gelu=True).state_dict()
+    save_file(state, folder / "model.safetensors")
     return folder
 
 
 def write_benchmark(folder: Path, identities=(10, 4), images: int = 2) -> pd.DataFrame:
-    """Two-coloured 48 x 16 pictures of `identities` (train, val), and a caption each way round; a manifest."""
+    """Two-coloured 48 x 16 pictures of `identities` (train, val), and a caption each way round; a manifest.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng, rows, names = np.random.default_rng(0), [], list(COLOURS)
     for pid in range(sum(identities)):
@@ -60,9 +65,11 @@ def write_benchmark(folder: Path, identities=(10, 4), images: int = 2) -> pd.Dat
             image_id = len(rows) // 2
             path = folder / f"{image_id}.png"
             Image.fromarray(picture).save(path)
-            for caption in (f"A person in a {top} shirt and {bottom} trousers.", f"{bottom} trousers, {top} top"):
-                rows.append({"split": "train" if pid < identities[0] else "val", "pid": pid, "image_id": image_id,
-                             "path": str(path), "caption_id": len(rows), "caption": caption})
+            for caption in (f"A person in a {top} shirt and {bottom} trousers.",
+                            f"{bottom} trousers, {top} top"):
+                rows.append({"split": "train" if pid < identities[0] else "val", "pid": pid,
+                             "image_id": image_id, "path": str(path), "caption_id": len(rows),
+                             "caption": caption})
     return pd.DataFrame(rows)
 
 
@@ -76,8 +83,8 @@ def benchmark_table(tmp_path_factory):
     return write_benchmark(tmp_path_factory.mktemp("benchmark"))
 
 
-@pytest.fixture
-def tiny(small_folder):
+@pytest.fixture(scope="session")
+def tiny_params(small_folder):
     """load_params for the tiny CLIP; further overrides as keywords."""
     from icl_lib import load_params
 
@@ -88,3 +95,8 @@ def tiny(small_folder):
         return load_params("rstp", "demo", **fixed, **overrides)
 
     return make
+
+
+@pytest.fixture
+def tiny(tiny_params):
+    return tiny_params

@@ -5,9 +5,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from icl_lib.retrieval import clip_files
-from icl_lib.retrieval.clip import (encode_image_tokens, encode_text_tokens, full_attention, resize_image_grid,
-                                    resize_image_positions, resize_text_positions, trim)
-from icl_lib.retrieval.clip_files import build_clip, load_clip, load_state, read_state
+from icl_lib.retrieval.clip import (encode_image_tokens, encode_text_tokens, full_attention,
+                                    resize_image_grid, resize_image_positions, resize_text_positions, trim)
+from icl_lib.retrieval.clip_files import build_clip, find_weights, load_clip, load_state, read_state
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def recorded(golden, golden_metadata):
         {"context_length": sizes["context_length"], "vocab_size": sizes["vocab_size"],
          "width": sizes["transformer_width"], "heads": sizes["transformer_heads"],
          "layers": sizes["transformer_layers"]}, quick_gelu=True)
-    load_state(model, {name[11:]: t for name, t in golden.items() if name.startswith("clip.state.")}, "golden")
+    state = {name[11:]: tensor for name, tensor in golden.items() if name.startswith("clip.state.")}
+    load_state(model, state, "golden")
     return model.eval()
 
 
@@ -41,17 +42,20 @@ def test_tokens_and_attention_agree_with_the_released_code(golden, recorded, gra
 
 def test_the_whole_attention_agrees_too(golden, recorded):
     with torch.no_grad():
-        assert torch.allclose(full_attention(recorded, images=golden["clip.image"]), golden["clip.image_attn"],
-                              atol=1e-4)
-        assert torch.allclose(full_attention(recorded, ids=golden["clip.text"]), golden["clip.text_attn"], atol=1e-4)
+        found = full_attention(recorded, images=golden["clip.image"])
+        assert torch.allclose(found, golden["clip.image_attn"], atol=1e-4)
+        found = full_attention(recorded, ids=golden["clip.text"])
+        assert torch.allclose(found, golden["clip.text_attn"], atol=1e-4)
 
 
 def test_class_and_eot_tokens_are_open_clips_features(golden, recorded):
     with torch.no_grad():
         image, text = recorded.encode_image(golden["clip.image"]), recorded.encode_text(golden["clip.text"])
         ids = golden["clip.text"]
-        assert torch.allclose(encode_image_tokens(recorded, golden["clip.image"])[0][:, 0], image, atol=1e-5)
-        assert torch.allclose(encode_text_tokens(recorded, ids)[0][torch.arange(4), ids.argmax(1)], text, atol=1e-5)
+        tokens, _ = encode_image_tokens(recorded, golden["clip.image"])
+        assert torch.allclose(tokens[:, 0], image, atol=1e-5)
+        tokens, _ = encode_text_tokens(recorded, ids)
+        assert torch.allclose(tokens[torch.arange(4), ids.argmax(1)], text, atol=1e-5)
 
 
 def test_gradients_are_open_clips(golden, recorded):
@@ -84,9 +88,9 @@ def test_trimming_a_batch_changes_no_token_up_to_eot(golden, recorded):
 
 
 def test_positions_resize_as_released(golden):
-    assert torch.allclose(resize_image_positions(golden["pos.image_in"], (24, 8)), golden["pos.image_out_24x8"],
-                          atol=1e-5)
-    assert torch.allclose(resize_text_positions(golden["pos.text_in"], 168), golden["pos.text_out_168"], atol=1e-5)
+    image, text = golden["pos.image_in"], golden["pos.text_in"]
+    assert torch.allclose(resize_image_positions(image, (24, 8)), golden["pos.image_out_24x8"], atol=1e-5)
+    assert torch.allclose(resize_text_positions(text, 168), golden["pos.text_out_168"], atol=1e-5)
 
 
 def test_positions_of_the_same_size_are_untouched(golden):
@@ -99,6 +103,7 @@ def test_positions_of_the_same_size_are_untouched(golden):
 
 
 def test_small_clip_loads_from_its_folder(tiny, small_folder):
+    assert find_weights(tiny()) == small_folder / "model.safetensors"
     clip = load_clip(tiny())
     assert clip.tokenizer.vocab_size == clip.config["text_cfg"]["vocab_size"] == 814
     assert not clip.text_positions_resized
@@ -217,5 +222,6 @@ def test_a_local_file_of_openais_form_loads_at_person_size(tmp_path, monkeypatch
     assert clip.text_positions_resized
     assert torch.allclose(clip.model.visual.positional_embedding,
                           resize_image_positions(source["visual.positional_embedding"], (24, 8)))
-    assert torch.allclose(clip.model.positional_embedding, resize_text_positions(source["positional_embedding"], 168))
+    assert torch.allclose(clip.model.positional_embedding,
+                          resize_text_positions(source["positional_embedding"], 168))
     assert torch.equal(clip.model.token_embedding.weight, source["token_embedding.weight"])

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icl_lib.retrieval import metrics
-from icl_lib.retrieval.metrics import (NAMES, bootstrap_ci, paired_bootstrap, per_query_metrics, retrieval_metrics,
-                                       with_intervals)
+from icl_lib.retrieval.metrics import (NAMES, bootstrap_ci, paired_bootstrap, per_query_metrics,
+                                       retrieval_metrics, with_intervals)
 
 
 def slow(sim, query_pids, gallery_pids):
@@ -78,14 +78,14 @@ def test_size_of_cuhk_pedes_is_quick_and_small():
     q, g = rng.integers(0, 1000, 6156), rng.integers(0, 1000, 3074)
     seconds = []
     for _ in range(2):
-        start = time.perf_counter()
+        start = time.process_time()  # other work on the machine is not its fault
         retrieval_metrics(sim, q, g)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     tracemalloc.start()
     retrieval_metrics(sim, q, g)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert min(seconds) < 3  # 0.3 s on a free core; the bound leaves room for a busy machine
+    assert min(seconds) < 1
     assert peak < 300e6
 
 

@@ -9,7 +9,8 @@ from icl_lib.retrieval.models import RDE, Backbone, TokenSelection, load_backbon
 
 def released_head(golden, kind):
     head = TokenSelection(32, 64, 0.3)
-    head.load_state_dict({name[12:]: t for name, t in golden.items() if name.startswith(f"tse.{kind}_state.")})
+    prefix = f"tse.{kind}_state."
+    head.load_state_dict({name[len(prefix):]: t for name, t in golden.items() if name.startswith(prefix)})
     return head.eval()
 
 
@@ -23,7 +24,8 @@ def test_token_selection_agrees_with_the_released_code(golden):
 
 def test_token_selection_takes_one_row_of_attention_and_trimmed_texts(golden):
     image, text = released_head(golden, "v"), released_head(golden, "t")
-    assert torch.allclose(image(golden["tse.v_feats"], golden["tse.v_attn"][:, 0]), golden["tse.v_out"], atol=1e-4)
+    found = image(golden["tse.v_feats"], golden["tse.v_attn"][:, 0])
+    assert torch.allclose(found, golden["tse.v_out"], atol=1e-4)
     ids = golden["tse.t_ids"]
     longest = int(ids.argmax(1).max()) + 1
     assert longest < ids.shape[1]
@@ -57,7 +59,8 @@ def test_texts_of_any_length_match_a_slow_selection(words):
     found = head(tokens, attention, ids)
     for row, n in enumerate((words, 9)):
         inner = range(1, n + 1) if n else [1]  # a text without words: its EOT token
-        assert torch.allclose(found[row], slow_selection(head, tokens[row], attention[row], inner, 5), atol=1e-5)
+        expected = slow_selection(head, tokens[row], attention[row], inner, 5)
+        assert torch.allclose(found[row], expected, atol=1e-5)
 
 
 def test_padding_never_enters_batchnorm():
