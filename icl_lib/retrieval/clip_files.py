@@ -79,8 +79,8 @@ def find_weights(params) -> Path:
         path = Path(weights).expanduser()
         if not path.is_file():
             raise FileNotFoundError(
-                f"CLIP weights were looked for at {path} (backbone.weights), where there is no file. Give the "
-                "path of a JIT archive, a state dict (.pt) or a .safetensors file.")
+                f"CLIP weights were looked for at {path} (backbone.weights), where there is no file. Give "
+                "the path of a JIT archive, a state dict (.pt) or a .safetensors file.")
         return path
     return _find_openai(name)
 

@@ -207,7 +207,7 @@ class Backbone(nn.Module):
 
 
 class RDE(Backbone):
-    """RDE (CVPR 2024): BGE, the class and EOT tokens, and TSE, the most attended ones; S is the mean cosine."""
+    """RDE (CVPR 2024): BGE, the class and EOT tokens, and TSE, the most attended; S is the mean cosine."""
 
     method = "rde"
 

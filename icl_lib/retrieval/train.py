@@ -154,7 +154,8 @@ class _Training:
             loss = self._batch_loss(batch, clean[batch["pair"]], weight)
             if not torch.isfinite(loss):
                 raise ValueError(f"the loss became {loss.item()} in epoch {epoch}, step {step}: lower "
-                                 "backbone.lr, or set backbone.precision to fp32. The last whole epoch is kept.")
+                                 "backbone.lr, or set backbone.precision to fp32. The last whole epoch is "
+                                 "kept.")
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self.optimiser.step()
