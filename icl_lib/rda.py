@@ -22,29 +22,46 @@ Parts = list[list[str]]  # sub-sentences x rewritings
 def augment(captions: pd.DataFrame, mllm: MLLM, folder: str | Path, m: int) -> dict[int, dict]:
     """RDA of every caption -> {caption_id: {"vqa", "enriched", "sentences", "parts"}}.
 
-    Steps: the picture's answers (T_vqa, once a picture); merged with the caption (T_aggr); cut into sub-sentences
-    (T_dec); each DISTINCT sub-sentence rewritten into up to `m` (T_rwt, once over the whole set). `vqa` maps
-    characteristic to answer or None, `enriched` is a text, `sentences` [n] are the sub-sentences, `parts` [n][<= m]
-    their rewritings.
+    Steps: the picture's answers (T_vqa, once a picture); merged with the caption (T_aggr); cut into
+    sub-sentences (T_dec); each DISTINCT sub-sentence rewritten into up to `m` (T_rwt, once over the whole
+    set). `vqa` maps characteristic to answer or None, `enriched` is a text, `sentences` [n] are the
+    sub-sentences, `parts` [n][<= m] their rewritings.
 
-    Every step's texts stay in `folder` (vqa, enriched, sentences, rewritten .jsonl), appended as they come; run
-    again on the same captions, it goes on where it stopped. Raises ValueError if the folder holds other captions.
+    Every step's texts stay in `folder` (vqa, enriched, sentences, rewritten .jsonl), appended as they come;
+    run again on the same captions, it goes on where it stopped. Raises ValueError if the folder holds other
+    captions.
     """
     folder = Path(folder)
     ids, texts = captions["caption_id"].astype(int).tolist(), captions["caption"].tolist()
     pictures = captions.drop_duplicates("image_id").set_index("image_id")["path"].to_dict()
     image_of = dict(zip(ids, captions["image_id"]))
 
-    vqa = _step(folder / "vqa.jsonl", {int(image): str(path) for image, path in pictures.items()},
-                lambda images, paths: describe(mllm, paths))
-    enriched = _step(folder / "enriched.jsonl", dict(zip(ids, texts)),
-                     lambda some, given: aggregate(mllm, [vqa[int(image_of[i])] for i in some], given))
+    vqa = _step(
+        folder / "vqa.jsonl",
+        {int(image): str(path) for image, path in pictures.items()},
+        lambda images, paths: describe(mllm, paths),
+    )
+    enriched = _step(
+        folder / "enriched.jsonl",
+        dict(zip(ids, texts)),
+        lambda some, given: aggregate(mllm, [vqa[int(image_of[i])] for i in some], given),
+    )
     sentences = _step(folder / "sentences.jsonl", enriched, lambda some, given: decompose(mllm, given))
     distinct = dict.fromkeys(sentence for own in sentences.values() for sentence in own)
-    rewritten = _step(folder / f"rewritten-{m}.jsonl", {sentence: sentence for sentence in distinct},
-                      lambda some, given: rewrite(mllm, given, m))
-    return {i: {"vqa": vqa[int(image_of[i])], "enriched": enriched[i], "sentences": sentences[i],
-                "parts": [rewritten[sentence] for sentence in sentences[i]]} for i in ids}
+    rewritten = _step(
+        folder / f"rewritten-{m}.jsonl",
+        {sentence: sentence for sentence in distinct},
+        lambda some, given: rewrite(mllm, given, m),
+    )
+    return {
+        i: {
+            "vqa": vqa[int(image_of[i])],
+            "enriched": enriched[i],
+            "sentences": sentences[i],
+            "parts": [rewritten[sentence] for sentence in sentences[i]],
+        }
+        for i in ids
+    }
 
 
 def draw(parts: Parts, rng: np.random.Generator) -> str:
@@ -54,24 +71,33 @@ def draw(parts: Parts, rng: np.random.Generator) -> str:
     return " ".join(parts[i][rng.integers(len(parts[i]))].strip() for i in order)
 
 
-def write_diversity(captions: pd.DataFrame, parts: dict[int, Parts], path: str | Path, root: str | Path | None = None,
-                    path_key: str = "img_path") -> None:
+def write_diversity(
+    captions: pd.DataFrame,
+    parts: dict[int, Parts],
+    path: str | Path,
+    root: str | Path | None = None,
+    path_key: str = "img_path",
+) -> None:
     """Writes RDA in the authors' format: the annotation list, each record with `diversity_captions`.
 
-    One record a picture: id, split, `path_key` (relative to `root`/imgs; "img_path" for RSTPReid, "file_path" for
-    the others), captions, and per caption a list (sub-sentences) of lists (rewritings). `root` is the benchmark's
-    folder, by default the manifest's own.
+    One record a picture: id, split, `path_key` (relative to `root`/imgs; "img_path" for RSTPReid, "file_path"
+    for the others), captions, and per caption a list (sub-sentences) of lists (rewritings). `root` is the
+    benchmark's folder, by default the manifest's own.
     """
     root = Path(root or captions.attrs.get("root", "") or os.path.commonpath(captions["path"].tolist()))
     base = root / "imgs" if (root / "imgs").is_dir() else root
     records = []
     for _, rows in captions.groupby("image_id", sort=True):
         first = rows.iloc[0]
-        records.append({
-            "id": int(first["pid"]), "split": first["split"],
-            path_key: PurePosixPath(os.path.relpath(first["path"], base)).as_posix(),
-            "captions": rows["caption"].tolist(),
-            "diversity_captions": [parts.get(int(i), []) for i in rows["caption_id"]]})
+        records.append(
+            {
+                "id": int(first["pid"]),
+                "split": first["split"],
+                path_key: PurePosixPath(os.path.relpath(first["path"], base)).as_posix(),
+                "captions": rows["caption"].tolist(),
+                "diversity_captions": [parts.get(int(i), []) for i in rows["caption_id"]],
+            }
+        )
     write_json(path, records)
 
 
@@ -94,8 +120,10 @@ def read_diversity(path: str | Path, captions: pd.DataFrame) -> dict[int, Parts]
         for caption, parts in zip(own, diverse):
             found.update({int(row.caption_id): parts for row in fits if row.caption == caption and parts})
     if records and not found:
-        raise ValueError(f"None of the {len(records)} records of {path} fits the {len(captions)} captions given: is "
-                         "it another benchmark's or split's file?")
+        raise ValueError(
+            f"None of the {len(records)} records of {path} fits the {len(captions)} captions given: is "
+            "it another benchmark's or split's file?"
+        )
     return found
 
 
@@ -108,9 +136,12 @@ def _record(record, name: str) -> tuple[str, Sequence[str], Sequence[Parts]]:
         raise ValueError(f"{name} ({where}) needs `captions` and, equally long, `diversity_captions`.")
     for parts in diverse:
         if not isinstance(parts, list) or not all(
-                isinstance(part, list) and part and all(isinstance(text, str) for text in part) for part in parts):
-            raise ValueError(f"{name} ({where}): diversity_captions should be, per caption, a list (sub-sentences) of "
-                             "non-empty lists of texts (rewritings).")
+            isinstance(part, list) and part and all(isinstance(text, str) for text in part) for part in parts
+        ):
+            raise ValueError(
+                f"{name} ({where}): diversity_captions should be, per caption, a list (sub-sentences) of "
+                "non-empty lists of texts (rewritings)."
+            )
     return where, own, diverse
 
 
@@ -119,13 +150,13 @@ def _ends_with(path: str, tail: str) -> bool:
 
 
 def _step(file: Path, given: dict, make: Callable[[list, list], Iterable]) -> dict:
-    """{key: result} for all keys of `given` {key: input}; results are appended to `file` portion by portion."""
+    """{key: result} for all keys of `given` {key: input}; appended to `file` by portions."""
     done = _read_lines(file, given)
     todo = [key for key in given if key not in done]
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", encoding="utf-8") as stream:
         for start in range(0, len(todo), PORTION):
-            keys = todo[start:start + PORTION]
+            keys = todo[start : start + PORTION]
             for key, result in zip(keys, make(keys, [given[key] for key in keys])):
                 done[key] = result
                 line = {"key": key, "given": _told(given[key]), "result": result}
@@ -140,7 +171,7 @@ def _read_lines(file: Path, given: dict) -> dict:
     if not file.is_file():
         return {}
     content = file.read_bytes()
-    whole = content[:content.rfind(b"\n") + 1]
+    whole = content[: content.rfind(b"\n") + 1]
     if len(whole) < len(content):
         os.truncate(file, len(whole))
     done = {}
@@ -149,11 +180,14 @@ def _read_lines(file: Path, given: dict) -> dict:
             entry = json.loads(line)
             key, told, result = entry["key"], entry["given"], entry["result"]
         except (ValueError, KeyError, TypeError) as problem:
-            raise ValueError(f"{file}, line {number} is damaged ({problem}). Remove the line, or the file, and run "
-                             "again.") from problem
+            raise ValueError(
+                f"{file}, line {number} is damaged ({problem}). Remove the line, or the file, and run again."
+            ) from problem
         if key in given and _told(given[key]) != told:
-            raise ValueError(f"{file} was made from other captions (line {number}: {told!r}, now "
-                             f"{_told(given[key])!r}). Give RDA a folder of its own for each set of captions.")
+            raise ValueError(
+                f"{file} was made from other captions (line {number}: {told!r}, now "
+                f"{_told(given[key])!r}). Give RDA a folder of its own for each set of captions."
+            )
         done[key] = result
     return done
 

@@ -38,9 +38,13 @@ class Writer(MLLM):
             return f"1. person of {os.path.basename(image)}\n3. a coat"
         last = prompt.strip().splitlines()[-1]
         if last.startswith("Description: "):
-            return "\n".join(part.strip() + "." for part in last.removeprefix("Description: ").split(".") if part.strip())
+            return "\n".join(
+                part.strip() + "." for part in last.removeprefix("Description: ").split(".") if part.strip()
+            )
         if last.startswith("Sentence: "):
-            return "\n".join(f"{i}. {last.removeprefix('Sentence: ')[:-1]} in words {i}." for i in (1, 2, 3, 4))
+            return "\n".join(
+                f"{i}. {last.removeprefix('Sentence: ')[:-1]} in words {i}." for i in (1, 2, 3, 4)
+            )
         witness = next(line for line in prompt.splitlines()[::-1] if line.startswith("Witness: "))
         return f"{witness.removeprefix('Witness: ')} It was seen. Same for all."
 
@@ -53,7 +57,9 @@ def captions(tmp_path):
     for image in range(3):
         path = folder / f"{image:04d}_c1.jpg"
         Image.new("RGB", (4, 8), (60 * image, 0, 0)).save(path)
-        rows += [("train", image // 2, image, str(path), 2 * image + k, f"Caption {image} {k}.") for k in (0, 1)]
+        rows += [
+            ("train", image // 2, image, str(path), 2 * image + k, f"Caption {image} {k}.") for k in (0, 1)
+        ]
     table = pd.DataFrame(rows, columns=["split", "pid", "image_id", "path", "caption_id", "caption"])
     table.attrs["root"] = str(tmp_path / "RSTPReid")
     return table
@@ -135,21 +141,38 @@ def test_diversity_file_round_trip(captions, tmp_path):
 
 def test_the_authors_file_is_read_by_path_and_text(captions, tmp_path):
     file = tmp_path / "theirs.json"
-    records = [{"id": 0, "file_path": "imgs/0000_c1.jpg", "split": "train", "processed_tokens": [],
-                "captions": ["Caption 0 1.", "not in the manifest"], "diversity_captions": [[["x", "y"]], [["z"]]]},
-               {"id": 9, "file_path": "imgs/unknown.jpg", "split": "test", "captions": ["q"], "diversity_captions": [[["q"]]]}]
+    records = [
+        {
+            "id": 0,
+            "file_path": "imgs/0000_c1.jpg",
+            "split": "train",
+            "processed_tokens": [],
+            "captions": ["Caption 0 1.", "not in the manifest"],
+            "diversity_captions": [[["x", "y"]], [["z"]]],
+        },
+        {
+            "id": 9,
+            "file_path": "imgs/unknown.jpg",
+            "split": "test",
+            "captions": ["q"],
+            "diversity_captions": [[["q"]]],
+        },
+    ]
     file.write_text(json.dumps(records))
     assert read_diversity(file, captions) == {1: [["x", "y"]]}
 
 
-@pytest.mark.parametrize("record, told", [
-    ({"captions": ["a"]}, "record 0 has neither img_path nor file_path"),
-    ({"img_path": "a.jpg", "captions": ["a"], "diversity_captions": []}, "equally long"),
-    ({"img_path": "a.jpg", "captions": ["a"], "diversity_captions": [["a"]]}, "non-empty lists of texts"),
-    ({"img_path": "a.jpg", "captions": ["a"], "diversity_captions": [[[]]]}, "non-empty lists of texts"),
-    ({"img_path": "a.jpg", "captions": ["a"], "diversity_captions": [[["b"]]]}, "None of the 1 records"),
-    ("text", "record 0 has neither"),
-])
+@pytest.mark.parametrize(
+    "record, told",
+    [
+        ({"captions": ["a"]}, "record 0 has neither img_path nor file_path"),
+        ({"img_path": "a.jpg", "captions": ["a"], "diversity_captions": []}, "equally long"),
+        ({"img_path": "a.jpg", "captions": ["a"], "diversity_captions": [["a"]]}, "non-empty lists of texts"),
+        ({"img_path": "a.jpg", "captions": ["a"], "diversity_captions": [[[]]]}, "non-empty lists of texts"),
+        ({"img_path": "a.jpg", "captions": ["a"], "diversity_captions": [[["b"]]]}, "None of the 1 records"),
+        ("text", "record 0 has neither"),
+    ],
+)
 def test_malformed_records_are_named(captions, tmp_path, record, told):
     file = tmp_path / "bad.json"
     file.write_text(json.dumps([record]))

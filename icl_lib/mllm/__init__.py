@@ -6,5 +6,15 @@ from icl_lib.mllm.memory import Memory
 from icl_lib.mllm.prompts import Prompts, load_prompts
 from icl_lib.mllm.tasks import aggregate, decompose, describe, rewrite
 
-__all__ = ["MLLM", "Memory", "Prompts", "aggregate", "decompose", "describe", "load_mllm", "load_prompts",
-           "open_picture", "rewrite"]
+__all__ = [
+    "MLLM",
+    "Memory",
+    "Prompts",
+    "aggregate",
+    "decompose",
+    "describe",
+    "load_mllm",
+    "load_prompts",
+    "open_picture",
+    "rewrite",
+]

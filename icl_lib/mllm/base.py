@@ -54,15 +54,23 @@ def open_picture(picture: Picture) -> Image.Image:
     if isinstance(picture, Image.Image):
         return _as_rgb(picture)
     if not Path(picture).is_file():
-        raise FileNotFoundError(f"There is no picture {picture}. Check the data set's folder (`icl data check`).")
+        raise FileNotFoundError(
+            f"There is no picture {picture}. Check the data set's folder (`icl data check`)."
+        )
     try:
         with Image.open(picture) as opened:
             opened.load()
             return _as_rgb(opened)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as problem:
         raise ValueError(
-            f"The picture {picture} cannot be read ({problem}). It is damaged, cut off or no picture: replace the "
-            "file, or leave its record out (`icl data check` lists such files)."
+            f"The picture {picture} cannot be read ({problem}). It is damaged, cut off or no picture: "
+            "replace the file, or leave its record out (`icl data check` lists such files)."
         ) from problem
 
 
@@ -89,8 +97,8 @@ def picture_hash(picture: Picture) -> str:
             content = Path(picture).read_bytes()
         except OSError as problem:
             raise FileNotFoundError(
-                f"The picture {picture} cannot be opened ({problem.strerror or problem}). Check the data set's "
-                "folder (`icl data check`)."
+                f"The picture {picture} cannot be opened ({problem.strerror or problem}). Check the data "
+                "set's folder (`icl data check`)."
             ) from problem
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 

@@ -1,4 +1,4 @@
-"""From pictures and prompts to what a model's forward takes: chat template, left-padded tokens, encoded pictures."""
+"""From pictures and prompts to a model's inputs: chat template, left-padded tokens, encoded pictures."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
 
 from icl_lib.mllm.base import Picture, open_picture, picture_id
-
+from icl_lib.mllm.vision import picture_tokens
 
 KEPT_BYTES = 512 * 2**20  # of encoded pictures, from call to call
 
@@ -35,8 +36,8 @@ class Seen:
 class Chat:
     """Speaks a model's chat format; made once a model.
 
-    `model` is the bare model (adapters may sit inside, no wrapper around it). `caches_pictures` says whether its
-    class takes encoded pictures; where it does not, a picture is encoded anew for each of its texts.
+    `model` is the bare model (adapters may sit inside, no wrapper around it). `caches_pictures` says whether
+    its class takes encoded pictures; where it does not, a picture is encoded anew for each of its texts.
     """
 
     def __init__(self, processor, model: torch.nn.Module):
@@ -53,19 +54,23 @@ class Chat:
             and getattr(processor, "image_token", None) is not None
         )
         special = [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
-        self._special = re.compile("|".join(re.escape(token) for token in sorted(special, key=len, reverse=True)
-                                            if len(token) > 1) or r"(?!)")
+        self._special = re.compile(
+            "|".join(re.escape(token) for token in sorted(special, key=len, reverse=True) if len(token) > 1)
+            or r"(?!)"
+        )
 
     def word_ids(self, word: str) -> list[int]:
         """Token ids of `word` and of " word", those of them that are single tokens.
 
-        A model answers with either spelling, and the two are different tokens. Raises ValueError if neither is
-        one token: P(Yes) cannot be read off such a tokenizer's last position.
+        A model answers with either spelling, and the two are different tokens. Raises ValueError if neither
+        is one token: P(Yes) cannot be read off such a tokenizer's last position.
         """
         spellings = (self.tokenizer.encode(text, add_special_tokens=False) for text in (word, " " + word))
         ids = sorted({ids[0] for ids in spellings if len(ids) == 1})
         if not ids:
-            raise ValueError(f"This tokenizer has no single token for {word!r}, so P(Yes) cannot be read from it.")
+            raise ValueError(
+                f"This tokenizer has no single token for {word!r}, so P(Yes) cannot be read from it."
+            )
         return ids
 
     def render(self, prompt: str, picture: bool) -> str:
@@ -76,10 +81,11 @@ class Chat:
         prompt = self._special.sub(lambda token: f"{token[0][0]} {token[0][1:]}", prompt)
         content = [{"type": "image"}] * picture + [{"type": "text", "text": prompt}]
         return self.processor.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True)
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
 
     def see(self, pictures: Sequence[Picture]) -> dict[str, Seen] | None:
-        """Encodes each distinct picture once and returns them by `picture_id`; a broken one is named in the error.
+        """Encodes each distinct picture once -> {picture_id: Seen}; a broken one is named in the error.
 
         The latest ones are kept for later calls (a gallery is asked about again and again). None where the
         class does not take encoded pictures.
@@ -107,22 +113,35 @@ class Chat:
     def _encode(self, pictures: Sequence[Picture], at_once: int = 16) -> list[Seen]:
         seen: list[Seen] = []
         for start in range(0, len(pictures), at_once):
-            some = pictures[start:start + at_once]
+            some = pictures[start : start + at_once]
             inputs, words = self._process(some)
             inputs = {name: value.to(self.model.device) for name, value in inputs.items()}
-            accepted = inspect.signature(self.model.get_image_features).parameters
-            given = {name: value for name, value in inputs.items() if name in accepted}
-            out = self.model.get_image_features(**given, return_dict=True)
-            features = getattr(out, "pooler_output", None)
-            beside = set(out.keys()) - {"last_hidden_state", "pooler_output", "hidden_states", "attentions"}
-            if beside or not isinstance(features, (tuple, list)) or len(features) != len(some):
-                raise NotImplementedError(f"{type(self.model).__name__} gives no features a picture")
-            rows = {name: value for name, value in inputs.items()
-                    if name != "pixel_values" and len(value) == len(some)}
+            features = self._features(inputs, len(some))
+            rows = {
+                name: value
+                for name, value in inputs.items()
+                if name != "pixel_values" and len(value) == len(some)
+            }
             for i, picture_words in enumerate(words):
-                extra = {name: value[i:i + 1] for name, value in rows.items()}
+                extra = {name: value[i : i + 1] for name, value in rows.items()}
                 seen.append(Seen(picture_words, features[i].clone(), extra))
         return seen
+
+    def _features(self, inputs: dict, count: int) -> Sequence[torch.Tensor]:
+        visual = getattr(getattr(self.model, "model", None), "visual", None)
+        grid = inputs.get("image_grid_thw")
+        if isinstance(visual, Qwen2VisionTransformerPretrainedModel) and self.model.device.type == "cpu":
+            if bool((grid == grid[:1]).all()) and int(grid[0, 0]) == 1:
+                patches = inputs["pixel_values"].view(count, int(grid[0].prod()), -1)
+                return picture_tokens(visual, patches, (int(grid[0, 1]), int(grid[0, 2])))
+        accepted = inspect.signature(self.model.get_image_features).parameters
+        given = {name: value for name, value in inputs.items() if name in accepted}
+        out = self.model.get_image_features(**given, return_dict=True)
+        features = getattr(out, "pooler_output", None)
+        beside = set(out.keys()) - {"last_hidden_state", "pooler_output", "hidden_states", "attentions"}
+        if beside or not isinstance(features, (tuple, list)) or len(features) != count:
+            raise NotImplementedError(f"{type(self.model).__name__} gives no features a picture")
+        return features
 
     def tokens(self, rendered: Sequence[str], seen: Sequence[Seen] = ()) -> list[list[int]]:
         """Token ids of rendered prompts, each with the placeholders of its own encoded picture put in."""
@@ -137,32 +156,37 @@ class Chat:
         ids = torch.full((len(tokens), width), self.tokenizer.pad_token_id)
         mask = torch.zeros_like(ids)
         for row, own in enumerate(tokens):
-            ids[row, width - len(own):] = torch.tensor(own)
-            mask[row, width - len(own):] = 1
+            ids[row, width - len(own) :] = torch.tensor(own)
+            mask[row, width - len(own) :] = 1
         inputs = {"input_ids": ids, "attention_mask": mask}
         if seen:
             if getattr(self.processor, "return_mm_token_type_ids", False):
-                inputs["mm_token_type_ids"] = torch.tensor(self.processor.create_mm_token_type_ids(ids.tolist()))
+                inputs["mm_token_type_ids"] = torch.tensor(
+                    self.processor.create_mm_token_type_ids(ids.tolist())
+                )
             for name in seen[0].extra:
                 inputs[name] = torch.cat([picture.extra[name] for picture in seen])
         inputs = {name: value.to(self.model.device) for name, value in inputs.items()}
         if seen:
             inputs["mm_encoder_outputs"] = {
-                "image": BaseModelOutputWithPooling(pooler_output=tuple(picture.features for picture in seen))}
+                "image": BaseModelOutputWithPooling(pooler_output=tuple(picture.features for picture in seen))
+            }
         return inputs
 
     def batch_of_pictures(self, rendered: Sequence[str], pictures: Sequence[Picture]) -> dict:
         """The same through the processor alone, for models that take pictures only as pixels."""
         opened = [[open_picture(picture)] for picture in pictures]
-        inputs = self.processor(text=list(rendered), images=opened, padding=True, return_tensors="pt",
-                                add_special_tokens=False)
+        inputs = self.processor(
+            text=list(rendered), images=opened, padding=True, return_tensors="pt", add_special_tokens=False
+        )
         return {name: value.to(self.model.device) for name, value in inputs.items()}
 
     def positions(self, inputs: dict) -> torch.Tensor | None:
         """Qwen2-VL's 3-D positions [3, B, L] of a left-padded batch with pictures, None for other models.
 
-        All rows begin with the same template and, if the grids are equal, the same layout; so the longest row's
-        positions, shifted by each row's padding, are every row's. This spares a slow loop over the batch.
+        All rows begin with the same template and, if the grids are equal, the same layout; so the longest
+        row's positions, shifted by each row's padding, are every row's. This spares a slow loop over the
+        batch.
         """
         inner = getattr(self.model, "model", None)
         if not hasattr(inner, "get_rope_index") or "image_grid_thw" not in inputs:
@@ -173,7 +197,8 @@ class Chat:
         same = bool((grid == grid[:1]).all()) and torch.equal(types[longest][place] * mask, types * mask)
         rows = slice(longest, longest + 1) if same else slice(None)
         positions, _ = inner.get_rope_index(
-            inputs["input_ids"][rows], types[rows], image_grid_thw=grid[rows], attention_mask=mask[rows])
+            inputs["input_ids"][rows], types[rows], image_grid_thw=grid[rows], attention_mask=mask[rows]
+        )
         return positions[:, 0][:, place] if same else positions
 
     def _process(self, pictures: Sequence[Picture]) -> tuple[dict, list[str]]:
@@ -185,8 +210,10 @@ class Chat:
                 for picture in pictures:
                     self._process([picture])
                 raise
-            raise ValueError(f"The picture {pictures[0]} ({opened[0].width} x {opened[0].height} pixels) does not "
-                             f"suit the model: {problem}") from problem
+            raise ValueError(
+                f"The picture {pictures[0]} ({opened[0].width} x {opened[0].height} pixels) does not "
+                f"suit the model: {problem}"
+            ) from problem
 
 
 def _place(picture: Picture) -> tuple | None:
@@ -199,4 +226,4 @@ def _place(picture: Picture) -> tuple | None:
 
 def batches(order: Sequence[int], size: int) -> Iterable[list[int]]:
     """`order` cut into lists of at most `size`."""
-    return (list(order[start:start + size]) for start in range(0, len(order), size))
+    return (list(order[start : start + size]) for start in range(0, len(order), size))

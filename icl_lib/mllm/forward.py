@@ -1,4 +1,4 @@
-"""Forward passes that do no work twice: each picture encoded once, the texts' common beginning read once a picture."""
+"""Forward passes that do no work twice: a picture is encoded once, its texts' common beginning read once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHARED_FROM = 1.5  # texts a picture from which reading their common beginning a
 
 
 def inputs_of(chat: Chat, rendered: Sequence[str], pictures: Sequence[Picture]) -> dict:
-    """Left-padded inputs of B rendered prompts, each about its own picture (or, if there are none, about none)."""
+    """Left-padded inputs of B rendered prompts, each about its own picture, or all about none."""
     seen = chat.see(pictures)
     if pictures and seen is None:
         return chat.batch_of_pictures(rendered, pictures)
@@ -23,9 +23,10 @@ def inputs_of(chat: Chat, rendered: Sequence[str], pictures: Sequence[Picture]) 
     return chat.batch(chat.tokens(rendered, ordered), ordered)
 
 
-def last_logits(chat: Chat, rendered: Sequence[str], pictures: Sequence[Picture],
-                batch_size: int) -> Iterator[tuple[list[int], torch.Tensor]]:
-    """Yields (rows [B], raw logits of their last position in fp32 [B, V]) until every row was answered once."""
+def last_logits(
+    chat: Chat, rendered: Sequence[str], pictures: Sequence[Picture], batch_size: int
+) -> Iterator[tuple[list[int], torch.Tensor]]:
+    """Yields (rows [B], raw logits of their last position in fp32 [B, V]) until every row had its turn."""
     seen = chat.see(pictures)
     if seen is None:
         order = sorted(range(len(rendered)), key=lambda row: len(rendered[row]))
@@ -67,11 +68,20 @@ def _common_beginning(chat: Chat, tokens: Sequence[Sequence[int]]) -> int:
     return 0 if any(image & set(own[length:]) for own in tokens) else length
 
 
-def _after_common_beginning(chat: Chat, rows: list[int], tokens: list[list[int]], keys: list[str],
-                            seen: dict[str, Seen], shared: int, batch_size: int):
-    """Keys and values of the first `shared` tokens once a picture [pictures, heads, shared, d], then the rest a row."""
+def _after_common_beginning(
+    chat: Chat,
+    rows: list[int],
+    tokens: list[list[int]],
+    keys: list[str],
+    seen: dict[str, Seen],
+    shared: int,
+    batch_size: int,
+):
+    """Keys and values of the `shared` tokens once a picture [P, heads, shared, d], then each row's rest."""
     distinct = list(dict.fromkeys(keys[row] for row in rows))
-    whole = chat.batch([tokens[rows[-1]]], [seen[distinct[0]]])  # the longest row: its positions are everyone's
+    whole = chat.batch(
+        [tokens[rows[-1]]], [seen[distinct[0]]]
+    )  # the longest row: its positions are everyone's
     layout = chat.positions(whole)
     if layout is None:
         layout = torch.arange(whole["input_ids"].shape[1], device=chat.model.device)[None, None]  # [1, 1, L]
@@ -93,8 +103,14 @@ def _after_common_beginning(chat: Chat, rows: list[int], tokens: list[list[int]]
         for number, (key, value) in enumerate(kept):
             past.update(key[own], value[own], number)
         mask = torch.cat([mask.new_ones(len(batch), shared), mask], dim=1)
-        out = chat.model(input_ids=inputs["input_ids"], attention_mask=mask, past_key_values=past, use_cache=True,
-                         position_ids=_axes(layout[:, 0][:, place]), logits_to_keep=1)
+        out = chat.model(
+            input_ids=inputs["input_ids"],
+            attention_mask=mask,
+            past_key_values=past,
+            use_cache=True,
+            position_ids=_axes(layout[:, 0][:, place]),
+            logits_to_keep=1,
+        )
         yield batch, out.logits[:, -1].float()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,18 +18,28 @@ SMALL_MODEL = Path(__file__).resolve().parents[1] / "small" / "qwen2vl"
 def load_mllm(params, adapter: str | Path | None = None) -> MLLM:
     """M of `params.mllm`, its answers kept in <cache_dir>/answers.sqlite.
 
-    `adapter` is a peft folder, used by `p_yes` alone. Raises FileNotFoundError that says what was looked for and
-    how to get it: nothing is downloaded unless `params.mllm.allow_download`.
+    `adapter` is a peft folder, used by `p_yes` alone. Raises FileNotFoundError that says what was looked for
+    and how to get it: nothing is downloaded unless `params.mllm.allow_download`.
     """
     from icl_lib.mllm.local import LocalMLLM, folder_hash
 
     if params.mllm.backend != "local":
-        raise ValueError(f"The MLLM backend {params.mllm.backend!r} is not part of this version; use backend='local'.")
+        raise ValueError(
+            f"The MLLM backend {params.mllm.backend!r} is not part of this version; use backend='local'."
+        )
     folder = model_folder(params)
     model, processor = load_model(params, folder)
-    name = f"{Path(params.mllm.model).name}@{folder_hash(folder)} {params.mllm.dtype} {params.mllm.max_pixels or 'own'} pixels"
-    mllm = LocalMLLM(model, processor, prompts_of(params), name=name, batch_size=params.mllm.batch_size,
-                     max_new_tokens=params.mllm.max_new_tokens, adapter=adapter)
+    size = f"{params.mllm.max_pixels or 'own'} pixels"
+    name = f"{Path(params.mllm.model).name}@{folder_hash(folder)} {params.mllm.dtype} {size}"
+    mllm = LocalMLLM(
+        model,
+        processor,
+        prompts_of(params),
+        name=name,
+        batch_size=params.mllm.batch_size,
+        max_new_tokens=params.mllm.max_new_tokens,
+        adapter=adapter,
+    )
     return Memory(mllm, params.cache_dir / "answers.sqlite")
 
 
@@ -42,9 +53,11 @@ def model_folder(params) -> Path:
     wanted = params.mllm.model
     if wanted == "small":
         if not (SMALL_MODEL / "config.json").is_file():
-            raise FileNotFoundError(f"The small Qwen2-VL that ships with the kit is not in {SMALL_MODEL}: this copy "
-                                    "of the kit is incomplete. Clone it again, or make the model anew with notebook "
-                                    "A2_pretrain_small_qwen2vl.")
+            raise FileNotFoundError(
+                f"The small Qwen2-VL that ships with the kit is not in {SMALL_MODEL}: this copy "
+                "of the kit is incomplete. Clone it again, or make the model anew with notebook "
+                "A2_pretrain_small_qwen2vl."
+            )
         return SMALL_MODEL
     folder = Path(wanted).expanduser()
     if (folder / "config.json").is_file():
@@ -55,15 +68,15 @@ def model_folder(params) -> Path:
         return Path(snapshot_download(wanted, local_files_only=not params.mllm.allow_download))
     except Exception as problem:
         raise FileNotFoundError(
-            f"The MLLM {wanted!r} was looked for as a folder with config.json ({folder.resolve()}) and in the Hugging "
-            f"Face cache, and is in neither ({type(problem).__name__}). Nothing is downloaded by itself: get it with "
-            f"`hf download {wanted}`, or point mllm.model at a folder that holds it, or set mllm.allow_download=True; "
-            "mllm.model='small' is the small model that ships with the kit."
+            f"The MLLM {wanted!r} was looked for as a folder with config.json ({folder.resolve()}) and in "
+            f"the Hugging Face cache, and is in neither ({type(problem).__name__}). Nothing is downloaded by "
+            f"itself: get it with `hf download {wanted}`, or point mllm.model at a folder that holds it, or "
+            "set mllm.allow_download=True; mllm.model='small' is the small model that ships with the kit."
         ) from problem
 
 
 def load_model(params, folder: Path):
-    """(model, processor) of a from_pretrained folder, in `params.mllm.dtype`, on the GPU where there is one."""
+    """(model, processor) of a from_pretrained folder, in `params.mllm.dtype`, on the GPU if there is one."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     on_gpu = torch.cuda.is_available()
@@ -71,11 +84,16 @@ def load_model(params, folder: Path):
         with quiet():
             processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
             model = AutoModelForImageTextToText.from_pretrained(
-                folder, dtype=getattr(torch, params.mllm.dtype), attn_implementation="sdpa", local_files_only=True,
-                device_map="auto" if on_gpu else None)
+                folder,
+                dtype=getattr(torch, params.mllm.dtype),
+                attn_implementation="sdpa",
+                local_files_only=True,
+                device_map="auto" if on_gpu else None,
+            )
     except (OSError, ValueError, KeyError) as problem:
-        raise ValueError(f"{folder} does not load as an image-text-to-text model of transformers: {problem}"
-                         ) from problem
+        raise ValueError(
+            f"{folder} does not load as an image-text-to-text model of transformers: {problem}"
+        ) from problem
     if getattr(processor, "chat_template", None) is None:
         raise ValueError(f"{folder} has no chat template; an instruction-tuned model is needed.")
     limit_pixels(processor, params.mllm.max_pixels)
@@ -83,13 +101,15 @@ def load_model(params, folder: Path):
 
 
 def limit_pixels(processor, max_pixels: int | None) -> None:
-    """Caps a picture's area in pixels (the paper: 50,176), for processors that count size as an area (Qwen)."""
+    """Caps a picture's area in pixels (the paper: 50,176), for processors that count so (Qwen's)."""
     images = processor.image_processor
     if max_pixels is None:
         return
     if not hasattr(images, "merge_size"):
-        raise ValueError(f"mllm.max_pixels is for Qwen's processors; {type(images).__name__} sets its size otherwise: "
-                         "set max_pixels to null.")
+        raise ValueError(
+            f"mllm.max_pixels is for Qwen's processors; {type(images).__name__} sets its size otherwise: "
+            "set max_pixels to null."
+        )
     images.size = {"shortest_edge": min(images.size["shortest_edge"], max_pixels), "longest_edge": max_pixels}
 
 
@@ -102,7 +122,9 @@ def quiet():
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if shown:

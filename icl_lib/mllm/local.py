@@ -1,4 +1,4 @@
-"""M on this machine: any transformers image-text-to-text model with a chat template, with or without an adapter."""
+"""M on this machine: any transformers image-text-to-text model with a chat template, and its adapter."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from icl_lib.mllm.base import MLLM, Picture, check_pairs, picture_id
 from icl_lib.mllm.chat import Chat, batches
 from icl_lib.mllm.forward import inputs_of, last_logits
+from icl_lib.mllm.load import quiet
 from icl_lib.mllm.prompts import Prompts
 
 SMALL = 100_000_000  # parameters up to which a merged copy of the adapted model is kept
@@ -22,13 +23,22 @@ SMALL = 100_000_000  # parameters up to which a merged copy of the adapted model
 class LocalMLLM(MLLM):
     """A model and its processor in this process.
 
-    `adapter` is a peft folder. It is used by `p_yes` only: the LoRA of Eq. 3 is trained on Yes and No alone, and
-    such training wears down a model's descriptions, so `write` answers with the adapter switched off.
-    A small model's adapter is merged into a copy, which answers faster; a large one's stays beside the weights.
+    `adapter` is a peft folder. It is used by `p_yes` only: the LoRA of Eq. 3 is trained on Yes and No alone,
+    and such training wears down a model's descriptions, so `write` answers with the adapter switched off. A
+    small model's adapter is merged into a copy, which answers faster; a large one's stays beside the weights.
     """
 
-    def __init__(self, model, processor, prompts: Prompts, *, name: str, batch_size: int = 8,
-                 max_new_tokens: int = 512, adapter: str | Path | None = None):
+    def __init__(
+        self,
+        model,
+        processor,
+        prompts: Prompts,
+        *,
+        name: str,
+        batch_size: int = 8,
+        max_new_tokens: int = 512,
+        adapter: str | Path | None = None,
+    ):
         super().__init__()
         self.prompts, self.batch_size, self.max_new_tokens = prompts, batch_size, max_new_tokens
         self.writer_name = self.name = name
@@ -65,7 +75,9 @@ class LocalMLLM(MLLM):
             some = [rendered[row] for row in rows]
             for inner, logits in last_logits(chat, some, [images[row] for row in rows], at_once):
                 if not torch.isfinite(logits).all():
-                    raise FloatingPointError(f"{self.name} gave values that are not finite; use float32 or bfloat16.")
+                    raise FloatingPointError(
+                        f"{self.name} gave values that are not finite; use float32 or bfloat16."
+                    )
                 yes, no = logits[:, self._yes].logsumexp(-1), logits[:, self._no].logsumexp(-1)
                 answers[[rows[i] for i in inner]] = torch.sigmoid(yes - no).cpu().numpy()
         return answers
@@ -82,10 +94,17 @@ class LocalMLLM(MLLM):
             for batch in batches(order, self.batch_size):
                 pictures = [images[row] for row in batch] if images is not None else []
                 inputs = inputs_of(chat, [rendered[row] for row in batch], pictures)
-                ids = chat.model.generate(**inputs, max_new_tokens=self.max_new_tokens, do_sample=False, num_beams=1,
-                                          temperature=None, top_p=None, top_k=None,
-                                          pad_token_id=chat.tokenizer.pad_token_id)
-                new = ids[:, inputs["input_ids"].shape[1]:]
+                ids = chat.model.generate(
+                    **inputs,
+                    max_new_tokens=self.max_new_tokens,
+                    do_sample=False,
+                    num_beams=1,
+                    temperature=None,
+                    top_p=None,
+                    top_k=None,
+                    pad_token_id=chat.tokenizer.pad_token_id,
+                )
+                new = ids[:, inputs["input_ids"].shape[1] :]
                 for row, text in zip(batch, chat.tokenizer.batch_decode(new, skip_special_tokens=True)):
                     written[row] = text.strip()
         return written
@@ -96,10 +115,13 @@ def load_adapter(model, folder: str | Path):
     from peft import PeftModel
 
     if not (Path(folder) / "adapter_config.json").is_file():
-        raise FileNotFoundError(f"{folder} holds no adapter (no adapter_config.json). Train one with notebook "
-                                "02_lora_sft, or give the folder that peft's save_pretrained wrote.")
+        raise FileNotFoundError(
+            f"{folder} holds no adapter (no adapter_config.json). Train one with notebook "
+            "02_lora_sft, or give the folder that peft's save_pretrained wrote."
+        )
     try:
-        return PeftModel.from_pretrained(model, str(folder))
+        with quiet():
+            return PeftModel.from_pretrained(model, str(folder))
     except (ValueError, RuntimeError, KeyError) as problem:
         raise ValueError(f"The adapter {folder} does not fit this model: {problem}") from problem
 
@@ -107,10 +129,13 @@ def load_adapter(model, folder: str | Path):
 def folder_hash(folder: Path, whole: int = 256 * 2**20) -> str:
     """12 hex digits of a model's or adapter's own files: whole files up to `whole` bytes.
 
-    Of larger ones the size and the first and last MiB count: reading 15 GB at every start would cost a minute.
+    Of larger ones the size and the first and last MiB count: reading 15 GB at every start would cost a
+    minute.
     """
     known = {".json", ".safetensors", ".bin", ".jinja", ".txt", ".model"}
-    files = sorted(path for path in Path(folder).iterdir() if path.suffix in known and path.stem != "provenance")
+    files = sorted(
+        path for path in Path(folder).iterdir() if path.suffix in known and path.stem != "provenance"
+    )
     if (Path(folder) / "adapter_config.json").is_file():
         files = [path for path in files if path.name.startswith("adapter_")]
     digest = hashlib.sha256()

@@ -22,9 +22,9 @@ COMMIT_AT_MOST = 2000  # answers between two commits
 class Memory(MLLM):
     """Wraps any MLLM; asks it only what was never answered before.
 
-    The key of an answer is the hash of who answers (model, weights, adapter, precision), the verb, the finished
-    prompt, the length cap of written answers, and the picture's CONTENT, so a moved or renamed data set finds its
-    answers again and changed weights or wording never meet stale ones.
+    The key of an answer is the hash of who answers (model, weights, adapter, precision), the verb, the
+    finished prompt, the length cap of written answers, and the picture's CONTENT, so a moved or renamed data
+    set finds its answers again and changed weights or wording never meet stale ones.
 
     Attributes:
         inner: the wrapped MLLM.
@@ -41,14 +41,18 @@ class Memory(MLLM):
         self.hits = self.misses = 0
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self._open() as database:
-            database.execute("CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID")
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID"
+            )
 
     def p_yes(self, images: Sequence[Picture], texts: Sequence[str]) -> np.ndarray:
         """P(Yes) [N] of Eq. 2, remembered; new answers are committed every few seconds."""
         check_pairs(images, texts)
         pictures = _hashes(images)
-        keys = [self._key(self.name, "p_yes", self.prompts.ask_match(text), picture)
-                for text, picture in zip(texts, pictures)]
+        keys = [
+            self._key(self.name, "p_yes", self.prompts.ask_match(text), picture)
+            for text, picture in zip(texts, pictures)
+        ]
 
         def ask(rows: list[int]) -> list[float]:
             return self.inner.p_yes([images[row] for row in rows], [texts[row] for row in rows]).tolist()
@@ -62,11 +66,14 @@ class Memory(MLLM):
             check_pairs(images, prompts)
         pictures = _hashes(images) if images is not None else [""] * len(prompts)
         verb = f"write {self.max_new_tokens}"
-        keys = [self._key(self.writer_name, verb, prompt, picture) for prompt, picture in zip(prompts, pictures)]
+        keys = [
+            self._key(self.writer_name, verb, prompt, picture) for prompt, picture in zip(prompts, pictures)
+        ]
 
         def ask(rows: list[int]) -> list[str]:
-            return self.inner.write([prompts[row] for row in rows],
-                                    None if images is None else [images[row] for row in rows])
+            return self.inner.write(
+                [prompts[row] for row in rows], None if images is None else [images[row] for row in rows]
+            )
 
         return self._answer(keys, ask, lambda row: len(prompts[row]), "writing")
 
@@ -103,7 +110,7 @@ class Memory(MLLM):
         bar = iter(progress(todo, desc, total=len(todo)))
         while done < len(todo):
             size = max(self.batch_size, min(size, COMMIT_AT_MOST))
-            portion = todo[done:done + size]
+            portion = todo[done : done + size]
             start = time.perf_counter()
             yield portion
             took = max(time.perf_counter() - start, 1e-3)
@@ -117,9 +124,11 @@ class Memory(MLLM):
         found: dict[bytes, object] = {}
         with self._open() as database:
             for start in range(0, len(keys), 500):
-                some = keys[start:start + 500]
+                some = keys[start : start + 500]
                 marks = ",".join("?" * len(some))
-                found.update(database.execute(f"SELECT key, answer FROM answers WHERE key IN ({marks})", some))
+                found.update(
+                    database.execute(f"SELECT key, answer FROM answers WHERE key IN ({marks})", some)
+                )
         return found
 
     @staticmethod
@@ -128,7 +137,7 @@ class Memory(MLLM):
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one transaction: committed when the block ends well, rolled back when it does not."""
+        """A connection for one transaction: committed if the block ends well, else rolled back."""
         try:
             # Write-ahead log: readers never wait, and a killed writer leaves the last commit whole.
             database = sqlite3.connect(self.file, timeout=60)
@@ -142,11 +151,16 @@ class Memory(MLLM):
         except sqlite3.DatabaseError as problem:
             told = str(problem)
             if "not a database" in told or "malformed" in told:
-                raise ValueError(f"The answers' file {self.file} is damaged ({told}). Remove it, with the files "
-                                 "beside it that begin with its name; the answers are asked again.") from problem
+                raise ValueError(
+                    f"The answers' file {self.file} is damaged ({told}). Remove it, with the files "
+                    "beside it that begin with its name; the answers are asked again."
+                ) from problem
             if "full" in told:
-                raise OSError(28, f"The disk is full: no answer can be added to {self.file}; make room and run "
-                                  "again, nothing that was kept is lost") from problem
+                raise OSError(
+                    28,
+                    f"The disk is full: no answer can be added to {self.file}; make room and run "
+                    "again, nothing that was kept is lost",
+                ) from problem
             raise
 
 

@@ -9,22 +9,30 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 COLUMNS = ["path", "caption", "label", "rank", "pid", "image_pid"]
 
 
-def mine_pairs(captions: pd.DataFrame, images: pd.DataFrame, sim: np.ndarray, top_k: int = 10,
-               rng: np.random.Generator | None = None, limit: int | None = None) -> pd.DataFrame:
+def mine_pairs(
+    captions: pd.DataFrame,
+    images: pd.DataFrame,
+    sim: np.ndarray,
+    top_k: int = 10,
+    rng: np.random.Generator | None = None,
+    limit: int | None = None,
+) -> pd.DataFrame:
     """Z+ and Z- of Eq. 3: two rows a caption, columns path, caption, label, rank, pid, image_pid.
 
-    `captions` [T] (caption, pid, image_id) and `images` [I] (image_id, pid, path) are tables of one split; `sim`
-    [T, I] is their similarity by a backbone trained WITHOUT reorganised texts. Label 1: the caption with its own
-    picture. Label 0: the caption with one picture, drawn at random, of ANOTHER identity among its `top_k` most
-    similar. Pictures of identities that carry the very same caption are no negatives (benchmarks hold such
-    captions): their "No" would be wrong. A caption without any negative gives its positive alone.
-    `rank` counts from 1; `pid` is the caption's identity, `image_pid` the picture's. `limit` draws so many
-    captions at random.
+    `captions` [T] (caption, pid, image_id) and `images` [I] (image_id, pid, path) are tables of one split;
+    `sim` [T, I] is their similarity by a backbone trained WITHOUT reorganised texts. Label 1: the caption
+    with its own picture. Label 0: the caption with one picture, drawn at random, of ANOTHER identity among
+    its `top_k` most similar. Pictures of identities that carry the very same caption are no negatives
+    (benchmarks hold such captions): their "No" would be wrong. A caption without any negative gives its
+    positive alone. `rank` counts from 1; `pid` is the caption's identity, `image_pid` the picture's. `limit`
+    draws so many captions at random.
     """
     rng = rng or np.random.default_rng(0)
     sim = np.asarray(sim)
     if sim.shape != (len(captions), len(images)):
-        raise ValueError(f"sim is {sim.shape}, but there are {len(captions)} captions and {len(images)} images.")
+        raise ValueError(
+            f"sim is {sim.shape}, but there are {len(captions)} captions and {len(images)} images."
+        )
     if top_k < 1:
         raise ValueError(f"top_k is {top_k}; negatives come from at least the first candidate.")
     pids, image_pids = captions["pid"].to_numpy(), images["pid"].to_numpy()
@@ -38,11 +46,17 @@ def mine_pairs(captions: pd.DataFrame, images: pd.DataFrame, sim: np.ndarray, to
     for t in chosen:
         image_id = captions["image_id"].iat[t]
         if image_id not in column_of:
-            raise ValueError(f"Caption {t} belongs to image_id {image_id}, which is not in the table of images.")
+            raise ValueError(
+                f"Caption {t} belongs to image_id {image_id}, which is not in the table of images."
+            )
         own, scores = column_of[image_id], sim[t]
-        rows.append((paths[own], texts[t], 1, 1 + int((scores > scores[own]).sum()), pids[t], image_pids[own]))
+        rows.append(
+            (paths[own], texts[t], 1, 1 + int((scores > scores[own]).sum()), pids[t], image_pids[own])
+        )
         ranked = np.argsort(-scores, kind="stable")[:top_k]
-        others = [rank for rank, column in enumerate(ranked, 1) if image_pids[column] not in same_text[texts[t]]]
+        others = [
+            rank for rank, column in enumerate(ranked, 1) if image_pids[column] not in same_text[texts[t]]
+        ]
         if others:
             rank = int(rng.choice(others))
             column = ranked[rank - 1]
@@ -53,8 +67,8 @@ def mine_pairs(captions: pd.DataFrame, images: pd.DataFrame, sim: np.ndarray, to
 def judge_metrics(labels, p, threshold: float = 0.5) -> dict[str, float]:
     """accuracy, precision, recall (Yes if p > threshold), AP and AUC of P(Yes), all in percent.
 
-    `labels` [N] in {0, 1}, `p` [N]. Precision is NaN where nothing was judged Yes, recall and AP where there is no
-    true pair, AUC where only one label occurs.
+    `labels` [N] in {0, 1}, `p` [N]. Precision is NaN where nothing was judged Yes, recall and AP where there
+    is no true pair, AUC where only one label occurs.
     """
     labels, p = _checked(labels, p)
     yes = p > threshold
@@ -71,9 +85,9 @@ def judge_metrics(labels, p, threshold: float = 0.5) -> dict[str, float]:
 def choose_threshold(labels, p, beta: float = 0.5) -> float:
     """The threshold on P(Yes) with the highest F_beta = (1+b²)·P·R / (b²·P + R) on val pairs.
 
-    beta 0.5 weighs precision over recall, because a wrong anchor pushes the right person down, while a missed one
-    merely leaves the ranking as it was. Thresholds lie midway between neighbouring values of p; of equal ones the
-    highest is taken. Raises ValueError without a true pair.
+    beta 0.5 weighs precision over recall, because a wrong anchor pushes the right person down, while a missed
+    one merely leaves the ranking as it was. Thresholds lie midway between neighbouring values of p; of equal
+    ones the highest is taken. Raises ValueError without a true pair.
     """
     labels, p = _checked(labels, p)
     if not labels.any():
@@ -92,7 +106,9 @@ def choose_threshold(labels, p, beta: float = 0.5) -> float:
 def _checked(labels, p) -> tuple[np.ndarray, np.ndarray]:
     labels, p = np.asarray(labels), np.asarray(p, dtype=np.float64)
     if labels.shape != p.shape or labels.ndim != 1 or not len(labels):
-        raise ValueError(f"labels {labels.shape} and p {p.shape} should be two equally long, non-empty lists.")
+        raise ValueError(
+            f"labels {labels.shape} and p {p.shape} should be two equally long, non-empty lists."
+        )
     if not np.isin(labels, (0, 1)).all() or not np.isfinite(p).all():
         raise ValueError("labels should be 0 or 1, and p finite.")
     return labels.astype(bool), p

@@ -1,4 +1,4 @@
-"""Reads what an MLLM wrote: numbered answers, lists of sentences, one text. What can't be read stays unread."""
+"""Reads what an MLLM wrote: numbered answers, lists of sentences, one text; the rest stays unread."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-# "1." "1)" "(1)" "**1.**" "1:" "1、", after bullets or markdown, followed by something that is no digit ("1.5").
+# "1." "1)" "(1)" "**1.**" "1:" "1、", after bullets or markdown, followed by something that is no digit
+# ("1.5").
 _MARK = r"[(\[]?\*{0,2}(\d{1,2})\*{0,2}[.):\]、]{1,2}\*{0,2}(?!\d)"
 _AT_LINE_START = re.compile(rf"(?m)^[ \t]*(?:[-*•>#]+[ \t]+)*{_MARK}")
 _ANYWHERE = re.compile(rf"(?:(?<=\s)|(?<=[;,])|^){_MARK}")
 _BULLET = re.compile(r"^\s*(?:[-*•–>#]+\s+|[-•–])\s*")
 _LABEL = re.compile(r"^(?:\*{0,2}(?:answer|response|a)\*{0,2}\s*[:：]\s*)", re.IGNORECASE)
 _REFUSAL = re.compile(
-    r"^(?:i'?m sorry|sorry|i apologi[sz]e|i (?:can ?not|can'?t|am unable|am not able|won'?t)|as an ai|unable to)\b",
+    r"^(?:i'?m sorry|sorry|i apologi[sz]e|as an ai|unable to|i (?:can ?not|can'?t|am unable|am not able))\b",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])")
-_PREFACE = re.compile(r"^(?:sure|certainly|of course|okay|ok|here (?:are|is)|below (?:are|is)|the following)\b.*:?$",
-                      re.IGNORECASE)
+_PREFACE = re.compile(
+    r"^(?:sure|certainly|of course|okay|ok|here (?:are|is)|below (?:are|is)|the following)\b.*:?$",
+    re.IGNORECASE,
+)
 
 
 def is_refusal(text: str) -> bool:
@@ -29,9 +32,9 @@ def is_refusal(text: str) -> bool:
 def parse_answers(text: str, names: Sequence[str], questions: Sequence[str] = ()) -> dict[str, str | None]:
     """The answer to each of `names`, or None where none could be read.
 
-    Reads, in this order: numbered answers (at line starts, or run on within a line), "name: answer" lines, and as
-    many plain lines as there are names. Repeated questions, markdown, bullets and trailing prose are cut off;
-    an answer that declines is unread.
+    Reads, in this order: numbered answers (at line starts, or run on within a line), "name: answer" lines,
+    and as many plain lines as there are names. Repeated questions, markdown, bullets and trailing prose are
+    cut off; an answer that declines is unread.
     """
     text = unicodedata.normalize("NFKC", text).replace("’", "'").strip()
     found: dict[str, str | None] = dict.fromkeys(names)
@@ -59,7 +62,12 @@ def parse_sentences(text: str) -> list[str]:
     kept: dict[str, str] = {}
     for line in lines:
         sentence = _bare_line(line)
-        if sentence and not sentence.endswith(":") and not _PREFACE.match(sentence) and re.search(r"\w", sentence):
+        if (
+            sentence
+            and not sentence.endswith(":")
+            and not _PREFACE.match(sentence)
+            and re.search(r"\w", sentence)
+        ):
             kept.setdefault(sentence.casefold().rstrip(".!"), sentence)
     return list(kept.values())
 
@@ -90,7 +98,7 @@ def _numbered(text: str, count: int) -> dict[int, str]:
         chain = _longest_rise([int(mark[1]) for mark in block])
         chosen = [block[i] for i in chain]
         ends = [mark.start() for mark in chosen[1:]] + [_next_start(text, marks, chosen)]
-        pieces = {int(mark[1]) - 1: text[mark.end():end] for mark, end in zip(chosen, ends)}
+        pieces = {int(mark[1]) - 1: text[mark.end() : end] for mark, end in zip(chosen, ends)}
         pieces = {index: _first_paragraph(piece) for index, piece in pieces.items()}
         # A model may repeat the list of questions before it answers: the block with more answers counts.
         said = {index: piece for index, piece in pieces.items() if piece and not piece.endswith("?")}
@@ -114,7 +122,7 @@ def _next_start(text: str, marks: list[re.Match], chosen: list[re.Match]) -> int
 
 
 def _longest_rise(numbers: list[int]) -> list[int]:
-    """Places of the longest strictly rising run of numbers, so that "number 10." in an answer misleads nobody."""
+    """Places of the longest strictly rising run of numbers, so that "number 10." misleads nobody."""
     length, before = [1] * len(numbers), [-1] * len(numbers)
     for i, number in enumerate(numbers):
         for j in range(i):
@@ -161,13 +169,17 @@ def _one_a_line(text: str, count: int) -> dict[int, str]:
 
 def _bare_answer(answer: str, name: str, question: str) -> str | None:
     answer = _bare_line(answer)
-    if question and answer.casefold().startswith(question.casefold().rstrip("?. ")):
-        answer = answer[len(question.rstrip("?. ")):].lstrip("?.:-– ")
+    asked = question.rstrip("?. ")
+    rest = answer[len(asked) :]
+    # A one-word "question" ("pattern") may well begin its own answer ("patterned"): then a mark must follow.
+    marks = ("?", ":", ".", "-", "–", *([" "] if "?" in question else []))
+    if asked and answer.casefold().startswith(asked.casefold()) and rest.startswith(marks):
+        answer = rest.lstrip("?.:-– ")
     if "?" in answer:
         answer = answer.rpartition("?")[2]
     answer = answer.strip(" *-–:")
-    if answer.casefold().startswith(name.casefold()) and answer[len(name):].lstrip("* ").startswith(":"):
-        answer = answer[len(name):].lstrip("*: ")
+    if answer.casefold().startswith(name.casefold()) and answer[len(name) :].lstrip("* ").startswith(":"):
+        answer = answer[len(name) :].lstrip("*: ")
     answer = _LABEL.sub("", answer).strip(" *_`\"'")
     return answer if re.search(r"\w", answer) else None
 

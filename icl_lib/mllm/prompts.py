@@ -67,8 +67,11 @@ class Prompts(BaseModel):
         names = [item.name for item in self.characteristics]
         twice = sorted({name for name in names if names.count(name) > 1})
         if not names or twice:
-            raise ValueError(f"characteristics: named twice: {', '.join(twice)}" if twice else
-                             "characteristics: the list is empty")
+            raise ValueError(
+                f"characteristics: named twice: {', '.join(twice)}"
+                if twice
+                else "characteristics: the list is empty"
+            )
         return self
 
     @property
@@ -128,8 +131,8 @@ def load_prompts(name: str | Path, folder: Path) -> Prompts:
     if not path.is_file():
         there = sorted(file.stem for file in Path(folder).glob("*.yaml"))
         raise FileNotFoundError(
-            f"There is no prompt file {path}{_nearest(str(name), there)}. Known here: {', '.join(there) or 'none'}; "
-            "a path to a YAML file of your own works too."
+            f"There is no prompt file {path}{_nearest(str(name), there)}. Known here: "
+            f"{', '.join(there) or 'none'}; a path to a YAML file of your own works too."
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -23,15 +23,17 @@ from icl_lib.results import atomic_write, progress, write_json
 __all__ = ["choose_threshold", "judge_metrics", "mine_pairs", "train_adapter"]
 
 IGNORED = -100  # transformers' label for a token that bears no loss
-FEATURES_AT_MOST = 4 * 2**30  # bytes of encoded pictures held while training; beyond, pictures are encoded anew
+FEATURES_AT_MOST = (
+    4 * 2**30
+)  # bytes of encoded pictures held while training; beyond, pictures are encoded anew
 
 
 def train_adapter(params, pairs: pd.DataFrame, folder: str | Path) -> Path:
     """Trains LoRA on `pairs` (path, caption, label) and saves a normal peft folder; returns it.
 
-    Loss of Eq. 3: cross-entropy of the answer's tokens alone, the word (Yes or No) and the end token. LoRA sits in
-    the language model's `params.sft.target_modules`. The vision tower is frozen and without dropout, so each
-    distinct picture is encoded once, before training; nothing changes but the time.
+    Loss of Eq. 3: cross-entropy of the answer's tokens alone, the word (Yes or No) and the end token. LoRA
+    sits in the language model's `params.sft.target_modules`. The vision tower is frozen and without dropout,
+    so each distinct picture is encoded once, before training; nothing changes but the time.
 
     Beside the adapter: pairs.csv, sharegpt.json (the form LLaMA-Factory reads), log.csv (step, epoch, loss,
     learning_rate). A killed training goes on from its last checkpoint (four an epoch) in <folder>/trainer.
@@ -47,9 +49,12 @@ def train_adapter(params, pairs: pd.DataFrame, folder: str | Path) -> Path:
     adapted = add_lora(model, params)
     adapted.peft_config["default"].base_model_name_or_path = params.mllm.model
     trainer = Trainer(
-        model=adapted, args=_arguments(params, len(pairs), folder / "trainer", model),
-        train_dataset=pairs.to_dict("records"), data_collator=Collator(chat, prompts, seen),
-        callbacks=[_Log(folder / "log.csv")])
+        model=adapted,
+        args=_arguments(params, len(pairs), folder / "trainer", model),
+        train_dataset=pairs.to_dict("records"),
+        data_collator=Collator(chat, prompts, seen),
+        callbacks=[_Log(folder / "log.csv")],
+    )
     trainer.remove_callback(PrinterCallback)
     with quiet():
         trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder / "trainer"))
@@ -70,12 +75,20 @@ def add_lora(model, params):
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     if not any(re.fullmatch(pattern, name) for name in linear):
         there = sorted({name.rsplit(".", 1)[-1] for name in linear if name.startswith(prefix + ".")})
-        raise ValueError(f"sft.target_modules {list(params.sft.target_modules)} names no layer of the language model, "
-                         f"which has {', '.join(there)}.")
+        raise ValueError(
+            f"sft.target_modules {list(params.sft.target_modules)} names no layer of the language model, "
+            f"which has {', '.join(there)}."
+        )
     torch.manual_seed(params.seed)
-    return get_peft_model(model, LoraConfig(
-        r=params.sft.r, lora_alpha=params.sft.alpha, lora_dropout=params.sft.dropout, target_modules=pattern,
-        task_type="CAUSAL_LM"))
+    config = LoraConfig(
+        r=params.sft.r,
+        lora_alpha=params.sft.alpha,
+        lora_dropout=params.sft.dropout,
+        target_modules=pattern,
+        task_type="CAUSAL_LM",
+    )
+    with quiet():
+        return get_peft_model(model, config)
 
 
 class Collator:
@@ -93,11 +106,18 @@ class Collator:
     def __call__(self, rows: Sequence[dict]) -> dict:
         rendered = [self.chat.render(self.prompts.ask_match(row["caption"]), picture=True) for row in rows]
         answers = [self.answers[int(row["label"])] for row in rows]
-        inputs = self._from_pixels(rendered, rows) if self.seen is None else self._from_seen(rendered, rows, answers)
+        inputs = (
+            self._from_pixels(rendered, rows)
+            if self.seen is None
+            else self._from_seen(rendered, rows, answers)
+        )
         # One more position than the answer: the token before it predicts its first one.
         width = 1 + max(map(len, answers))
         labels = [[IGNORED] * (width - len(answer)) + answer for answer in answers]
-        return inputs | {"labels": torch.tensor(labels, device=self.chat.model.device), "logits_to_keep": width}
+        return inputs | {
+            "labels": torch.tensor(labels, device=self.chat.model.device),
+            "logits_to_keep": width,
+        }
 
     @torch.no_grad()
     def _from_seen(self, rendered: list[str], rows: Sequence[dict], answers: list[list[int]]) -> dict:
@@ -105,13 +125,18 @@ class Collator:
         tokens = [own + answer for own, answer in zip(self.chat.tokens(rendered, seen), answers)]
         inputs = self.chat.batch(tokens, seen)
         embeddings = self.chat.model.get_input_embeddings()(inputs["input_ids"])  # [B, L, D]
-        image = torch.isin(inputs["input_ids"],
-                           torch.tensor(self.chat.processor.image_token_ids, device=embeddings.device))
+        image = torch.isin(
+            inputs["input_ids"], torch.tensor(self.chat.processor.image_token_ids, device=embeddings.device)
+        )
         embeddings[image] = torch.cat([one.features for one in seen]).to(embeddings)
         positions = self.chat.positions(inputs)
         if positions is None:
             positions = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
-        return {"inputs_embeds": embeddings, "attention_mask": inputs["attention_mask"], "position_ids": positions}
+        return {
+            "inputs_embeds": embeddings,
+            "attention_mask": inputs["attention_mask"],
+            "position_ids": positions,
+        }
 
     def _from_pixels(self, rendered: list[str], rows: Sequence[dict]) -> dict:
         end = self.chat.tokenizer.eos_token
@@ -147,15 +172,34 @@ def _arguments(params, pairs: int, folder: Path, model) -> TrainingArguments:
     steps = max(1, pairs // (sft.batch_size * sft.accumulation))  # an epoch
     large = sum(weight.numel() for weight in model.parameters()) > 1_000_000_000
     # A 7B model's activations would not fit beside it: compute them again on the way back.
-    recompute = {"activation_checkpointing": True, "activation_checkpointing_kwargs": {"use_reentrant": False}}
+    recompute = {
+        "activation_checkpointing": True,
+        "activation_checkpointing_kwargs": {"use_reentrant": False},
+    }
     return TrainingArguments(
-        output_dir=str(folder), num_train_epochs=sft.epochs, per_device_train_batch_size=sft.batch_size,
-        gradient_accumulation_steps=sft.accumulation, learning_rate=sft.lr, weight_decay=sft.weight_decay,
-        lr_scheduler_type="cosine", warmup_steps=max(1, steps * sft.epochs // 10), max_grad_norm=1.0,
-        bf16=params.mllm.dtype == "bfloat16", use_cpu=not on_gpu, seed=params.seed, data_seed=params.seed,
-        save_strategy="steps", save_steps=max(1, steps // 4), save_total_limit=2,
-        logging_steps=max(1, steps // 40), report_to="none", disable_tqdm=True, remove_unused_columns=False,
-        dataloader_pin_memory=False, **(recompute if large and on_gpu else {}))
+        output_dir=str(folder),
+        num_train_epochs=sft.epochs,
+        per_device_train_batch_size=sft.batch_size,
+        gradient_accumulation_steps=sft.accumulation,
+        learning_rate=sft.lr,
+        weight_decay=sft.weight_decay,
+        lr_scheduler_type="cosine",
+        warmup_steps=max(1, steps * sft.epochs // 10),
+        max_grad_norm=1.0,
+        bf16=params.mllm.dtype == "bfloat16",
+        use_cpu=not on_gpu,
+        seed=params.seed,
+        data_seed=params.seed,
+        save_strategy="steps",
+        save_steps=max(1, steps // 4),
+        save_total_limit=2,
+        logging_steps=max(1, steps // 40),
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        **(recompute if large and on_gpu else {}),
+    )
 
 
 class _Log(TrainerCallback):
@@ -179,8 +223,16 @@ class _Log(TrainerCallback):
 
 def _write_pairs(pairs: pd.DataFrame, prompts: Prompts, folder: Path) -> None:
     atomic_write(folder / "pairs.csv", pairs.to_csv(index=False))
-    write_json(folder / "sharegpt.json", [
-        {"conversations": [{"from": "human", "value": "<image>" + prompts.ask_match(row.caption)},
-                           {"from": "gpt", "value": "Yes" if row.label else "No"}],
-         "images": [str(row.path)]}
-        for row in pairs.itertuples()])
+    write_json(
+        folder / "sharegpt.json",
+        [
+            {
+                "conversations": [
+                    {"from": "human", "value": "<image>" + prompts.ask_match(row.caption)},
+                    {"from": "gpt", "value": "Yes" if row.label else "No"},
+                ],
+                "images": [str(row.path)],
+            }
+            for row in pairs.itertuples()
+        ],
+    )

@@ -1,7 +1,7 @@
 """The four written tasks of the paper, over any MLLM: describe, aggregate, decompose, rewrite.
 
-What cannot be read out of an answer is never guessed: it is counted in `mllm.parse_report` and the task goes on
-with what it was given.
+What cannot be read out of an answer is never guessed: it is counted in `mllm.parse_report` and the task goes
+on with what it was given.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ Answers = dict[str, str | None]
 def describe(mllm: MLLM, images: Sequence[Picture]) -> list[Answers]:
     """T_vqa (Eq. 4): N pictures -> N dicts from characteristic to answer, None where it could not be read.
 
-    All questions go into one prompt and the query is not part of it, so the answers belong to the picture alone.
+    All questions go into one prompt and the query is not part of it, so the answers belong to the picture
+    alone.
     """
     prompts = mllm.prompts
     questions = [item.question for item in prompts.characteristics]
@@ -36,10 +37,13 @@ def describe(mllm: MLLM, images: Sequence[Picture]) -> list[Answers]:
 def aggregate(mllm: MLLM, answers: Sequence[Mapping[str, str | None]], texts: Sequence[str]) -> list[str]:
     """T_aggr (Eq. 5): N dicts of answers and N texts -> N merged texts.
 
-    A text stays as it is, without asking, where no answer says anything; and where nothing readable came back.
+    A text stays as it is, without asking, where no answer says anything; and where nothing readable came
+    back.
     """
     if len(answers) != len(texts):
-        raise ValueError(f"{len(answers)} sets of answers but {len(texts)} texts: give one set for each text.")
+        raise ValueError(
+            f"{len(answers)} sets of answers but {len(texts)} texts: give one set for each text."
+        )
     told = [row for row, given in enumerate(answers) if mllm.prompts.answers_text(given)]
     written = mllm.write([mllm.prompts.ask_merged(answers[row], texts[row]) for row in told])
     merged = list(texts)

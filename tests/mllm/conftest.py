@@ -41,8 +41,15 @@ def make_local(params, tiny_folder):
 
     def make(batch_size=4, adapter=None, max_new_tokens=12):
         model, processor = load_model(params, tiny_folder)
-        return LocalMLLM(model, processor, prompts_of(params), name="tiny", batch_size=batch_size,
-                         max_new_tokens=max_new_tokens, adapter=adapter)
+        return LocalMLLM(
+            model,
+            processor,
+            prompts_of(params),
+            name="tiny",
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens,
+            adapter=adapter,
+        )
 
     return make
 

@@ -9,13 +9,19 @@ from icl_lib.mllm import load_mllm, open_picture
 from icl_lib.mllm.chat import Chat
 from icl_lib.mllm.load import limit_pixels, load_model, model_folder
 
-TEXTS = ["A woman.", "The man in a grey shirt and black trousers carries a brown bag on his back.", "red", "A man in a "
-         "red coat, blue jeans and white shoes."]
+TEXTS = [
+    "A woman.",
+    "The man in a grey shirt and black trousers carries a brown bag on his back.",
+    "red",
+    "A man in a red coat, blue jeans and white shoes.",
+]
 
 
 def pairs_of(pictures, n=13):
     rng = np.random.default_rng(0)
-    return [pictures[i] for i in rng.integers(0, len(pictures), n)], [TEXTS[i % 4] for i in rng.integers(0, 99, n)]
+    return [pictures[i] for i in rng.integers(0, len(pictures), n)], [
+        TEXTS[i % 4] for i in rng.integers(0, 99, n)
+    ]
 
 
 @torch.no_grad()
@@ -23,9 +29,14 @@ def plain_p_yes(folder, prompts, image, text):
     """One pair at a time, straight through the processor and the whole model."""
     processor = AutoProcessor.from_pretrained(folder)
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
-    message = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompts.ask_match(text)}]}]
-    inputs = processor(text=[processor.apply_chat_template(message, add_generation_prompt=True)],
-                       images=[Image.open(image)], return_tensors="pt")
+    message = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompts.ask_match(text)}]}
+    ]
+    inputs = processor(
+        text=[processor.apply_chat_template(message, add_generation_prompt=True)],
+        images=[Image.open(image)],
+        return_tensors="pt",
+    )
     probabilities = model(**inputs).logits[0, -1].double().softmax(-1)
     ids = {word: processor.tokenizer.encode(word)[0] for word in ("Yes", " Yes", "No", " No")}
     yes, no = (probabilities[ids[w]] + probabilities[ids[" " + w]] for w in ("Yes", "No"))
@@ -44,7 +55,9 @@ def test_p_yes_is_the_plain_model_s_softmax_over_both_spellings(make_local, pict
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_p_yes_is_equal_whatever_the_batch(make_local, pictures, batch_size):
     images, texts = pairs_of(pictures)
-    np.testing.assert_allclose(make_local(batch_size).p_yes(images, texts), make_local(4).p_yes(images, texts), atol=1e-5)
+    np.testing.assert_allclose(
+        make_local(batch_size).p_yes(images, texts), make_local(4).p_yes(images, texts), atol=1e-5
+    )
 
 
 def test_every_way_of_asking_agrees(make_local, pictures):
@@ -64,15 +77,20 @@ def test_pictures_of_different_shapes_go_together(make_local, pictures, tmp_path
         Image.open(pictures[number]).resize(size).save(tmp_path / f"{number}.png")
         odd.append(str(tmp_path / f"{number}.png"))
     images, texts = (odd + pictures[:2]) * 3, [TEXTS[i % 4] for i in range(15)]
-    alone = np.concatenate([make_local().p_yes([image], [text]) for image, text in zip(images[:5], texts[:5])])
+    alone = np.concatenate(
+        [make_local().p_yes([image], [text]) for image, text in zip(images[:5], texts[:5])]
+    )
     np.testing.assert_allclose(make_local().p_yes(images, texts)[:5], alone, atol=1e-5)
 
 
 def test_the_vision_tower_sees_each_picture_once(make_local, pictures, monkeypatch):
     mllm, encoded = make_local(), []
     inner = mllm._reader.processor._process_images
-    monkeypatch.setattr(mllm._reader.processor, "_process_images",
-                        lambda images, **kw: encoded.append(len(images)) or inner(images, **kw))
+    monkeypatch.setattr(
+        mllm._reader.processor,
+        "_process_images",
+        lambda images, **kw: encoded.append(len(images)) or inner(images, **kw),
+    )
     mllm.p_yes(pictures[:5] * 4, [str(i) for i in range(20)])
     mllm.p_yes(pictures[:5], ["again"] * 5)
     assert sum(encoded) == 5
@@ -80,8 +98,9 @@ def test_the_vision_tower_sees_each_picture_once(make_local, pictures, monkeypat
 
 def test_pil_pictures_are_taken_too(make_local, pictures):
     opened = [Image.open(path) for path in pictures[:3]]
-    np.testing.assert_allclose(make_local().p_yes(opened, TEXTS[:3]), make_local().p_yes(pictures[:3], TEXTS[:3]),
-                               atol=1e-6)
+    np.testing.assert_allclose(
+        make_local().p_yes(opened, TEXTS[:3]), make_local().p_yes(pictures[:3], TEXTS[:3]), atol=1e-6
+    )
 
 
 def test_write_is_equal_whatever_the_batch_and_the_way(make_local, pictures):
@@ -103,7 +122,7 @@ def test_write_is_greedy_and_stops_at_the_cap(make_local, tiny_folder):
             ids = torch.cat([ids, mllm.model(input_ids=ids).logits[:, -1:].argmax(-1)], dim=1)
     new = ids[0, -5:]
     end = (new == chat.tokenizer.eos_token_id).nonzero()
-    new = new[:end[0, 0]] if len(end) else new
+    new = new[: end[0, 0]] if len(end) else new
     assert mllm.write(["A woman."]) == [chat.tokenizer.decode(new, skip_special_tokens=True).strip()]
 
 
@@ -161,7 +180,9 @@ def test_a_tokenizer_without_a_yes_token_is_refused(tiny_folder, params):
 def test_max_pixels_caps_the_area(tiny_folder, params, pictures):
     _, processor = load_model(params, tiny_folder)
     limit_pixels(processor, 1024)
-    grid = processor.image_processor(images=[Image.open(pictures[0])], return_tensors="pt")["image_grid_thw"][0]
+    grid = processor.image_processor(images=[Image.open(pictures[0])], return_tensors="pt")["image_grid_thw"][
+        0
+    ]
     assert int(grid.prod()) * 64 <= 1024
 
 
@@ -175,7 +196,12 @@ def test_a_model_that_is_nowhere_is_explained(params):
     nowhere = load_params(model="Nobody/No-Such-VL-7B", prompts="full")
     with pytest.raises(FileNotFoundError) as error:
         model_folder(nowhere)
-    for part in ("Nobody/No-Such-VL-7B", "Hugging Face cache", "Nothing is downloaded by itself", "hf download"):
+    for part in (
+        "Nobody/No-Such-VL-7B",
+        "Hugging Face cache",
+        "Nothing is downloaded by itself",
+        "hf download",
+    ):
         assert part in str(error.value)
 
 

@@ -71,7 +71,9 @@ def test_another_model_wording_or_length_is_another_question(scripted, file, pic
     assert asked(lambda inner: setattr(inner, "name", "with adapter")) == (1, 0)
     assert asked(lambda inner: setattr(inner, "writer_name", "other weights")) == (0, 1)
     assert asked(lambda inner: setattr(inner, "max_new_tokens", 99)) == (0, 1)
-    other = load_prompts("full", repo_root() / "params" / "prompts").model_copy(update={"loc": "Fits? {text}"})
+    other = load_prompts("full", repo_root() / "params" / "prompts").model_copy(
+        update={"loc": "Fits? {text}"}
+    )
     assert asked(lambda inner: setattr(inner, "prompts", other)) == (1, 0)
 
 

@@ -9,7 +9,9 @@ from icl_lib.mllm.sft import choose_threshold, judge_metrics, mine_pairs
 
 def tables(identities=6, each=3, per_image=2, seed=0):
     rng = np.random.default_rng(seed)
-    images = pd.DataFrame({"image_id": np.arange(identities * each) + 100, "pid": np.repeat(np.arange(identities), each)})
+    images = pd.DataFrame(
+        {"image_id": np.arange(identities * each) + 100, "pid": np.repeat(np.arange(identities), each)}
+    )
     images["path"] = [f"/imgs/{i}.png" for i in images["image_id"]]
     captions = images.loc[images.index.repeat(per_image)].reset_index(drop=True)
     captions["caption_id"] = captions.index
@@ -76,7 +78,9 @@ def test_judge_metrics_by_hand():
 
 
 def test_judge_metrics_at_the_edges():
-    assert np.isnan(judge_metrics([1, 1], [0.1, 0.2])["AUC"]) and np.isnan(judge_metrics([1, 0], [0, 0])["precision"])
+    assert np.isnan(judge_metrics([1, 1], [0.1, 0.2])["AUC"]) and np.isnan(
+        judge_metrics([1, 0], [0, 0])["precision"]
+    )
     assert np.isnan(judge_metrics([0, 0], [0.6, 0.2])["AP"])
     for labels, p in (([], []), ([1], [0.5, 0.5]), ([2], [0.5]), ([1], [float("nan")])):
         with pytest.raises(ValueError):
@@ -84,7 +88,11 @@ def test_judge_metrics_at_the_edges():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.sampled_from(np.linspace(0, 1, 9).tolist())), min_size=1, max_size=25))
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from(np.linspace(0, 1, 9).tolist())), min_size=1, max_size=25
+    )
+)
 def test_the_threshold_is_the_best_there_is(rows):
     labels, p = np.array([row[0] for row in rows], int), np.array([row[1] for row in rows])
     if not labels.any():

@@ -5,7 +5,12 @@ import pytest
 from icl_lib.mllm.parse import parse_answers, parse_sentences, parse_text
 
 NAMES = ["sex", "hairstyle", "upper body", "hat"]
-QUESTIONS = ["Is the person a man or a woman?", "How long is the hair?", "What is on the upper body?", "A hat?"]
+QUESTIONS = [
+    "Is the person a man or a woman?",
+    "How long is the hair?",
+    "What is on the upper body?",
+    "A hat?",
+]
 WANTED = ["a woman", "long black hair", "a red coat, size 1.5", "no"]
 
 
@@ -13,31 +18,36 @@ def read(text):
     return list(parse_answers(text, NAMES, QUESTIONS).values())
 
 
-@pytest.mark.parametrize("text", [
-    "1. a woman\n2. long black hair\n3. a red coat, size 1.5\n4. no",
-    "1) a woman\n2) long black hair\n3) a red coat, size 1.5\n4) no",
-    "(1) a woman\n(2) long black hair\n(3) a red coat, size 1.5\n(4) no",
-    "**1.** a woman\n**2.** long black hair\n**3.** a red coat, size 1.5\n**4.** no",
-    "- 1. a woman\n- 2. long black hair\n- 3. a red coat, size 1.5\n- 4. no",
-    "1: a woman\n2: long black hair\n3: a red coat, size 1.5\n4: no",
-    "１．a woman\n２．long black hair\n３．a red coat, size 1.5\n４．no",
-    "1、a woman\n2、long black hair\n3、a red coat, size 1.5\n4、no",
-    "1. a woman 2. long black hair 3. a red coat, size 1.5 4. no",
-    "1. a woman; 2. long black hair; 3. a red coat, size 1.5; 4. no",
-    "Here are the answers:\n\n1. a woman\n\n2. long black hair\n\n3. a red coat, size 1.5\n\n4. no\n\nI hope it helps.",
-    "1. Is the person a man or a woman? a woman\n2. How long is the hair? long black hair\n"
-    "3. What is on the upper body: a red coat, size 1.5\n4. A hat? no",
-    "1. **Sex**: a woman\n2. **Hairstyle:** long black hair\n3. Upper body: a red coat, size 1.5\n4. Hat: no",
-    "1. Answer: a woman\n2. Answer: long black hair\n3. Answer: a red coat, size 1.5\n4. Answer: no",
-    "1. Is the person a man or a woman?\na woman\n2. How long is the hair?\nlong black hair\n"
-    "3. What is on the upper body?\na red coat, size 1.5\n4. A hat?\nno",
-    "1. Is the person a man or a woman?\n2. How long is the hair?\n3. What is on the upper body?\n4. A hat?\n\n"
-    "1. a woman\n2. long black hair\n3. a red coat, size 1.5\n4. no",
-    "sex: a woman\nhairstyle: long black hair\nupper body: a red coat, size 1.5\nhat: no",
-    "- a woman\n- long black hair\n- a red coat, size 1.5\n- no",
-    "a woman\nlong black hair\na red coat, size 1.5\nno",
-    "1. a woman\n2. long black hair\n3. a red coat, size 1.5\n4. no\nThese answers are what the picture shows.",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1. a woman\n2. long black hair\n3. a red coat, size 1.5\n4. no",
+        "1) a woman\n2) long black hair\n3) a red coat, size 1.5\n4) no",
+        "(1) a woman\n(2) long black hair\n(3) a red coat, size 1.5\n(4) no",
+        "**1.** a woman\n**2.** long black hair\n**3.** a red coat, size 1.5\n**4.** no",
+        "- 1. a woman\n- 2. long black hair\n- 3. a red coat, size 1.5\n- 4. no",
+        "1: a woman\n2: long black hair\n3: a red coat, size 1.5\n4: no",
+        "１．a woman\n２．long black hair\n３．a red coat, size 1.5\n４．no",
+        "1、a woman\n2、long black hair\n3、a red coat, size 1.5\n4、no",
+        "1. a woman 2. long black hair 3. a red coat, size 1.5 4. no",
+        "1. a woman; 2. long black hair; 3. a red coat, size 1.5; 4. no",
+        "Here are the answers:\n\n1. a woman\n\n2. long black hair\n\n3. a red coat, size 1.5\n\n4. no\nBye.",
+        "1. Is the person a man or a woman? a woman\n2. How long is the hair? long black hair\n"
+        "3. What is on the upper body: a red coat, size 1.5\n4. A hat? no",
+        "1. **Sex**: a woman\n2. **Hairstyle:** long black hair\n3. Upper body: a red coat, size 1.5\n"
+        "4. Hat: no",
+        "1. Answer: a woman\n2. Answer: long black hair\n3. Answer: a red coat, size 1.5\n4. Answer: no",
+        "1. Is the person a man or a woman?\na woman\n2. How long is the hair?\nlong black hair\n"
+        "3. What is on the upper body?\na red coat, size 1.5\n4. A hat?\nno",
+        "1. Is the person a man or a woman?\n2. How long is the hair?\n3. What is on the upper body?\n"
+        "4. A hat?\n\n"
+        "1. a woman\n2. long black hair\n3. a red coat, size 1.5\n4. no",
+        "sex: a woman\nhairstyle: long black hair\nupper body: a red coat, size 1.5\nhat: no",
+        "- a woman\n- long black hair\n- a red coat, size 1.5\n- no",
+        "a woman\nlong black hair\na red coat, size 1.5\nno",
+        "1. a woman\n2. long black hair\n3. a red coat, size 1.5\n4. no\nThis is what the picture shows.",
+    ],
+)
 def test_every_shape_reads_the_same(text):
     assert [answer.rstrip(";") for answer in read(text)] == WANTED
 
@@ -56,34 +66,68 @@ def test_bullets_below_a_number_belong_to_it():
 
 
 def test_numbers_beyond_the_questions_are_dropped():
-    assert read("1. a man\n2. short\n3. a coat\n4. no\n5. something else") == ["a man", "short", "a coat", "no"]
+    assert read("1. a man\n2. short\n3. a coat\n4. no\n5. something else") == [
+        "a man",
+        "short",
+        "a coat",
+        "no",
+    ]
+
+
+def test_a_one_word_question_does_not_eat_its_answer():
+    text = "1. patterned shirt\n2. shoes of white\n3. hat: red"
+    found = parse_answers(text, ["a", "b", "c"], ["pattern", "shoes", "hat"])
+    assert list(found.values()) == ["patterned shirt", "shoes of white", "red"]
 
 
 def test_other_languages_are_kept_as_they_are():
-    assert read("1. 女人\n2. cheveux noirs\n3. ein roter Mantel\n4. нет") == ["女人", "cheveux noirs", "ein roter Mantel",
-                                                                              "нет"]
+    assert read("1. 女人\n2. cheveux noirs\n3. ein roter Mantel\n4. нет") == [
+        "女人",
+        "cheveux noirs",
+        "ein roter Mantel",
+        "нет",
+    ]
 
 
-@pytest.mark.parametrize("text", ["", "   \n ", "I'm sorry, but I can't help with that.", "I cannot see a person.",
-                                  "A woman in a red coat stands on a street.", "1. ?\n2. *\n3. -\n4. ...",
-                                  "1.\n2.\n3.\n4.", "\x00\ufffd", "1" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "   \n ",
+        "I'm sorry, but I can't help with that.",
+        "I cannot see a person.",
+        "A woman in a red coat stands on a street.",
+        "1. ?\n2. *\n3. -\n4. ...",
+        "1.\n2.\n3.\n4.",
+        "\x00\ufffd",
+        "1" * 5000,
+    ],
+)
 def test_what_cannot_be_read_is_none(text):
     assert read(text) == [None] * 4
 
 
 def test_a_refused_answer_is_unread_the_others_count():
-    assert read("1. a woman\n2. I cannot determine the hair\n3. a coat\n4. no") == ["a woman", None, "a coat", "no"]
+    assert read("1. a woman\n2. I cannot determine the hair\n3. a coat\n4. no") == [
+        "a woman",
+        None,
+        "a coat",
+        "no",
+    ]
 
 
-@pytest.mark.parametrize("text", [
-    "She has long hair.\nShe wears a coat.\nHer shoes are white.",
-    "1. She has long hair.\n2. She wears a coat.\n3. Her shoes are white.",
-    "- She has long hair.\n- She wears a coat.\n- Her shoes are white.",
-    "Here are the sentences:\n1) She has long hair.\n2) She wears a coat.\n3) Her shoes are white.\n\nTell me more!",
-    "1. She has long hair. 2. She wears a coat. 3. Her shoes are white.",
-    "She has long hair. She wears a coat. Her shoes are white.",
-    "Sure:\nShe has long hair.\nShe wears a coat.\n\nshe has long hair\nHer shoes are white.",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "She has long hair.\nShe wears a coat.\nHer shoes are white.",
+        "1. She has long hair.\n2. She wears a coat.\n3. Her shoes are white.",
+        "- She has long hair.\n- She wears a coat.\n- Her shoes are white.",
+        "Here are the sentences:\n1) She has long hair.\n2) She wears a coat.\n3) Her shoes are white.\n\nK",
+        "1. She has long hair. 2. She wears a coat. 3. Her shoes are white.",
+        "She has long hair. She wears a coat. Her shoes are white.",
+        "Sure:\nShe has long hair.\nShe wears a coat.\n\nshe has long hair\nHer shoes are white.",
+    ],
+)
 def test_sentences_of_every_shape(text):
     assert parse_sentences(text) == ["She has long hair.", "She wears a coat.", "Her shoes are white."]
 
@@ -92,12 +136,18 @@ def test_no_sentence():
     assert parse_sentences("") == parse_sentences("I'm sorry, I can't.") == parse_sentences("...\n-\n") == []
 
 
-@pytest.mark.parametrize("text", [
-    "A woman in a red coat.", '"A woman in a red coat."', "Description: A woman in a red coat.".replace(
-        "Description", "Merged text"), "Here is the description:\n\nA woman in a red coat.",
-    "Here is the description:\nA woman in a red coat.", "A woman in\na red coat.\n\nNote: I kept the colour.",
-    "**A woman in a red coat.**",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A woman in a red coat.",
+        '"A woman in a red coat."',
+        "Description: A woman in a red coat.".replace("Description", "Merged text"),
+        "Here is the description:\n\nA woman in a red coat.",
+        "Here is the description:\nA woman in a red coat.",
+        "A woman in\na red coat.\n\nNote: I kept the colour.",
+        "**A woman in a red coat.**",
+    ],
+)
 def test_one_text(text):
     assert parse_text(text) == "A woman in a red coat."
 

@@ -8,8 +8,23 @@ from icl_lib.mllm import load_prompts
 from icl_lib.params import repo_root
 
 FOLDER = repo_root() / "params" / "prompts"
-THE_15 = ["sex", "hairstyle", "upper body", "lower body", "patterns", "shoes", "glasses", "scarf", "thing in hand",
-          "backpack", "hat", "belt", "action", "background", "other people"]
+THE_15 = [
+    "sex",
+    "hairstyle",
+    "upper body",
+    "lower body",
+    "patterns",
+    "shoes",
+    "glasses",
+    "scarf",
+    "thing in hand",
+    "backpack",
+    "hat",
+    "belt",
+    "action",
+    "background",
+    "other people",
+]
 
 
 @pytest.fixture
@@ -38,8 +53,13 @@ def test_full_asks_the_paper_s_fifteen_characteristics_and_its_question(full):
 def test_every_shipped_file_is_whole(path):
     prompts = load_prompts(path.stem, FOLDER)
     assert len(prompts.characteristics) == 15
-    filled = [prompts.ask_match("T"), prompts.ask_answers(), prompts.ask_merged({prompts.names[0]: "A"}, "T"),
-              prompts.ask_parts("T"), prompts.ask_rewritten("T", 3)]
+    filled = [
+        prompts.ask_match("T"),
+        prompts.ask_answers(),
+        prompts.ask_merged({prompts.names[0]: "A"}, "T"),
+        prompts.ask_parts("T"),
+        prompts.ask_rewritten("T", 3),
+    ]
     assert not any(re.search(r"\{(text|questions|answers|count|name|answer)\}", text) for text in filled)
 
 
@@ -51,9 +71,16 @@ def test_questions_are_numbered_and_the_query_is_not_among_them(full):
 
 
 def test_answers_that_say_nothing_are_left_out(full):
-    answers = dict.fromkeys(THE_15) | {"sex": "a woman.", "hat": "No", "scarf": "No, she does not.", "glasses": "None",
-                                       "belt": "not visible in the picture", "shoes": "navy shoes",
-                                       "backpack": "No backpack visible.", "action": "northbound walk"}
+    answers = dict.fromkeys(THE_15) | {
+        "sex": "a woman.",
+        "hat": "No",
+        "scarf": "No, she does not.",
+        "glasses": "None",
+        "belt": "not visible in the picture",
+        "shoes": "navy shoes",
+        "backpack": "No backpack visible.",
+        "action": "northbound walk",
+    }
     assert full.answers_text(answers) == "- sex: a woman\n- shoes: navy shoes\n- action: northbound walk"
 
 
@@ -78,8 +105,11 @@ def test_missing_and_unknown_keys_are_all_named(tmp_path, content):
     content["characteristics"][2].pop("question")
     with pytest.raises(ValueError) as error:
         load_prompts(written(tmp_path, content), FOLDER)
-    for part in ("the key decompose is missing", "unknown key decompse (did you mean decompose?)",
-                 "the key characteristics.2.question is missing"):
+    for part in (
+        "the key decompose is missing",
+        "unknown key decompse (did you mean decompose?)",
+        "the key characteristics.2.question is missing",
+    ):
         assert part in str(error.value)
 
 

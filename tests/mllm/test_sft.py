@@ -16,15 +16,26 @@ from icl_lib.mllm.sft import Collator, add_lora, judge_metrics, last_whole_check
 @pytest.fixture
 def params(tiny_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("ICL_RESULTS", str(tmp_path / "results"))
-    return load_params(model=str(tiny_folder), prompts="full", mllm__batch_size=8, max_new_tokens=8, sft__epochs=6,
-                       sft__batch_size=8, sft__lr=2e-2, sft__dropout=0.0)
+    return load_params(
+        model=str(tiny_folder),
+        prompts="full",
+        mllm__batch_size=8,
+        max_new_tokens=8,
+        sft__epochs=6,
+        sft__batch_size=8,
+        sft__lr=2e-2,
+        sft__dropout=0.0,
+    )
 
 
 @pytest.fixture
 def pairs(pictures):
-    """A rule that a random model of 60,000 weights can learn in seconds: one of two texts fits, the other does not."""
-    rows = [(path, word, int(word == "black"), 1, i, i)
-            for i, path in enumerate(pictures) for word in ("black", "white")]
+    """A rule that a random model of 60,000 weights learns in seconds: one of two texts fits."""
+    rows = [
+        (path, word, int(word == "black"), 1, i, i)
+        for i, path in enumerate(pictures)
+        for word in ("black", "white")
+    ]
     return pd.DataFrame(rows, columns=["path", "caption", "label", "rank", "pid", "image_pid"])
 
 
@@ -49,16 +60,23 @@ def test_training_lifts_yes_no_and_leaves_writing_alone(params, pairs, tmp_path,
     assert adapted.write(["black"] * 2, pictures[:2]) == raw.write(["black"] * 2, pictures[:2])
     assert adapted.name != raw.name and adapted.writer_name == raw.writer_name
     log = pd.read_csv(folder / "log.csv")
-    assert list(log) == ["step", "epoch", "loss", "learning_rate"] and log["loss"].iloc[-1] < log["loss"].iloc[0]
+    assert (
+        list(log) == ["step", "epoch", "loss", "learning_rate"] and log["loss"].iloc[-1] < log["loss"].iloc[0]
+    )
     assert len(pd.read_csv(folder / "pairs.csv")) == len(pairs) and not (folder / "trainer").exists()
     record = json.loads((folder / "sharegpt.json").read_text())[0]
-    assert record["conversations"][0]["value"].startswith("<image>Can this text") and record["images"] == [pictures[0]]
+    assert record["conversations"][0]["value"].startswith("<image>Can this text") and record["images"] == [
+        pictures[0]
+    ]
     assert record["conversations"][1] == {"from": "gpt", "value": "Yes"}
 
 
 def test_merged_and_unmerged_adapter_answer_alike(params, pairs, tmp_path, make_local, pictures, monkeypatch):
-    folder = train_adapter(params.model_copy(update={"sft": params.sft.model_copy(update={"epochs": 1})}), pairs,
-                           tmp_path / "adapter")
+    folder = train_adapter(
+        params.model_copy(update={"sft": params.sft.model_copy(update={"epochs": 1})}),
+        pairs,
+        tmp_path / "adapter",
+    )
     asked = pairs["path"].tolist(), pairs["caption"].tolist()
     raw, merged = make_local(), make_local(adapter=folder)
     monkeypatch.setattr("icl_lib.mllm.local.SMALL", 0)
@@ -73,14 +91,18 @@ def test_merged_and_unmerged_adapter_answer_alike(params, pairs, tmp_path, make_
 def test_the_loss_is_on_the_answer_and_its_end_alone(parts, pairs):
     """Against Eq. 3 spelled out: log-probabilities of two tokens from the whole model on single rows."""
     chat, prompts = parts
-    rows = pairs.to_dict("records")[:3] + [{"path": pairs["path"][5], "caption": "a much longer caption", "label": 0}]
+    rows = pairs.to_dict("records")[:3] + [
+        {"path": pairs["path"][5], "caption": "a much longer caption", "label": 0}
+    ]
     collate = Collator(chat, prompts, chat.see([row["path"] for row in rows]))
     with torch.no_grad():
         loss = chat.model(**collate(rows)).loss
         expected = []
         for row in rows:
             rendered = chat.render(prompts.ask_match(row["caption"]), picture=True)
-            inputs = chat.batch_of_pictures([rendered + ("Yes" if row["label"] else "No") + "<|im_end|>"], [row["path"]])
+            inputs = chat.batch_of_pictures(
+                [rendered + ("Yes" if row["label"] else "No") + "<|im_end|>"], [row["path"]]
+            )
             log_p = chat.model(**inputs).logits[0].log_softmax(-1)
             ids = inputs["input_ids"][0]
             expected += [-log_p[-3, ids[-2]], -log_p[-2, ids[-1]]]
@@ -96,8 +118,13 @@ def test_encoded_pictures_train_as_pixels_do(parts, pairs, params):
     for seen in (chat.see([row["path"] for row in rows]), None):
         adapted.zero_grad()
         adapted(**Collator(chat, prompts, seen)(rows)).loss.backward()
-        gradients.append({name: weight.grad.clone() for name, weight in adapted.named_parameters()
-                          if weight.grad is not None})
+        gradients.append(
+            {
+                name: weight.grad.clone()
+                for name, weight in adapted.named_parameters()
+                if weight.grad is not None
+            }
+        )
     assert gradients[0].keys() == gradients[1].keys() and len(gradients[0]) == 2 * 7 * 2
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradient, gradients[1][name], atol=1e-5, rtol=1e-3)

@@ -4,7 +4,10 @@ from icl_lib.mllm import aggregate, decompose, describe, rewrite
 
 
 def test_describe_reads_answers_and_counts_what_it_could_not(scripted, pictures):
-    replies = {pictures[0]: "1. a woman\n2. long black hair\n15. no", pictures[1]: "I'm sorry, I cannot help."}
+    replies = {
+        pictures[0]: "1. a woman\n2. long black hair\n15. no",
+        pictures[1]: "I'm sorry, I cannot help.",
+    }
     mllm = scripted(reply=lambda prompt, image: replies[image])
     first, second = describe(mllm, pictures[:2])
     assert first["sex"] == "a woman" and first["other people"] == "no" and first["hat"] is None
@@ -15,14 +18,27 @@ def test_describe_reads_answers_and_counts_what_it_could_not(scripted, pictures)
 def test_aggregate_merges_only_what_was_said(scripted):
     mllm = scripted(reply=lambda prompt, image: "A woman in a red coat." if "red" in prompt else "I'm sorry.")
     answers = [{"upper body": "a red coat", "hat": "no"}, {"hat": "no"}, {"shoes": "white shoes"}]
-    assert aggregate(mllm, answers, ["A woman.", "A man.", "A child."]) == ["A woman in a red coat.", "A man.", "A child."]
+    assert aggregate(mllm, answers, ["A woman.", "A man.", "A child."]) == [
+        "A woman in a red coat.",
+        "A man.",
+        "A child.",
+    ]
     assert len(mllm.written) == 2 and "hat" not in mllm.written[0].rpartition("Notes:")[2]
-    assert mllm.parse_report == {"merged texts asked": 2, "merged texts unread": 1, "texts with nothing to merge": 1}
+    assert mllm.parse_report == {
+        "merged texts asked": 2,
+        "merged texts unread": 1,
+        "texts with nothing to merge": 1,
+    }
 
 
 def test_decompose_falls_back_on_the_text(scripted):
-    mllm = scripted(reply=lambda prompt, image: "She has long hair.\nShe wears a coat." if "long" in prompt else "")
-    assert decompose(mllm, ["long hair, coat", "A man."]) == [["She has long hair.", "She wears a coat."], ["A man."]]
+    mllm = scripted(
+        reply=lambda prompt, image: "She has long hair.\nShe wears a coat." if "long" in prompt else ""
+    )
+    assert decompose(mllm, ["long hair, coat", "A man."]) == [
+        ["She has long hair.", "She wears a coat."],
+        ["A man."],
+    ]
     assert mllm.parse_report["decompositions unread"] == 1
 
 

@@ -15,8 +15,15 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
-           "<|image_pad|>", "<|video_pad|>"]
+SPECIAL = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+]
 CORPUS = [
     "A woman with long black hair wears a red coat, blue jeans and white shoes.",
     "The man in a grey shirt and black trousers carries a brown bag on his back.",
@@ -37,36 +44,76 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=330, special_tokens=SPECIAL, show_progress=False,
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=330,
+        special_tokens=SPECIAL,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     tokenizer.train_from_iterator(CORPUS * 4 + ["Yes", "No"] * 40, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>",
-                                   pad_token="<|endoftext|>", additional_special_tokens=SPECIAL[1:])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=SPECIAL[1:],
+    )
 
 
-def tiny_qwen2vl(folder: Path, seed: int = 0, hidden: int = 48, layers: int = 2, vision: int = 32,
-                 vision_depth: int = 1, heads: int = 3) -> Path:
+def tiny_qwen2vl(
+    folder: Path,
+    seed: int = 0,
+    hidden: int = 48,
+    layers: int = 2,
+    vision: int = 32,
+    vision_depth: int = 1,
+    heads: int = 3,
+) -> Path:
     """Saves the folder and returns it; pictures become 48 x 144 pixels = 27 visual tokens."""
     tokenizer = tiny_tokenizer()
     token = tokenizer.convert_tokens_to_ids
     size = {"shortest_edge": 48 * 144, "longest_edge": 48 * 144}
     vision_sizes = dict(patch_size=8, merge_size=2, temporal_patch_size=2)
     processor = Qwen2VLProcessor(
-        Qwen2VLImageProcessor(size=dict(size), **vision_sizes), tokenizer,
-        Qwen2VLVideoProcessor(size=dict(size), **vision_sizes), chat_template=CHAT)
+        Qwen2VLImageProcessor(size=dict(size), **vision_sizes),
+        tokenizer,
+        Qwen2VLVideoProcessor(size=dict(size), **vision_sizes),
+        chat_template=CHAT,
+    )
     config = Qwen2VLConfig(
         text_config=dict(
-            hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=heads,
-            intermediate_size=hidden * 2, vocab_size=len(tokenizer), max_position_embeddings=4096,
-            rope_parameters=dict(rope_type="default", rope_theta=10000.0,
-                                 mrope_section=_thirds(hidden // heads // 2)),
-            tie_word_embeddings=True, bos_token_id=None, eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id, initializer_range=0.2),
-        vision_config=dict(depth=vision_depth, embed_dim=vision, num_heads=2, hidden_size=hidden, mlp_ratio=2,
-                           patch_size=8, spatial_merge_size=2, temporal_patch_size=2, initializer_range=0.2),
-        image_token_id=token("<|image_pad|>"), video_token_id=token("<|video_pad|>"),
-        vision_start_token_id=token("<|vision_start|>"), vision_end_token_id=token("<|vision_end|>"),
-        tie_word_embeddings=True)
+            hidden_size=hidden,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=heads,
+            intermediate_size=hidden * 2,
+            vocab_size=len(tokenizer),
+            max_position_embeddings=4096,
+            rope_parameters=dict(
+                rope_type="default", rope_theta=10000.0, mrope_section=_thirds(hidden // heads // 2)
+            ),
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            initializer_range=0.2,
+        ),
+        vision_config=dict(
+            depth=vision_depth,
+            embed_dim=vision,
+            num_heads=2,
+            hidden_size=hidden,
+            mlp_ratio=2,
+            patch_size=8,
+            spatial_merge_size=2,
+            temporal_patch_size=2,
+            initializer_range=0.2,
+        ),
+        image_token_id=token("<|image_pad|>"),
+        video_token_id=token("<|video_pad|>"),
+        vision_start_token_id=token("<|vision_start|>"),
+        vision_end_token_id=token("<|vision_end|>"),
+        tie_word_embeddings=True,
+    )
     torch.manual_seed(seed)
     model = Qwen2VLForConditionalGeneration(config).eval()
     model.generation_config.eos_token_id = tokenizer.eos_token_id
