@@ -17,24 +17,21 @@ from icl_lib.data import read_benchmark
 from icl_lib.data.manifest import captions, fingerprint, images
 from icl_lib.data.standin import make_standin
 from icl_lib.mllm.load import load_mllm, model_folder
+from icl_lib.mllm.local import folder_hash
 from icl_lib.mllm.pairs import choose_threshold, judge_metrics, mine_pairs
+from icl_lib.mllm.sft import train_adapter
 from icl_lib.params import Params
-from icl_lib.results import (atomic_path, is_made, locked, made, read_json, read_summary, record_seconds, update_summary,
-                             write_json)
+from icl_lib.results import is_made, locked, made, read_json, record_seconds, update_summary, write_json
 from icl_lib.retrieval.clip_files import SMALL as SMALL_CLIP
 from icl_lib.retrieval.clip_files import find_weights
 from icl_lib.retrieval.gallery import ranking
-from icl_lib.retrieval.metrics import NAMES, per_query_metrics, retrieval_metrics, with_intervals
+from icl_lib.retrieval.metrics import per_query_metrics, with_intervals
 from icl_lib.retrieval.models import Backbone, load_backbone
 from icl_lib.retrieval.train import similarity, train_backbone
-
-PAIR_COLUMNS = ["raw", "lora"]
 
 
 def prerequisites(params: Params) -> None:
     """Raises one FileNotFoundError that lists all that is missing of data and weights, and how to get each."""
-    from icl_lib.mllm.local import folder_hash  # noqa: F401  (transformers must import before anything long starts)
-
     missing = []
     for look in (lambda: None if params.data.standin else read_benchmark(params.dataset, params.data_root),
                  lambda: find_weights(params), lambda: model_folder(params)):
@@ -107,8 +104,6 @@ def pairs(params: Params, split: str) -> pd.DataFrame:
 
 def adapter(params: Params) -> Path:
     """The LoRA adapter (Eq. 3), with `threshold.json`: the P(Yes) above which an answer counts as Yes, chosen on val."""
-    from icl_lib.mllm.sft import train_adapter
-
     manifest, miner = data(params), baseline(params)
 
     def build(folder: Path) -> None:
@@ -228,7 +223,7 @@ def interaction(params: Params, split: str, lora: bool = True) -> Interaction:
            "threshold": limit, "k_max": params.thi.k_max}
     folder = _stage(params, name, key, build)
     told = read_json(folder / "refined.json")
-    sim_refined = _encoded(f, told["texts"]) @ _encoded_images(f, paths).T
+    sim_refined = f.encode_texts(told["texts"]) @ f.encode_images(paths).T
     return Interaction(queries, gallery, sim, sim_refined, thi.Trace.load(folder), told["texts"], told["answers"])
 
 
@@ -262,15 +257,7 @@ def final(params: Params) -> tuple[dict, Interaction, dict]:
 
 
 def _similarity(f: Backbone, queries: pd.DataFrame, gallery: pd.DataFrame) -> np.ndarray:
-    return _encoded(f, queries["caption"].tolist()) @ _encoded_images(f, gallery["path"].tolist()).T
-
-
-def _encoded(f: Backbone, texts: list[str]) -> np.ndarray:
-    return f.encode_texts(texts)
-
-
-def _encoded_images(f: Backbone, paths: list[str]) -> np.ndarray:
-    return f.encode_images(paths)
+    return f.encode_texts(queries["caption"].tolist()) @ f.encode_images(gallery["path"].tolist()).T
 
 
 def _backbone_key(params: Params, manifest: pd.DataFrame) -> dict:
@@ -278,14 +265,10 @@ def _backbone_key(params: Params, manifest: pd.DataFrame) -> dict:
 
 
 def _clip_hash(params: Params) -> str:
-    from icl_lib.mllm.local import folder_hash
-
     return folder_hash(SMALL_CLIP) if params.backbone.clip == "small" else str(params.backbone.weights)
 
 
 def _model_hash(params: Params) -> str:
-    from icl_lib.mllm.local import folder_hash
-
     return folder_hash(model_folder(params))
 
 

@@ -57,14 +57,17 @@ class Exercises:
         group = rng.choice([g for g in describe.GROUPS if any(n in everything for n in describe.GROUPS[g])])
         return {"sex": truth["sex"], **{n: everything[n] for n in describe.GROUPS[group] if n in everything}}
 
-    def match(self, i: int, rng) -> tuple[str, str]:
-        """T_loc about picture i: its own facts, a near-twin's, a stranger's, or its own with one to three changed."""
+    def match(self, i: int, rng, hard: float = 1.0) -> tuple[str, str]:
+        """T_loc about picture i: its own facts, a near-twin's, a stranger's, or its own with one to three changed.
+
+        hard: 0 takes most wrong texts from strangers, 1 most from near-twins and small changes.
+        """
         kind = rng.random()
         if kind < .46:
             facts = self.facts(i, rng)
-        elif kind < .68:
+        elif kind < .52 + .16 * hard:
             facts = self.facts(rng.choice(self.members[rng.choice(self.near[int(self.data.person[i])])]), rng)
-        elif kind < .78:
+        elif kind < .94 - .16 * hard:
             facts = self.facts(rng.randrange(len(self.data.truth)), rng)
         else:
             facts = self.facts(i, rng)
@@ -282,9 +285,10 @@ def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, fol
         rng, index = random.Random(f"{seed}-{step}"), order(step).tolist()
         rng.shuffle(index)
         some = lambda task, which: [(task, *getattr(exercises, task)(i, rng)) for i in which]
+        hard = min(1.0, step / (.6 * steps))  # Yes/No is found sooner where texts are plainly wrong
         pick = lambda which: torch.stack([features[rng.randrange(copies), i] for i in which])
         m, v = index[:SHARES["match"]], index[SHARES["match"]:]
-        loss, numbers = pupil(some("match", m), pick(m))
+        loss, numbers = pupil([("match", *exercises.match(i, rng, hard)) for i in m], pick(m))
         vqa, _ = pupil(some("vqa", v), pick(v))
         texts = [e for task in ("aggregate", "decompose", "rewrite") for e in some(task, [rng.randrange(len(data.truth)) for _ in range(SHARES[task])])]
         written, _ = pupil(texts, None)

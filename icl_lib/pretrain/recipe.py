@@ -15,7 +15,7 @@ from .tower import train_tower
 from .world import GENERIC_SEED, generic_set
 
 PEOPLE, EACH = 6000, 6  # generic identities, pictures of each
-STEPS = {"tower": 2000, "clip": 1300, "qwen2vl": 2000}
+STEPS = {"tower": 2000, "clip": 260, "qwen2vl": 1800}
 HELD_OUT = (GENERIC_SEED + 1, 400, 4)  # seed, people, pictures of each: never trained on
 
 

@@ -28,7 +28,7 @@ GROUPS = {  # what is said in one breath -> its attributes, the naming one first
 SCENE = ("action", "background", "bystanders")
 _LIKELY = {"hair": .5, "upper": .97, "lower": .92, "shoes": .5, "bag": .75, "hat": .75, "glasses": .45, "scarf": .55, "held": .5,
            "belt": .25, "action": .25, "background": .15, "bystanders": .08}
-_ALWAYS = {"upper": .93, "lower": .93, "shoes": .85, "bag": .85, "hat": .8, "hair_colour": .9, "hair_length": .85, "pattern": .7, "sleeves": .3,
+_ALWAYS = {"upper": .93, "lower": 1.0, "shoes": .85, "bag": .85, "hat": .8, "hair_colour": .9, "hair_length": .85, "pattern": .7, "sleeves": .3,
            "lower_length": .35}
 
 

@@ -1,0 +1,145 @@
+"""Every query gets the outcome and the causes that its ranking says; the examples are chosen by the rule alone."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from icl_lib.data import read_benchmark
+from icl_lib.data.manifest import captions, images
+from icl_lib.data.standin import make_standin, read_truth
+from icl_lib.report import cases as c
+from icl_lib.thi import Trace, questions, replay, simulated_trace
+
+XI = 0.55
+# Gallery: persons 1, 1, 2, 3. v̂_1 is written first in each row's comment.
+GALLERY = [1, 1, 2, 3]
+QUERIES = [
+    (1, [0.5, 0.1, 0.4, 0.3], [0, 2, 3], [0.1, 0.9, np.nan], 0),  # right first, a wrong Yes at rank 2: harmed
+    (3, [0.5, 0.1, 0.4, 0.3], [0, 2, 3], [0.1, 0.2, 0.9], 2),  # wrong first, a right Yes at rank 3: repaired
+    (2, [0.6, 0.1, 0.4, 0.3], [0, 2, 3], [0.9, np.nan, np.nan], 0),  # sure of the wrong one
+    (2, [0.6, 0.1, 0.4, 0.3], [0, 2, 3], [0.1, 0.9, np.nan], 1),  # sure, a No: the list is not walked
+    (2, [0.5, 0.1, 0.4, 0.3], [0, 2, 3], [0.1, 0.2, 0.2], -1),  # the right one got a No
+    (3, [0.5, 0.1, 0.4, 0.3], [0, 2, 3], [0.9, np.nan, np.nan], -1),  # a first Yes that is not used
+    (1, [0.6, 0.1, 0.4, 0.3], [0, 2, 3], [0.9, np.nan, np.nan], -1),  # right and confirmed
+    (9, [0.5, 0.1, 0.4, 0.3], [0, 2, 3], [0.1, 0.1, 0.1], -1),  # nobody in the gallery
+]
+
+
+def interaction(queries, gallery, sim, trace, texts=(), answers=()):
+    """The fields of `icl_lib.stages.Interaction` that `cases` reads, without that module's models."""
+    pids = queries["pid"].to_numpy(), gallery["pid"].to_numpy()
+    return SimpleNamespace(queries=queries, gallery=gallery, sim=sim, sim_refined=sim, trace=trace, texts=texts, answers=answers, pids=pids)
+
+
+@pytest.fixture
+def run(tmp_path):
+    pids, sim, candidates, p_yes, _ = zip(*QUERIES)
+    texts = [f"caption {q}" for q in range(len(QUERIES))]
+    queries = pd.DataFrame({"pid": pids, "caption": texts})
+    gallery = pd.DataFrame({"pid": GALLERY, "path": [str(tmp_path / f"{i}.png") for i in range(4)]})
+    answers = [{"hat": "red"} if max(np.nan_to_num(p)) > 0.5 else None for p in p_yes]
+    return interaction(queries, gallery, np.array(sim), Trace(candidates, p_yes), texts, answers)
+
+
+@pytest.fixture
+def told(run):
+    final, anchor = replay(run.sim, run.sim_refined, run.trace, 3, XI, 0.2)
+    return c.cases(run, final, anchor), final, anchor
+
+
+def test_outcomes(told):
+    table, _, _ = told
+    assert table["outcome"].tolist() == ["harmed", "repaired", "wrong anchor", "no anchor, wrong", "no anchor, wrong",
+                                         "no anchor, wrong", "right anchor", "not in gallery"]
+    assert table["before"].tolist() == [1, 3, 2, 2, 2, 3, 1, 0] and table["after"][:3].tolist() == [2, 1, 2]
+    assert table["anchor_rank"].tolist() == [2, 3, 1, 0, 0, 0, 1, 0]
+    assert table["p_yes"][:3].tolist() == [0.9] * 3 and table["p_yes"][3:6].isna().all()
+    assert table["AP_after"][1] == 100 and table["AP_after"][0] < table["AP_before"][0]
+
+
+def test_counts_cover_every_query_once(told):
+    counts = c.outcome_counts(told[0])
+    assert counts.index.tolist() == list(c.OUTCOMES) and counts["queries"].sum() == len(QUERIES)
+    assert counts.loc["repaired", "share (%)"] == pytest.approx(100 / 8) and counts.loc["harmed", "change of AP"] < 0
+
+
+def test_causes(run, told):
+    flags = c.causes(run, told[0], 3, XI, text_cut=[True] * 8, fits=[1, 1, 1, 2, 1, 1, 1, 1])
+    assert flags.index.tolist() == [0, 2, 3, 4, 5], "failures only: not the repaired, the right and the absent"
+    found = {q: [name for name in flags if flags.loc[q, name]] for q in flags.index}
+    assert found == {0: ["wrong Yes", "missed Yes", "merged text cut"],
+                     2: ["wrong Yes", "list not walked", "merged text cut"],
+                     3: ["list not walked", "caption fits others"], 4: ["missed Yes"], 5: ["first Yes unused"]}
+    assert set(flags.columns) == set(c.CAUSES)
+
+
+def test_causes_depend_on_K(run, told):
+    final, anchor = replay(run.sim, run.sim_refined, run.trace, 2, XI, 0.2)
+    flags = c.causes(run, c.cases(run, final, anchor), 2, XI)
+    assert flags.loc[1, "out of reach"] and flags.loc[5, "out of reach"], "rank 3 is beyond two rounds"
+    assert "merged text cut" not in flags
+    none = c.causes(run, c.cases(run, run.sim, np.full(8, -1)), 0, XI)
+    assert none["out of reach"].all(), "without rounds nothing is within reach"
+
+
+def test_cause_counts(run, told):
+    table = c.cause_counts(c.causes(run, told[0], 3, XI))
+    assert table.loc["wrong Yes", ["queries", "example"]].tolist() == [2, 0]
+    assert table.loc["out of reach", ["queries", "example"]].tolist() == [0, -1]
+    assert table.loc["missed Yes", "share of failures (%)"] == pytest.approx(40)
+    assert table.loc["none of these", "queries"] == 0
+    assert c.cause_counts(c.causes(run, told[0], 3, XI).iloc[:0])["queries"].sum() == 0
+
+
+def test_pick_takes_the_largest_move_and_each_person_once():
+    table = pd.DataFrame({"query": range(5), "pid": [1, 1, 2, 3, 4], "outcome": ["repaired"] * 4 + ["harmed"],
+                          "before": [9, 8, 3, 3, 1], "after": [1, 1, 1, 1, 50]})
+    assert c.pick(table, "repaired", 2) == [0, 2] and c.pick(table, "repaired", 9) == [0, 2, 3]
+    assert c.pick(table, "wrong anchor", 3) == []
+    with pytest.raises(ValueError, match="harmed"):
+        c.pick(table, "hurt", 1)
+
+
+def test_as_asked_holds_what_algorithm_1_asks():
+    rng = np.random.default_rng(0)
+    pids, gallery = rng.integers(0, 12, 40), rng.integers(0, 12, 30)
+    sim = rng.random((40, 30))
+    trace = simulated_trace(np.argsort(-sim, axis=1)[:, :10], pids, gallery, 0.8, 0.2)
+    run = interaction(pd.DataFrame({"pid": pids}), pd.DataFrame({"pid": gallery}), sim, trace)
+    for K, xi in [(0, 0.9), (1, 0.9), (4, np.median(sim.max(1))), (10, 1.0)]:
+        cut = c.as_asked(run, K, xi)
+        assert cut.asked.tolist() == questions(sim.max(1), trace, K, xi).tolist() and cut.k_max == K
+        final, anchor = replay(sim, sim, cut, K, xi, 0.5)
+        assert anchor.tolist() == replay(sim, sim, trace, K, xi, 0.5)[1].tolist(), "nothing needed is lost"
+
+
+def test_dialogue_and_rankings_agree(run, told):
+    _, final, anchor = told
+    dialogue = c.dialogue(run, 1, final, anchor, 3, XI, "repaired")
+    assert (dialogue.anchor, dialogue.before, dialogue.after, dialogue.merged) == (2, 3, 1, "caption 1")
+    unasked = c.dialogue(run, 3, final, anchor, 3, XI)
+    assert np.isnan(unasked.candidates[1]["p_yes"]), "answers of a deeper trace are not shown as asked"
+    before, after = c.before_after(run, 1, final, anchor, 3)
+    assert before["right"].tolist() == [False, False, True] and before["anchor"] == 2
+    assert after["right"][0] and after["anchor"] == 0 and after["paths"][0].endswith("3.png")
+    assert c.before_after(run, 4, final, anchor)[1]["anchor"] is None
+
+
+def test_identities_that_fit_agrees_with_the_truth(tmp_path):
+    make_standin("rstp", tmp_path, {"train": 1, "val": 1, "test": 12}, images_per_id=2, workers=1)
+    manifest = read_benchmark("rstp", tmp_path)
+    queries, gallery = captions(manifest, "test"), images(manifest, "test")
+    fits = c.identities_that_fit(tmp_path, queries, gallery)
+    assert len(fits) == len(queries) and fits.min() >= 1 and fits.max() <= 12
+    pictures = read_truth(tmp_path)["pictures"]
+    row = queries.iloc[5]
+    told = pictures[Path(row["path"]).name]
+    facts = told["facts"][told["captions"].index(row["caption"])]
+    best = {}
+    for path, pid in zip(gallery["path"], gallery["pid"]):
+        held = sum(pictures[Path(path).name]["truth"][name] == value for name, value in facts.items())
+        best[pid] = max(best.get(pid, 0), held)
+    assert fits[5] == sum(score >= best[row["pid"]] for score in best.values())

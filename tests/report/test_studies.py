@@ -1,0 +1,98 @@
+"""Comparisons hold what the bootstrap says, rules do what they state, and figures draw what they are given."""
+
+from types import SimpleNamespace
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+from icl_lib.report import studies
+from icl_lib.retrieval.metrics import paired_bootstrap
+from icl_lib.thi import Trace
+
+
+def values(rank1):
+    return {name: np.asarray(rank1, dtype=float) for name in ("rank1", "rank5", "rank10", "mAP", "mINP")}
+
+
+def line(rank1, questions=(0, 100, 150, 180)):
+    return pd.DataFrame({"K": range(len(rank1)), "rank1": rank1, "questions": questions[:len(rank1)],
+                         "released_questions": [2 * q for q in questions[:len(rank1)]]})
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
+
+
+def test_fixed_range_depends_on_the_start_alone():
+    assert studies.fixed_range(52.6) == (40, 70) and studies.fixed_range(54.9) == (40, 70)
+    assert studies.fixed_range(3) == (0, 20) and studies.fixed_range(95) == (85, 100)
+    assert studies.fixed_range(68, 52) == (40, 85), "all curves are within"
+
+
+def test_compared_tests_against_the_row_above():
+    worse, better = values([0, 0, 100, 100] * 50), values([0, 100, 100, 100] * 50)
+    table = studies.compared({"a": worse, "b": better, "c": better})
+    assert table["rank1"].tolist() == [50, 75, 75] and table.loc["b", "rank1 gain"] == 25
+    assert table.loc["b", "rank1 excludes 0"] and not table.loc["c", "rank1 excludes 0"]
+    assert pd.isna(table.loc["a", "mAP gain"])
+    test = paired_bootstrap(better["rank1"], worse["rank1"])
+    assert table.loc["b", "rank1 gain 95%"] == f"{test['low']:+.2f} – {test['high']:+.2f}"
+    gains = studies.differences(worse, better)
+    assert gains.loc["mINP", "difference"] == -25 and gains["excludes_0"].all() and len(gains) == 5
+
+
+def test_recommended_K_follows_its_rule():
+    assert studies.recommended_K(line([50, 58.9, 59, 60])) == 2, "59 is nine tenths of the way from 50 to 60"
+    assert studies.recommended_K(line([50, 60, 55, 60])) == 1
+    assert studies.recommended_K(line([50, 49, 48, 47])) == 0, "where asking only costs, don't ask"
+    with pytest.raises(ValueError, match="one row a K"):
+        studies.recommended_K(pd.concat([line([50, 60])] * 2))
+
+
+def test_costs_add_up():
+    sim = np.array([[0.9, 0.5, 0.1], [0.4, 0.3, 0.2], [0.4, 0.3, 0.2]])
+    yes = [[1.0, np.nan, np.nan], [0.0, 1.0, np.nan], [0.0, 0.0, 0.0]]
+    seconds = np.where(np.isnan(yes), np.nan, 0.5)
+    run = SimpleNamespace(sim=sim, trace=Trace([[0, 1, 2]] * 3, yes, seconds=seconds))
+    table = pd.DataFrame({"anchor": [0, 1, -1], "outcome": ["right anchor", "repaired", "no anchor, wrong"]})
+    value = studies.costs(run, table, 3, 0.5)["value"]
+    assert value["questions asked"] == 1 + 2 + 3 and value["questions of the released code"] == 1 + 2 + 3
+    assert value["questions in the whole trace"] == 6 and value["questions a repaired query"] == 6
+    assert value["pictures described"] == value["texts merged"] == 2
+    assert value["seconds a query, for its questions"] == pytest.approx(1.0)
+    confirmed = studies.costs(run, table, 3, 0.3)["value"]
+    assert (confirmed["questions asked"], confirmed["questions of the released code"]) == (3, 1 + 3 + 3)
+
+
+def test_changes_draws_bars_and_the_paper():
+    table = studies.differences(values([100, 100, 0, 100]), values([0, 100, 0, 100]))
+    figure = studies.changes(table, {"rank1": 2.85, "mAP": np.nan}, ylim=(-50, 100))
+    (ax,) = figure.axes
+    assert [bar.get_height() for bar in ax.patches] == [25] * 5 and ax.get_ylim() == (-50, 100)
+    diamonds = [item for item in ax.lines if item.get_marker() == "D"]
+    assert len(diamonds) == 1 and diamonds[0].get_ydata() == [2.85]
+
+
+def test_cost_curve_fills_the_pareto_front():
+    figure = studies.cost_curve({"val": (line([50, 60, 58, 61]), 100)}, recommended=1, ylim=(40, 70))
+    (ax,) = figure.axes
+    filled = [item for item in ax.lines if item.get_marker() == "o" and item.get_markerfacecolor() not in ("white", "none")]
+    assert filled[0].get_ydata().tolist() == [50, 60, 61] and filled[0].get_xdata().tolist() == [0, 1, 1.8]
+    ring = [item for item in ax.lines if item.get_markersize() == 13]
+    assert ring[0].get_xdata().tolist() == [1] and "○ K = 1, recommended" in texts(figure)
+
+
+def test_believed_share_is_in_percent():
+    figure = studies.believed_share({"with RDA": pd.DataFrame({"epoch": [0, 1], "clean": [0.5, 0.75]})})
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [50, 75] and figure.axes[0].get_ylim() == (0, 100)
+
+
+def test_rank_shift_puts_every_query_into_one_group():
+    table = pd.DataFrame({"anchor": [-1, 3, 4, -1], "anchor_right": [False, True, False, False],
+                          "before": [5, 5, 1, 0], "after": [5, 1, 9, 0]})
+    figure = studies.rank_shift(table)
+    assert {"no anchor: 1 queries", "right anchor: 1 queries", "wrong anchor: 1 queries"} <= set(texts(figure))
+    right = figure.axes[0].lines[1]
+    assert right.get_xdata()[0] == pytest.approx(5, rel=0.07) and right.get_ydata()[0] == pytest.approx(1, rel=0.07)
