@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import pandas as pd
 
+from icl_lib.data.views import reorganise as draw
 from icl_lib.mllm.base import MLLM
 from icl_lib.mllm.tasks import aggregate, decompose, describe, rewrite
 from icl_lib.results import read_json, write_json
+
+__all__ = ["augment", "draw", "read_diversity", "write_diversity"]
 
 PORTION = 512  # records between two appends; a killed run loses at most these
 
@@ -62,13 +64,6 @@ def augment(captions: pd.DataFrame, mllm: MLLM, folder: str | Path, m: int) -> d
         }
         for i in ids
     }
-
-
-def draw(parts: Parts, rng: np.random.Generator) -> str:
-    """One augmented text: the sub-sentences in random order, one random rewriting each, joined by a space."""
-    parts = [rewritings for rewritings in parts if rewritings]
-    order = rng.permutation(len(parts))
-    return " ".join(parts[i][rng.integers(len(parts[i]))].strip() for i in order)
 
 
 def write_diversity(

@@ -119,10 +119,9 @@ def augment_text(ids: np.ndarray, rng: np.random.Generator, share: float, split:
 
 
 def reorganise(parts: Sequence[Sequence[str]], rng: np.random.Generator) -> str:
-    """A text drawn from RDA's sub-sentences: random order, one random rewriting of each, joined by a space.
-    """
+    """A text drawn from RDA's sub-sentences: random order, one random rewriting of each, joined by a space."""
     filled = [rewritings for rewritings in parts if rewritings]
-    return " ".join(filled[i][rng.integers(len(filled[i]))] for i in rng.permutation(len(filled)))
+    return " ".join(filled[i][rng.integers(len(filled[i]))].strip() for i in rng.permutation(len(filled)))
 
 
 class PairViews(Dataset):

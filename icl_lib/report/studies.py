@@ -89,11 +89,11 @@ def changes(table: pd.DataFrame, paper: dict | None = None, ylim=(-5, 15)):
     error = np.abs(table[["low", "high"]].to_numpy().T - table["difference"].to_numpy())
     colors = [GREEN if value > 0 else RED for value in table["difference"]]
     ax.bar(at, table["difference"], 0.55, yerr=error, capsize=4, color=colors, alpha=0.85)
-    for x, (value, high) in enumerate(zip(table["difference"], table["high"])):
-        ax.text(x, min(max(high, 0), ylim[1]) + 0.02 * (ylim[1] - ylim[0]), f"{value:+.2f}", ha="center", va="bottom", fontsize=9)
-    for name, value in (paper or {}).items():
-        if name in table.index and not np.isnan(value):
-            ax.plot(table.index.get_loc(name), value, "D", color=BLACK, mfc="white", ms=7, zorder=3)
+    for x, (name, row) in enumerate(table.iterrows()):
+        published = (paper or {}).get(name, np.nan)
+        ax.plot(x, published, "D", color=BLACK, mfc="white", ms=7, zorder=3)
+        above = min(np.nanmax([row["high"], published, 0]), ylim[1]) + 0.03 * (ylim[1] - ylim[0])
+        ax.text(x, above, f"{row['difference']:+.2f}", ha="center", va="bottom", fontsize=9)
     ax.axhline(0, color=BLACK, lw=1)
     ax.set_xticks(at, [LABELS.get(name, name) for name in table.index])
     note = "bars: 95% paired bootstrap over queries" + ("; ◇ the paper's change" if paper else "")
@@ -130,8 +130,11 @@ def cost_curve(lines: dict[str, tuple[pd.DataFrame, int]], recommended: int | No
         ax.plot(line["released_questions"] / queries, y, color=color, ls="--", lw=1.2, label=f"{label}, as released")
         ax.plot(x[front], y[front], "o", color=color)
         ax.plot(x[~front], y[~front], "o", color=color, mfc="white")
+        named = -np.inf
         for K, spot in zip(line["K"], zip(x, y)):
-            ax.annotate(f"{K}", spot, (0, 6), textcoords="offset points", ha="center", fontsize=8)
+            if spot[0] - named > 0.02 * x.max():  # closer numbers would lie on each other
+                ax.annotate(f"{K}", spot, (0, 7), textcoords="offset points", ha="center", fontsize=8)
+                named = spot[0]
         if recommended is not None:
             chosen = (line["K"] == recommended).to_numpy()
             ax.plot(x[chosen], y[chosen], "o", ms=13, mfc="none", mec=BLACK, mew=1.5)
@@ -158,7 +161,7 @@ def rank_shift(table: pd.DataFrame):
     ax.plot([1, most], [1, most], color=BLACK, lw=1, ls=":")
     ax.set(xscale="log", yscale="log", xlabel="rank before", ylabel="rank after",
            title="below the dotted line: the person moved up")
-    ax.legend(loc="upper left")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
