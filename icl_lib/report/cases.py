@@ -1,7 +1,7 @@
 """What THI did to each query, told by rules: outcomes, causes of failure, and which queries to look at.
 
-`run` is an `icl_lib.stages.Interaction` (or anything with its queries, gallery, sim, trace, texts, answers and pids);
-`final` [Q, G] and `anchor` [Q] are what `icl_lib.thi.replay` made of it at one (K, xi, lambda).
+`run` is an `icl_lib.stages.Interaction` (or anything with its queries, gallery, sim, trace, texts, answers
+and pids); `final` [Q, G] and `anchor` [Q] are what `icl_lib.thi.replay` made of it at one (K, xi, lambda).
 """
 
 from collections.abc import Sequence
@@ -37,11 +37,12 @@ CAUSES = {
 
 
 def cases(run, final: np.ndarray, anchor: np.ndarray) -> pd.DataFrame:
-    """One row a query: what the anchor was, the first right picture's rank and AP before and after, and the outcome.
+    """One row a query: what the anchor was, the first right picture's rank and AP before and after, and
+    the outcome.
 
-    Columns query, pid, caption, top1 = S(q, v̂_1), anchor (gallery column, -1: none), anchor_rank (from 1, 0: none),
-    anchor_right, p_yes (of the anchor, NaN: none), before, after (from 1, 0: not in the gallery), AP_before, AP_after
-    (percent), outcome (a key of OUTCOMES).
+    Columns query, pid, caption, top1 = S(q, v̂_1), anchor (gallery column, -1: none), anchor_rank (from 1,
+    0: none), anchor_right, p_yes (of the anchor, NaN: none), before, after (from 1, 0: not in the
+    gallery), AP_before, AP_after (percent), outcome (a key of OUTCOMES).
     """
     query_pids, gallery_pids = run.pids
     old, new = (per_query_metrics(sim, query_pids, gallery_pids) for sim in (run.sim, final))
@@ -50,14 +51,31 @@ def cases(run, final: np.ndarray, anchor: np.ndarray) -> pd.DataFrame:
     rows = np.arange(len(anchor))
     p_yes = np.full(len(anchor), np.nan)
     p_yes[has] = run.trace.p_yes[rows[has], first[has]]
-    table = pd.DataFrame({
-        "query": rows, "pid": query_pids, "caption": run.queries["caption"].to_numpy(), "top1": run.sim.max(1),
-        "anchor": anchor, "anchor_rank": np.where(has, first + 1, 0),
-        "anchor_right": has & (gallery_pids[anchor] == query_pids), "p_yes": p_yes, "before": old["first"],
-        "after": new["first"], "AP_before": old["mAP"], "AP_after": new["mAP"]})
+    table = pd.DataFrame(
+        {
+            "query": rows,
+            "pid": query_pids,
+            "caption": run.queries["caption"].to_numpy(),
+            "top1": run.sim.max(1),
+            "anchor": anchor,
+            "anchor_rank": np.where(has, first + 1, 0),
+            "anchor_right": has & (gallery_pids[anchor] == query_pids),
+            "p_yes": p_yes,
+            "before": old["first"],
+            "after": new["first"],
+            "AP_before": old["mAP"],
+            "AP_after": new["mAP"],
+        }
+    )
     hit, hits = table["before"] == 1, table["after"] == 1
-    rules = {"not in gallery": table["before"] == 0, "repaired": ~hit & hits, "harmed": hit & ~hits,
-             "right anchor": table["anchor_right"], "wrong anchor": has, "no anchor, right": hit}
+    rules = {
+        "not in gallery": table["before"] == 0,
+        "repaired": ~hit & hits,
+        "harmed": hit & ~hits,
+        "right anchor": table["anchor_right"],
+        "wrong anchor": has,
+        "no anchor, right": hit,
+    }
     return table.assign(outcome=np.select(list(rules.values()), list(rules), "no anchor, wrong"))
 
 
@@ -65,14 +83,21 @@ def outcome_counts(table: pd.DataFrame) -> pd.DataFrame:
     """Queries of each outcome that `cases` found: number, share in percent, mean change of AP in points."""
     change = (table["AP_after"] - table["AP_before"]).groupby(table["outcome"]).mean()
     count = table["outcome"].value_counts().reindex(list(OUTCOMES), fill_value=0)
-    return pd.DataFrame({"queries": count, "share (%)": 100 * count / max(1, len(table)), "change of AP": change.reindex(count.index),
-                         "meaning": list(OUTCOMES.values())}).rename_axis("outcome")
+    return pd.DataFrame(
+        {
+            "queries": count,
+            "share (%)": 100 * count / max(1, len(table)),
+            "change of AP": change.reindex(count.index),
+            "meaning": list(OUTCOMES.values()),
+        }
+    ).rename_axis("outcome")
 
 
 def pick(table: pd.DataFrame, outcome: str, n: int) -> list[int]:
     """Query numbers of the `n` clearest cases of an outcome, one a person, fewer where there are no more.
 
-    Clearest: the first right picture moved by the most ranks; then the worst rank before; then the first query.
+    Clearest: the first right picture moved by the most ranks; then the worst rank before; then the first
+    query.
     """
     if outcome not in OUTCOMES:
         raise ValueError(f"unknown outcome {outcome!r}; valid: {', '.join(OUTCOMES)}")
@@ -86,15 +111,21 @@ def as_asked(run, K: int, xi: float) -> Trace:
     """The trace as Algorithm 1 leaves it at (K, xi): K columns, NaN for what it has no need to ask."""
     trace, depth = run.trace, min(K, run.trace.k_max)
     kept = np.arange(depth) < questions(run.sim.max(1), trace, K, xi)[:, None]
-    return replace(trace, candidates=trace.candidates[:, :depth], p_yes=np.where(kept, trace.p_yes[:, :depth], np.nan),
-                   seconds=np.where(kept, trace.seconds[:, :depth], np.nan))
+    return replace(
+        trace,
+        candidates=trace.candidates[:, :depth],
+        p_yes=np.where(kept, trace.p_yes[:, :depth], np.nan),
+        seconds=np.where(kept, trace.seconds[:, :depth], np.nan),
+    )
 
 
 def causes(run, table: pd.DataFrame, K: int, xi: float, text_cut=None, fits=None) -> pd.DataFrame:
-    """Why the first picture is wrong after THI: one row a failed query (index: query), one bool column a cause.
+    """Why the first picture is wrong after THI: one row a failed query (index: query), one bool column a
+    cause.
 
-    Causes may hold together, or none may. table: from `cases`. text_cut [Q] bool and fits [Q] (identities that the
-    caption fits, see `identities_that_fit`) fill the last two of CAUSES; left out, so are their columns.
+    Causes may hold together, or none may. table: from `cases`. text_cut [Q] bool and fits [Q] (identities
+    that the caption fits, see `identities_that_fit`) fill the last two of CAUSES; left out, so are their
+    columns.
     """
     query_pids, gallery_pids = run.pids
     asked = as_asked(run, K, xi)
@@ -104,8 +135,13 @@ def causes(run, table: pd.DataFrame, K: int, xi: float, text_cut=None, fits=None
     has, anchor_right = (table["anchor"] >= 0).to_numpy(), table["anchor_right"].to_numpy()
     sure = run.sim.max(1) > xi
     flags = {
-        "wrong Yes": has & ~anchor_right, "missed Yes": (right & put & ~yes).any(1), "first Yes unused": first_yes & ~sure,
-        "list not walked": sure & (right & ~put).any(1), "out of reach": ~right.any(1), "right anchor, not first": anchor_right}
+        "wrong Yes": has & ~anchor_right,
+        "missed Yes": (right & put & ~yes).any(1),
+        "first Yes unused": first_yes & ~sure,
+        "list not walked": sure & (right & ~put).any(1),
+        "out of reach": ~right.any(1),
+        "right anchor, not first": anchor_right,
+    }
     if text_cut is not None:
         flags["merged text cut"] = has & np.asarray(text_cut, dtype=bool)
     if fits is not None:
@@ -115,41 +151,81 @@ def causes(run, table: pd.DataFrame, K: int, xi: float, text_cut=None, fits=None
 
 
 def cause_counts(flags: pd.DataFrame) -> pd.DataFrame:
-    """Failed queries with each cause, their share in percent, and the first such query (-1: none); see `causes`."""
+    """Failed queries with each cause, their share in percent, and the first such query (-1: none); see
+    `causes`.
+    """
     counted = {**{name: flags[name] for name in flags}, "none of these": ~flags.any(axis=1)}
-    rows = [(name, int(held.sum()), 100 * float(held.mean()) if len(held) else 0.0, int(held.idxmax()) if held.any() else -1,
-             CAUSES.get(name, "")) for name, held in counted.items()]
-    return pd.DataFrame(rows, columns=["cause", "queries", "share of failures (%)", "example", "meaning"]).set_index("cause")
+    rows = [
+        (
+            name,
+            int(held.sum()),
+            100 * float(held.mean()) if len(held) else 0.0,
+            int(held.idxmax()) if held.any() else -1,
+            CAUSES.get(name, ""),
+        )
+        for name, held in counted.items()
+    ]
+    return pd.DataFrame(
+        rows, columns=["cause", "queries", "share of failures (%)", "example", "meaning"]
+    ).set_index("cause")
 
 
-def dialogue(run, q: int, final: np.ndarray, anchor: np.ndarray, K: int, xi: float, title: str = "") -> Dialogue:
+def dialogue(
+    run, q: int, final: np.ndarray, anchor: np.ndarray, K: int, xi: float, title: str = ""
+) -> Dialogue:
     """The dialogue of query number `q`, with the questions that Algorithm 1 asks at (K, xi) and no other."""
     paths = run.gallery["path"].tolist()
-    return Dialogue.of(q, run.queries["caption"].tolist(), as_asked(run, K, xi), run.answers, run.texts, paths, run.sim, final,
-                       anchor, *run.pids, title=title)
+    return Dialogue.of(
+        q,
+        run.queries["caption"].tolist(),
+        as_asked(run, K, xi),
+        run.answers,
+        run.texts,
+        paths,
+        run.sim,
+        final,
+        anchor,
+        *run.pids,
+        title=title,
+    )
 
 
-def ranking_row(title: str, sim: np.ndarray, gallery: pd.DataFrame, pid: int, n: int = 10, anchor: int = -1) -> dict:
-    """The first `n` images of one query by sim [G], as a row of `pictures.gallery_rows`; anchor: gallery column or -1."""
+def ranking_row(
+    title: str, sim: np.ndarray, gallery: pd.DataFrame, pid: int, n: int = 10, anchor: int = -1
+) -> dict:
+    """The first `n` images of one query by sim [G], as a row of `pictures.gallery_rows`; anchor: gallery
+    column or -1.
+    """
     columns = np.argsort(-np.asarray(sim), kind="stable")[:n]
     found = np.flatnonzero(columns == anchor)
-    return {"title": title, "paths": gallery["path"].to_numpy()[columns].tolist(),
-            "right": gallery["pid"].to_numpy()[columns] == pid, "anchor": int(found[0]) if len(found) else None}
+    return {
+        "title": title,
+        "paths": gallery["path"].to_numpy()[columns].tolist(),
+        "right": gallery["pid"].to_numpy()[columns] == pid,
+        "anchor": int(found[0]) if len(found) else None,
+    }
 
 
 def before_after(run, q: int, final: np.ndarray, anchor: np.ndarray, n: int = 10) -> list[dict]:
-    """Query q's first `n` images before and after THI, the anchor framed in both: rows of `pictures.gallery_rows`."""
+    """Query q's first `n` images before and after THI, the anchor framed in both: rows of
+    `pictures.gallery_rows`.
+    """
     titles = ("before: S(q, v)", "after: Ŝ(q, v)" if anchor[q] >= 0 else "after: no anchor, nothing changes")
     pid = run.pids[0][q]
-    return [ranking_row(title, sim[q], run.gallery, pid, n, anchor[q]) for title, sim in zip(titles, (run.sim, final))]
+    return [
+        ranking_row(title, sim[q], run.gallery, pid, n, anchor[q])
+        for title, sim in zip(titles, (run.sim, final))
+    ]
 
 
 def identities_that_fit(root, queries: pd.DataFrame, gallery: pd.DataFrame) -> np.ndarray:
-    """How many identities of a stand-in's gallery fit each caption as well as its own person does [Q], at least 1.
+    """How many identities of a stand-in's gallery fit each caption as well as its own person does [Q], at
+    least 1.
 
-    A picture's score is the number of the caption's facts that were drawn into it (as in the oracle); an identity fits
-    if one of its pictures scores no less than the best picture of the caption's own person. A fact told wrongly can make
-    others fit too. `root`: the stand-in's folder, which holds the truth. Raises ValueError for a caption not in it.
+    A picture's score is the number of the caption's facts that were drawn into it (as in the oracle); an
+    identity fits if one of its pictures scores no less than the best picture of the caption's own person.
+    A fact told wrongly can make others fit too. `root`: the stand-in's folder, which holds the truth.
+    Raises ValueError for a caption not in it.
     """
     from icl_lib.data.standin import read_truth
     from icl_lib.data.standin.attributes import VALUES

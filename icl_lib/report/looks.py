@@ -10,7 +10,9 @@ from icl_lib.retrieval.clip import encode_image_tokens, encode_text_tokens, trim
 
 
 def picture_attention(model, paths) -> np.ndarray:
-    """The class token's last-layer attention over patches [N, rows, columns], as TSE reads it; `model` a backbone."""
+    """The class token's last-layer attention over patches [N, rows, columns], as TSE reads it; `model` a
+    backbone.
+    """
     pixels = torch.from_numpy(np.stack([read_image(path, model.image_size) for path in paths]))
     with torch.inference_mode():
         _, attention = encode_image_tokens(model.clip, normalise(pixels.to(model.device)))
@@ -19,16 +21,20 @@ def picture_attention(model, paths) -> np.ndarray:
 
 
 def kept(attention: np.ndarray, ratio: float) -> np.ndarray:
-    """Which patches TSE keeps, bool like attention [N, rows, columns]: the int(ratio·patches) most attended."""
+    """Which patches TSE keeps, bool like attention [N, rows, columns]: the int(ratio·patches) most
+    attended.
+    """
     flat = attention.reshape(len(attention), -1)
-    best = np.argsort(-flat, axis=1, kind="stable")[:, :max(1, int(ratio * flat.shape[1]))]
+    best = np.argsort(-flat, axis=1, kind="stable")[:, : max(1, int(ratio * flat.shape[1]))]
     chosen = np.zeros(flat.shape, dtype=bool)
     np.put_along_axis(chosen, best, True, axis=1)
     return chosen.reshape(attention.shape)
 
 
 def word_attention(model, text: str) -> pd.DataFrame:
-    """The EOT token's last-layer attention on each token of a text between start and EOT: columns token, attention."""
+    """The EOT token's last-layer attention on each token of a text between start and EOT: columns token,
+    attention.
+    """
     ids = trim(model.tokenise([text])).to(model.device)
     with torch.inference_mode():
         _, attention = encode_text_tokens(model.clip, ids)
@@ -39,7 +45,9 @@ def word_attention(model, text: str) -> pd.DataFrame:
 
 @styled
 def attention_sheet(paths, attention: np.ndarray, ratio: float):
-    """Each picture, and below it the patches that TSE keeps of it, the others faded; attention [N, rows, columns]."""
+    """Each picture, and below it the patches that TSE keeps of it, the others faded; attention [N, rows,
+    columns].
+    """
     chosen = kept(attention, ratio)
     figure, axes = panels(2, len(paths), height=2.6)
     for ax, below, path, weights, mask in zip(*axes, paths, attention, chosen):

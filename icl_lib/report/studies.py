@@ -12,8 +12,8 @@ from icl_lib.thi import questions, released_questions
 def fixed_range(*starts: float, below: float = 10, above: float = 20, step: float = 5) -> tuple[float, float]:
     """A range for an axis in percent that depends on where its curves start and on nothing else of them.
 
-    From `below` under the lowest start to `above` over the highest, starts rounded down to multiples of `step`; at most
-    0 to 100.
+    From `below` under the lowest start to `above` over the highest, starts rounded down to multiples of
+    `step`; at most 0 to 100.
     """
     low, high = (step * np.floor(end / step) for end in (min(starts), max(starts)))
     return float(max(0, low - below)), float(min(100, high + above))
@@ -22,8 +22,9 @@ def fixed_range(*starts: float, below: float = 10, above: float = 20, step: floa
 def compared(rows: dict[str, dict], metrics=("rank1", "mAP"), seed: int = 0) -> pd.DataFrame:
     """Methods in order, each against the row above it on the same queries; means, gains and 95% intervals.
 
-    rows: {label: `per_query_metrics`}, all of the same queries in one order. Columns a metric: its mean in percent, "95%",
-    "gain" in points over the row above, "gain 95%" by a paired bootstrap, and "excludes 0".
+    rows: {label: `per_query_metrics`}, all of the same queries in one order. Columns a metric: its mean in
+    percent, "95%", "gain" in points over the row above, "gain 95%" by a paired bootstrap, and "excludes
+    0".
     """
     table, above = [], None
     for label, values in rows.items():
@@ -33,20 +34,29 @@ def compared(rows: dict[str, dict], metrics=("rank1", "mAP"), seed: int = 0) -> 
             row |= {name: float(values[name].mean()), f"{name} 95%": f"{low:.1f} – {high:.1f}"}
             if above is not None:
                 test = paired_bootstrap(values[name], above[name], seed)
-                row |= {f"{name} gain": test["difference"], f"{name} gain 95%": f"{test['low']:+.2f} – {test['high']:+.2f}",
-                        f"{name} excludes 0": _excludes_zero(test)}
+                row |= {
+                    f"{name} gain": test["difference"],
+                    f"{name} gain 95%": f"{test['low']:+.2f} – {test['high']:+.2f}",
+                    f"{name} excludes 0": _excludes_zero(test),
+                }
         table.append(row)
         above = values
     return pd.DataFrame(table).set_index("method")
 
 
 def differences(after: dict, before: dict, metrics=tuple(LABELS), seed: int = 0) -> pd.DataFrame:
-    """Paired bootstrap of every metric, a row each: before, after (percent), difference, low, high (points), p, excludes_0."""
+    """Paired bootstrap of every metric, a row each: before, after (percent), difference, low, high
+    (points), p, excludes_0.
+    """
     rows = {}
     for name in metrics:
         test = paired_bootstrap(after[name], before[name], seed)
-        rows[name] = {"before": float(before[name].mean()), "after": float(after[name].mean()), **test,
-                      "excludes_0": _excludes_zero(test)}
+        rows[name] = {
+            "before": float(before[name].mean()),
+            "after": float(after[name].mean()),
+            **test,
+            "excludes_0": _excludes_zero(test),
+        }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
 
@@ -63,27 +73,39 @@ def recommended_K(line: pd.DataFrame, share: float = 0.9) -> int:
 
 
 def costs(run, table: pd.DataFrame, K: int, xi: float) -> pd.DataFrame:
-    """What THI cost at (K, xi), one row a quantity, column `value`; questions are those that Algorithm 1 needs there.
+    """What THI cost at (K, xi), one row a quantity, column `value`; questions are those that Algorithm 1
+    needs there.
 
-    run: an `icl_lib.stages.Interaction`; table: its `icl_lib.report.cases.cases`. Seconds are those of the machine that
-    asked; NaN where nothing was asked.
+    run: an `icl_lib.stages.Interaction`; table: its `icl_lib.report.cases.cases`. Seconds are those of the
+    machine that asked; NaN where nothing was asked.
     """
     top, trace = run.sim.max(1), run.trace
-    asked, released = int(questions(top, trace, K, xi).sum()), int(released_questions(top, trace, K, xi).sum())
+    asked, released = (
+        int(questions(top, trace, K, xi).sum()),
+        int(released_questions(top, trace, K, xi).sum()),
+    )
     anchors, whole = table["anchor"][table["anchor"] >= 0], int(trace.asked.sum())
     second = float(np.nansum(trace.seconds)) / whole if whole else np.nan
     value = {
-        "questions asked": asked, "questions of the released code": released, "share of the released code's": asked / max(1, released),
-        "questions in the whole trace": whole, "questions a query": asked / max(1, len(table)),
+        "questions asked": asked,
+        "questions of the released code": released,
+        "share of the released code's": asked / max(1, released),
+        "questions in the whole trace": whole,
+        "questions a query": asked / max(1, len(table)),
         "questions a repaired query": asked / max(1, int((table["outcome"] == "repaired").sum())),
-        "pictures described": anchors.nunique(), "texts merged": len(anchors), "seconds a question": second,
-        "seconds a query, for its questions": second * asked / max(1, len(table))}
+        "pictures described": anchors.nunique(),
+        "texts merged": len(anchors),
+        "seconds a question": second,
+        "seconds a query, for its questions": second * asked / max(1, len(table)),
+    }
     return pd.Series(value, name="value", dtype=float).rename_axis("quantity").to_frame()
 
 
 @styled
 def changes(table: pd.DataFrame, paper: dict | None = None, ylim=(-5, 15)):
-    """Points that every metric gains, with 95% intervals. table: from `differences`; paper: {metric: points}."""
+    """Points that every metric gains, with 95% intervals. table: from `differences`; paper: {metric:
+    points}.
+    """
     figure, ((ax,),) = panels()
     at = np.arange(len(table))
     error = np.abs(table[["low", "high"]].to_numpy().T - table["difference"].to_numpy())
@@ -104,7 +126,9 @@ def changes(table: pd.DataFrame, paper: dict | None = None, ylim=(-5, 15)):
 
 @styled
 def believed_share(logs: dict[str, pd.DataFrame], ylim=(0, 100)):
-    """Share of training pairs that CCD believes, an epoch. logs: {label: table with the columns epoch and clean}."""
+    """Share of training pairs that CCD believes, an epoch. logs: {label: table with the columns epoch and
+    clean}.
+    """
     figure, ((ax,),) = panels()
     for label, log in logs.items():
         ax.plot(log["epoch"], 100 * log["clean"], marker="o", label=label)
@@ -116,10 +140,11 @@ def believed_share(logs: dict[str, pd.DataFrame], ylim=(0, 100)):
 
 @styled
 def cost_curve(lines: dict[str, tuple[pd.DataFrame, int]], recommended: int | None = None, ylim=None):
-    """Rank-1 against questions a query, a point a K; filled: on the Pareto front (no cheaper K is as good).
+    """Rank-1 against questions a query, a point a K; filled: on the Pareto front (no cheaper K is as
+    good).
 
-    lines: {label: (grid rows at one (xi, lambda), one a K, number of queries)}. Dashed: what the released code asks for
-    the same rankings.
+    lines: {label: (grid rows at one (xi, lambda), one a K, number of queries)}. Dashed: what the released
+    code asks for the same rankings.
     """
     figure, ((ax,),) = panels(height=3.8)
     for color, (label, (line, queries)) in zip(CYCLE, lines.items()):
@@ -127,7 +152,14 @@ def cost_curve(lines: dict[str, tuple[pd.DataFrame, int]], recommended: int | No
         x, y = line["questions"].to_numpy() / queries, line["rank1"].to_numpy()
         front = y > np.concatenate([[-np.inf], np.maximum.accumulate(y)[:-1]])
         ax.plot(x, y, color=color, label=label)
-        ax.plot(line["released_questions"] / queries, y, color=color, ls="--", lw=1.2, label=f"{label}, as released")
+        ax.plot(
+            line["released_questions"] / queries,
+            y,
+            color=color,
+            ls="--",
+            lw=1.2,
+            label=f"{label}, as released",
+        )
         ax.plot(x[front], y[front], "o", color=color)
         ax.plot(x[~front], y[~front], "o", color=color, mfc="white")
         named = -np.inf
@@ -146,21 +178,30 @@ def cost_curve(lines: dict[str, tuple[pd.DataFrame, int]], recommended: int | No
 
 @styled
 def rank_shift(table: pd.DataFrame):
-    """Rank of each query's first right picture before and after THI, by what the anchor was; table: from `cases`.
+    """Rank of each query's first right picture before and after THI, by what the anchor was; table: from
+    `cases`.
 
     Points are shaken by up to 6% so that equal ones can be told apart.
     """
     figure, ((ax,),) = panels(height=4.6)
     rng, most = np.random.default_rng(0), max(10, table[["before", "after"]].to_numpy().max(initial=1))
-    kinds = {"no anchor": (table["anchor"] < 0, GREY, "."), "right anchor": (table["anchor_right"], GREEN, "o"),
-             "wrong anchor": ((table["anchor"] >= 0) & ~table["anchor_right"], RED, "x")}
+    kinds = {
+        "no anchor": (table["anchor"] < 0, GREY, "."),
+        "right anchor": (table["anchor_right"], GREEN, "o"),
+        "wrong anchor": ((table["anchor"] >= 0) & ~table["anchor_right"], RED, "x"),
+    }
     for label, (chosen, color, marker) in kinds.items():
         part = table[chosen & (table["before"] > 0)]
         shaken = part[["before", "after"]].to_numpy() * np.exp(rng.uniform(-0.06, 0.06, (len(part), 2)))
         ax.plot(*shaken.T, marker, color=color, alpha=0.5, ms=5, label=f"{label}: {len(part):,} queries")
     ax.plot([1, most], [1, most], color=BLACK, lw=1, ls=":")
-    ax.set(xscale="log", yscale="log", xlabel="rank before", ylabel="rank after",
-           title="below the dotted line: the person moved up")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="rank before",
+        ylabel="rank after",
+        title="below the dotted line: the person moved up",
+    )
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 

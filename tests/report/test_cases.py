@@ -1,4 +1,6 @@
-"""Every query gets the outcome and the causes that its ranking says; the examples are chosen by the rule alone."""
+"""Every query gets the outcome and the causes that its ranking says; the examples are chosen by the rule
+alone.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +33,16 @@ QUERIES = [
 def interaction(queries, gallery, sim, trace, texts=(), answers=()):
     """The fields of `icl_lib.stages.Interaction` that `cases` reads, without that module's models."""
     pids = queries["pid"].to_numpy(), gallery["pid"].to_numpy()
-    return SimpleNamespace(queries=queries, gallery=gallery, sim=sim, sim_refined=sim, trace=trace, texts=texts, answers=answers, pids=pids)
+    return SimpleNamespace(
+        queries=queries,
+        gallery=gallery,
+        sim=sim,
+        sim_refined=sim,
+        trace=trace,
+        texts=texts,
+        answers=answers,
+        pids=pids,
+    )
 
 
 @pytest.fixture
@@ -52,8 +63,16 @@ def told(run):
 
 def test_outcomes(told):
     table, _, _ = told
-    assert table["outcome"].tolist() == ["harmed", "repaired", "wrong anchor", "no anchor, wrong", "no anchor, wrong",
-                                         "no anchor, wrong", "right anchor", "not in gallery"]
+    assert table["outcome"].tolist() == [
+        "harmed",
+        "repaired",
+        "wrong anchor",
+        "no anchor, wrong",
+        "no anchor, wrong",
+        "no anchor, wrong",
+        "right anchor",
+        "not in gallery",
+    ]
     assert table["before"].tolist() == [1, 3, 2, 2, 2, 3, 1, 0] and table["after"][:3].tolist() == [2, 1, 2]
     assert table["anchor_rank"].tolist() == [2, 3, 1, 0, 0, 0, 1, 0]
     assert table["p_yes"][:3].tolist() == [0.9] * 3 and table["p_yes"][3:6].isna().all()
@@ -63,16 +82,25 @@ def test_outcomes(told):
 def test_counts_cover_every_query_once(told):
     counts = c.outcome_counts(told[0])
     assert counts.index.tolist() == list(c.OUTCOMES) and counts["queries"].sum() == len(QUERIES)
-    assert counts.loc["repaired", "share (%)"] == pytest.approx(100 / 8) and counts.loc["harmed", "change of AP"] < 0
+    assert (
+        counts.loc["repaired", "share (%)"] == pytest.approx(100 / 8)
+        and counts.loc["harmed", "change of AP"] < 0
+    )
 
 
 def test_causes(run, told):
     flags = c.causes(run, told[0], 3, XI, text_cut=[True] * 8, fits=[1, 1, 1, 2, 1, 1, 1, 1])
-    assert flags.index.tolist() == [0, 2, 3, 4, 5], "failures only: not the repaired, the right and the absent"
+    assert flags.index.tolist() == [0, 2, 3, 4, 5], (
+        "failures only: not the repaired, the right and the absent"
+    )
     found = {q: [name for name in flags if flags.loc[q, name]] for q in flags.index}
-    assert found == {0: ["wrong Yes", "missed Yes", "merged text cut"],
-                     2: ["wrong Yes", "list not walked", "merged text cut"],
-                     3: ["list not walked", "caption fits others"], 4: ["missed Yes"], 5: ["first Yes unused"]}
+    assert found == {
+        0: ["wrong Yes", "missed Yes", "merged text cut"],
+        2: ["wrong Yes", "list not walked", "merged text cut"],
+        3: ["list not walked", "caption fits others"],
+        4: ["missed Yes"],
+        5: ["first Yes unused"],
+    }
     assert set(flags.columns) == set(c.CAUSES)
 
 
@@ -95,8 +123,15 @@ def test_cause_counts(run, told):
 
 
 def test_pick_takes_the_largest_move_and_each_person_once():
-    table = pd.DataFrame({"query": range(5), "pid": [1, 1, 2, 3, 4], "outcome": ["repaired"] * 4 + ["harmed"],
-                          "before": [9, 8, 3, 3, 1], "after": [1, 1, 1, 1, 50]})
+    table = pd.DataFrame(
+        {
+            "query": range(5),
+            "pid": [1, 1, 2, 3, 4],
+            "outcome": ["repaired"] * 4 + ["harmed"],
+            "before": [9, 8, 3, 3, 1],
+            "after": [1, 1, 1, 1, 50],
+        }
+    )
     assert c.pick(table, "repaired", 2) == [0, 2] and c.pick(table, "repaired", 9) == [0, 2, 3]
     assert c.pick(table, "wrong anchor", 3) == []
     with pytest.raises(ValueError, match="harmed"):

@@ -11,9 +11,12 @@ from icl_lib.retrieval.clip import full_attention
 from icl_lib.retrieval.clip_files import build_clip
 from icl_lib.retrieval.models import RDE
 
-CONFIG = {"embed_dim": 16, "quick_gelu": True,
-          "vision_cfg": {"image_size": [48, 16], "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
-          "text_cfg": {"context_length": 40, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}}
+CONFIG = {
+    "embed_dim": 16,
+    "quick_gelu": True,
+    "vision_cfg": {"image_size": [48, 16], "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
+    "text_cfg": {"context_length": 40, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
 
 
 @pytest.fixture(scope="module")
