@@ -29,6 +29,8 @@ from icl_lib.retrieval.metrics import per_query_metrics, with_intervals
 from icl_lib.retrieval.models import Backbone, load_backbone
 from icl_lib.retrieval.train import similarity, train_backbone
 
+_TOLD: set[Path] = set()  # folders that this process has spoken of
+
 
 def prerequisites(params: Params) -> None:
     """Raises one FileNotFoundError that lists all that is missing of data and weights, and how to get each."""
@@ -265,7 +267,9 @@ def _backbone_key(params: Params, manifest: pd.DataFrame) -> dict:
 
 
 def _clip_hash(params: Params) -> str:
-    return folder_hash(SMALL_CLIP) if params.backbone.clip == "small" else str(params.backbone.weights)
+    if params.backbone.clip != "small":
+        return str(params.backbone.weights)
+    return folder_hash(Path(params.backbone.weights) if params.backbone.weights else SMALL_CLIP)
 
 
 def _model_hash(params: Params) -> str:
@@ -280,5 +284,7 @@ def _stage(params: Params, name: str, key: dict, build) -> Path:
     seconds = time.monotonic() - start
     if not found:
         record_seconds(params, name, seconds)
-        print(f"made {folder.name} in {seconds:.0f} s", flush=True)
+    if folder not in _TOLD:
+        print(f"made {folder.name} in {seconds:.0f} s" if not found else f"found {folder.name}", flush=True)
+        _TOLD.add(folder)
     return folder

@@ -1,6 +1,7 @@
 """The whole recipe of the two small models, with the numbers that made the shipped ones, and their records."""
 
 import csv
+import os
 import platform
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from .tower import train_tower
 from .world import GENERIC_SEED, generic_set
 
 PEOPLE, EACH = 6000, 6  # generic identities, pictures of each
-STEPS = {"tower": 2000, "clip": 260, "qwen2vl": 1800}
+STEPS = {"tower": 2000, "clip": 450, "qwen2vl": 1800}
 HELD_OUT = (GENERIC_SEED + 1, 400, 4)  # seed, people, pictures of each: never trained on
 
 
@@ -47,20 +48,23 @@ def pretrain_qwen2vl(work: Path, out: Path, steps: dict = STEPS, people: int = P
     record(work, out, "small Qwen2-VL", {"tower": steps["tower"], "qwen2vl": steps["qwen2vl"]}, people)
 
 
-def record(work: Path, out: Path, title: str, stages: dict[str, int], people: int) -> None:
-    """Write recipe.json (seed, steps, losses, machine, time), the stages' logs and the model card into `out`."""
+def record(work: Path, out: Path, title: str, stages: dict[str, int], people: int, note: str = "") -> None:
+    """Write recipe.json (seed, steps, losses, machine, time), the stages' logs and the model card into `out`.
+
+    note: what a reader should know of this very run, as further lines of the card.
+    """
     logs = {stage: list(csv.DictReader((work / f"{stage}.csv").open())) for stage in stages}
     told = {"data_seed": GENERIC_SEED, "people": people, "pictures": people * EACH,
             "stages": {s: {"steps": stages[s], "seconds": float(log[-1]["seconds"]),
                            "last": {k: float(v) for k, v in log[-1].items() if k not in ("step", "seconds")}} for s, log in logs.items()},
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
-            "versions": versions()}
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}",
+            "note": note, "versions": versions()}
     write_json(out / "recipe.json", told)
     for stage in stages:
         atomic_write(out / f"log_{stage}.csv", (work / f"{stage}.csv").read_text())
     minutes = sum(s["seconds"] for s in told["stages"].values()) / 60
     atomic_write(out / "README.md", _CARD.format(title=title, pictures=told["pictures"], people=people, minutes=minutes, seed=GENERIC_SEED,
-                                                 stages=", ".join(f"{s} {n:,} steps" for s, n in stages.items()), machine=told["machine"]))
+                                                 stages=", ".join(f"{s} {n:,} steps" for s, n in stages.items()), machine=told["machine"]) + (f"- **Of this copy** {note}\n" if note else ""))
 
 
 _CARD = """# Model card: {title}
