@@ -29,6 +29,7 @@ from icl_lib.retrieval.metrics import per_query_metrics, with_intervals
 from icl_lib.retrieval.models import Backbone, load_backbone
 from icl_lib.retrieval.train import similarity, train_backbone
 
+JUDGED = 1000  # captions of val and test that Yes/No is measured on: enough for intervals of a point or two
 _TOLD: set[Path] = set()  # folders that this process has spoken of
 
 
@@ -100,7 +101,7 @@ def pairs(params: Params, split: str) -> pd.DataFrame:
     manifest = data(params)
     table, gallery = captions(manifest, split), images(manifest, split)
     sim = _similarity(load_backbone(params, baseline(params)), table, gallery)
-    limit = params.sft.pairs if split == "train" else None
+    limit = params.sft.pairs if split == "train" else JUDGED
     return mine_pairs(table, gallery, sim, params.sft.top_k, np.random.default_rng(params.seed), limit)
 
 
@@ -125,7 +126,7 @@ def threshold(params: Params) -> float:
     return read_json(adapter(params) / "threshold.json")["threshold"]
 
 
-def candidates(params: Params, split: str, queries: int = 600) -> pd.DataFrame:
+def candidates(params: Params, split: str, queries: int = 300) -> pd.DataFrame:
     """The baseline's whole Top-10 of up to `queries` captions of a split, as pairs: what the MLLM is asked in THI."""
     manifest = data(params)
     table, gallery = captions(manifest, split), images(manifest, split)

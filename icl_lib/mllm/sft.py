@@ -47,7 +47,8 @@ def train_adapter(params, pairs: pd.DataFrame, folder: str | Path) -> Path:
     chat = Chat(processor, model.eval().requires_grad_(False))
     seen = _encode_all(chat, pairs["path"])
     adapted = add_lora(model, params)
-    adapted.peft_config["default"].base_model_name_or_path = params.mllm.model
+    # With a name here, peft would look for it on the network at every checkpoint.
+    adapted.peft_config["default"].base_model_name_or_path = None
     trainer = Trainer(
         model=adapted,
         args=_arguments(params, len(pairs), folder / "trainer", model),
@@ -59,7 +60,8 @@ def train_adapter(params, pairs: pd.DataFrame, folder: str | Path) -> Path:
     with quiet():
         trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder / "trainer"))
     _write_pairs(pairs, prompts, folder)
-    adapted.save_pretrained(folder)
+    adapted.peft_config["default"].base_model_name_or_path = params.mllm.model
+    adapted.save_pretrained(folder, save_embedding_layers=False)
     shutil.rmtree(folder / "trainer", ignore_errors=True)
     return folder
 
