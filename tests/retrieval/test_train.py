@@ -38,7 +38,7 @@ def test_rda_weight():
 
 
 def test_groups_have_the_papers_rates(tiny):
-    params = tiny(backbone={"lr": 1e-5, "context_length": 60})
+    params = tiny(backbone={"lr": 1e-5, "tse_lr": 1e-3, "context_length": 60})
     model = new_backbone(params)
     rate = {}
     for group in parameter_groups(model, params.backbone):
@@ -192,7 +192,7 @@ def test_an_epochs_state_is_loadable_without_pickled_code(tiny, benchmark_table,
 
 
 def test_the_loss_is_both_branches_and_both_texts(tiny, benchmark_table, tmp_path):
-    params = tiny(backbone={"ccd": False})
+    params = tiny(backbone={"ccd": False, "tau": 0.015})
     run = train._Training(params, benchmark_table, tmp_path, augmented_for(benchmark_table), "key")
     run.model.eval()
     batch = next(iter(run.views.loader(0, 8)))
