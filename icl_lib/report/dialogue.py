@@ -16,7 +16,7 @@ from icl_lib.results import atomic_write
 THUMB = (64, 160)  # pixels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dialogue:
     """A query's way through THI; shown as HTML in notebooks, as Markdown in a README. All texts are escaped.
 
@@ -71,6 +71,10 @@ class Dialogue:
             _first(final[q], right),
             title,
         )
+
+    def __repr__(self) -> str:
+        # Without the pictures' paths, which would be committed with every notebook.
+        return f"Dialogue({self.query!r}, {len(self.candidates)} candidates, anchor {self.anchor})"
 
     def _repr_html_(self) -> str:
         cells = "".join(self._cell(rank, candidate) for rank, candidate in enumerate(self.candidates))

@@ -11,6 +11,10 @@ from icl_lib.results import atomic_write, read_summary
 
 ROWS = (("backbone without RDA", "baseline", "RDE"), ("ICL: backbone with RDA", "rda", "ICL"), ("ICL + THI", None, "ICL+THI"))
 
+STAGES = {"data": "draw the stand-in", "baseline": "train the backbone without RDA", "rda": "RDA of all training captions",
+          "adapter": "mine pairs, train LoRA, choose its threshold", "backbone": "train the backbone with RDA",
+          "thi-val": "THI on val", "thi-test": "THI on test", "thi-test-raw": "THI on test with the raw MLLM"}
+
 
 def results_block(params: Params) -> str:
     """The README's table and what it says, from summary.json alone: our percent with intervals, the paper's beside."""
@@ -27,6 +31,17 @@ def results_block(params: Params) -> str:
               f"{lora['precision']:.0f}% of its Yes are right and it finds {lora['recall']:.0f}% of the right pictures. "
               f"THI at K = {point['K']}, xi = {point['xi']:.3f}, lambda = {point['lam']:.1f} asked {cost['questions']:,} questions for "
               f"{cost['queries']:,} queries; the released code's way of asking takes {cost['released_questions']:,} for the same ranking."]
+    return "\n".join(lines)
+
+
+def cost_block(params: Params) -> str:
+    """What the stages took on the machine of the committed run, and what asking took, from summary.json alone."""
+    told = read_summary(params)
+    seconds, cost = told["seconds"], told["cost"]
+    lines = ["| stage | seconds, 2 CPU cores |", "|---|---|"]
+    lines += [f"| {label} | {seconds[name]:.0f} |" for name, label in STAGES.items() if name in seconds]
+    lines += ["", f"At the chosen point THI asks {cost['questions'] / cost['queries']:.1f} questions a query and describes "
+              f"{cost['pictures_described']:,} pictures for {cost['queries']:,} queries. Every answer is kept: a second run asks nothing."]
     return "\n".join(lines)
 
 
@@ -53,6 +68,7 @@ def main() -> None:
     """Rewrite README.md from the demo run on rstp."""
     params, path = load_params("rstp", "demo"), repo_root() / "README.md"
     text = put(path.read_text(), "results", results_block(params))
+    text = put(text, "cost", cost_block(params))
     link = "results/demo/rstp/figures/readme"
     text = put(text, "dialogue", dialogue_block(params, repo_root() / link, link).strip())
     atomic_write(path, text)

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from icl_lib.params import load_params, repo_root
-from icl_lib.report.readme import put, results_block
+from icl_lib.report.readme import cost_block, put, results_block
 
 
 def test_the_readmes_table_is_the_committed_summarys():
@@ -15,6 +15,7 @@ def test_the_readmes_table_is_the_committed_summarys():
         pytest.skip("a run of your own has replaced the committed summary, or this is no git checkout")
     text, params = (repo_root() / "README.md").read_text(), load_params("rstp", "demo")
     assert put(text, "results", results_block(params)) == text
+    assert put(text, "cost", cost_block(params)) == text
 
 
 def test_every_picture_and_file_that_the_readme_links_to_is_there():
