@@ -101,4 +101,4 @@ def normalise(x: torch.Tensor) -> torch.Tensor:
 
 def plain(pictures: np.ndarray) -> torch.Tensor:
     """uint8 [B, H, W, 3] -> normalised float [B, 3, H, W], nothing changed."""
-    return normalise(torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255)
+    return normalise(torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255)
