@@ -163,24 +163,15 @@ def unread(texts: Mapping[int, dict], captions: pd.DataFrame) -> pd.DataFrame:
 
 def writer_with_adapter(params, folder):
     """The MLLM of `params`, with a memory, that also writes with the adapter in `folder`."""
-    from icl_lib.mllm.load import load_model, model_folder, prompts_of
-    from icl_lib.mllm.local import LocalMLLM, folder_hash, load_adapter
-    from icl_lib.mllm.memory import Memory
+    from icl_lib.mllm.load import load_model, model_folder, remembered
+    from icl_lib.mllm.local import folder_hash, load_adapter
 
     base = model_folder(params)
     model, processor = load_model(params, base)
     model = load_adapter(model, folder).merge_and_unload()
     weights = f"{folder_hash(base)}+{folder_hash(Path(folder))}, adapted in every answer"
     name = f"{weights} {params.mllm.dtype} {params.mllm.max_pixels} pixels"
-    mllm = LocalMLLM(
-        model,
-        processor,
-        prompts_of(params),
-        name=name,
-        batch_size=params.mllm.batch_size,
-        max_new_tokens=params.mllm.max_new_tokens,
-    )
-    return Memory(mllm, params.cache_dir / "answers.sqlite")
+    return remembered(params, model, processor, name)
 
 
 # P(Yes) as a probability ----------------------------------------

@@ -21,7 +21,7 @@ def load_mllm(params, adapter: str | Path | None = None) -> MLLM:
     `adapter` is a peft folder, used by `p_yes` alone. Raises FileNotFoundError that says what was looked for
     and how to get it: nothing is downloaded unless `params.mllm.allow_download`.
     """
-    from icl_lib.mllm.local import LocalMLLM, folder_hash
+    from icl_lib.mllm.local import folder_hash
 
     if params.mllm.backend != "local":
         raise ValueError(
@@ -31,6 +31,13 @@ def load_mllm(params, adapter: str | Path | None = None) -> MLLM:
     model, processor = load_model(params, folder)
     size = f"{params.mllm.max_pixels or 'own'} pixels"
     name = f"{Path(params.mllm.model).name}@{folder_hash(folder)} {params.mllm.dtype} {size}"
+    return remembered(params, model, processor, name, adapter)
+
+
+def remembered(params, model, processor, name: str, adapter: str | Path | None = None) -> Memory:
+    """A loaded model as the MLLM `name`, with the prompts and limits of `params` and its answers kept on disk."""
+    from icl_lib.mllm.local import LocalMLLM
+
     mllm = LocalMLLM(
         model,
         processor,
