@@ -12,7 +12,7 @@ from icl_lib.params import Params, digest
 from icl_lib.results import atomic_path, atomic_write, progress, read_json, write_json
 from icl_lib.retrieval.clean_pairs import divide
 from icl_lib.retrieval.metrics import retrieval_metrics
-from icl_lib.retrieval.models import Backbone, new_backbone
+from icl_lib.retrieval.models import Backbone, load_backbone, new_backbone
 from icl_lib.retrieval.objectives import Objective
 
 LAST, LOG, DONE = "last.pt", "log.csv", "training.json"
@@ -25,7 +25,8 @@ def train_backbone(params: Params, manifest, folder: Path | str, augmented: dict
     it lacks is its own second text. The folder gets the best epoch as model.safetensors with backbone.json
     (`load_backbone` reads them), log.csv a row an epoch, and training.json at the end. Until then last.pt
     holds the latest epoch: a killed run called again goes on from it and ends with the same weights. A folder
-    that is done is left as it is. Raises ValueError if the folder holds another run's state, the train split
+    that is done is left as it is. With backbone.checkpoint nothing is trained: that backbone is put into the
+    folder. Raises ValueError if the folder holds another run's state, the train split
     is empty, or the loss is no longer finite.
     """
     folder = Path(folder)
@@ -35,6 +36,8 @@ def train_backbone(params: Params, manifest, folder: Path | str, augmented: dict
         done = read_json(folder / DONE)
         _same_run(done["run"], run, folder)
         return done
+    if params.backbone.checkpoint is not None:
+        return _adopt(params, manifest, folder, run)
     return _Training(params, manifest, folder, augmented, run).go()
 
 
@@ -218,6 +221,23 @@ class _Training:
         write_json(self.folder / DONE, done)
         (self.folder / LAST).unlink(missing_ok=True)
         return done
+
+
+def _adopt(params: Params, manifest, folder: Path, run: str) -> dict:
+    """Puts backbone.checkpoint into `folder` as if one epoch had been trained, its loss not known."""
+    start, model, wanted = time.perf_counter(), load_backbone(params), params.backbone.select_on
+    row = {"epoch": 0, "lr": 0.0, "loss": math.nan, "clean": 1.0}
+    if (manifest["split"] == wanted).any():
+        row |= retrieval_metrics(*similarity(model, manifest, wanted))
+    row["seconds"] = round(time.perf_counter() - start, 2)
+    train = manifest[manifest["split"] == "train"]
+    model.save(folder)
+    atomic_write(folder / LOG, ",".join(row) + "\n" + ",".join(f"{value:.6g}" for value in row.values()) + "\n")
+    done = {"run": run, "selected_on": f"whoever made {Path(params.backbone.checkpoint).name}", "best": row,
+            "epochs": 0, "pairs": len(train), "images": train["image_id"].nunique(), "rda": False,
+            "seconds": row["seconds"]}
+    write_json(folder / DONE, done)
+    return done
 
 
 def _same_run(found: str, wanted: str, folder: Path) -> None:
