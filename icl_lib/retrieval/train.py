@@ -26,8 +26,8 @@ def train_backbone(params: Params, manifest, folder: Path | str, augmented: dict
     (`load_backbone` reads them), log.csv a row an epoch, and training.json at the end. Until then last.pt
     holds the latest epoch: a killed run called again goes on from it and ends with the same weights. A folder
     that is done is left as it is. With backbone.checkpoint nothing is trained: that backbone is put into the
-    folder. Raises ValueError if the folder holds another run's state, the train split
-    is empty, or the loss is no longer finite.
+    folder. Raises ValueError if the folder holds another run's state, the train split is empty, or the loss
+    is no longer finite.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -232,7 +232,8 @@ def _adopt(params: Params, manifest, folder: Path, run: str) -> dict:
     row["seconds"] = round(time.perf_counter() - start, 2)
     train = manifest[manifest["split"] == "train"]
     model.save(folder)
-    atomic_write(folder / LOG, ",".join(row) + "\n" + ",".join(f"{value:.6g}" for value in row.values()) + "\n")
+    values = ",".join(f"{value:.6g}" for value in row.values())
+    atomic_write(folder / LOG, f"{','.join(row)}\n{values}\n")
     done = {"run": run, "selected_on": f"whoever made {Path(params.backbone.checkpoint).name}", "best": row,
             "epochs": 0, "pairs": len(train), "images": train["image_id"].nunique(), "rda": False,
             "seconds": row["seconds"]}
