@@ -336,3 +336,30 @@ def test_a_checkpoint_takes_the_place_of_training(golden, recorded, benchmark_ta
     with pytest.raises(FileNotFoundError, match="backbone.checkpoint"):
         find_weights(recorded(checkpoint=str(tmp_path / "nowhere")))
     assert load_file(tmp_path / "out" / "model.safetensors")["tse_image.linear.weight"].shape == (64, 32)
+
+
+def test_openais_weights_are_found_in_clips_and_in_hugging_faces_cache(tmp_path, monkeypatch):
+    """Both as those tools lay them out: a JIT archive or state dict, and a repository's snapshot."""
+    from icl_lib.retrieval import clip_files
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(clip_files, "_known_config", lambda name: vit()[0])
+    params, source = load_params("rstp", "paper"), vit()[1]
+    repository = tmp_path / "hub" / "models--timm--vit_base_patch16_clip_224.openai"
+    snapshot = repository / "snapshots" / "0123abcd"
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123abcd")
+    places = [snapshot / "open_clip_pytorch_model.bin", snapshot / "open_clip_model.safetensors",
+              tmp_path / ".cache" / "clip" / "ViT-B-16.pt"]  # each is preferred to those before it
+    places[2].parent.mkdir(parents=True)
+    for path in places:
+        if path.suffix == ".safetensors":
+            save_file(source, path)
+        else:
+            torch.save(source, path)
+        assert find_weights(params) == path
+        clip = load_clip(params)
+        assert clip.model.visual.positional_embedding.shape == (1 + 24 * 8, 64)
+        assert torch.equal(clip.model.visual.proj, source["visual.proj"])
