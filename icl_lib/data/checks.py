@@ -1,5 +1,6 @@
 """What can be wrong with a record, a picture, a data set; and the table that says what is."""
 
+import functools
 import os
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -92,9 +93,7 @@ def check(
 
 def token_lengths(texts) -> np.ndarray:
     """Tokens of each text [N] in OpenAI CLIP's byte-pair encoding, start and end included."""
-    from open_clip.tokenizer import SimpleTokenizer  # ships its vocabulary: nothing is downloaded
-
-    encode = SimpleTokenizer().encode
+    encode = _openai_bpe().encode
     known: dict[str, int] = {}
     for text in texts:
         if text not in known:
@@ -124,6 +123,13 @@ def identities_in_two_splits(manifest: pd.DataFrame) -> list[int]:
     """Persons who appear in more than one split, sorted."""
     splits = manifest.groupby("pid")["split"].nunique()
     return sorted(int(pid) for pid in splits[splits > 1].index)
+
+
+@functools.cache
+def _openai_bpe():
+    from open_clip.tokenizer import SimpleTokenizer  # ships its vocabulary: nothing is downloaded
+
+    return SimpleTokenizer()
 
 
 def _counts(manifest: pd.DataFrame, published) -> list[tuple]:
