@@ -25,7 +25,7 @@ def free(rng: random.Random, facts: dict, say, view: str | None) -> str:
             verb = rng.choice(["is wearing", "wears", "has on"])
             clauses.append(f"{start} {verb} {say(g)}")
         else:
-            clauses.append(rng.choice([f"with {say(g)}", f"along with {say(g)}", f"and {say(g)}", f"{say(g)} on"]))
+            clauses.append(rng.choice([f"with {say(g)}", f"along with {say(g)}", f"and {say(g)}", f"together with {say(g)}"]))
     text = ", ".join(clauses) if rng.random() < .5 else " ".join(clauses)
     text = text or f"{start} is seen here"
     rest = []
