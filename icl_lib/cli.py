@@ -111,7 +111,7 @@ def check_data(name, root, strict, pictures, annotation) -> None:
 @data_group.command("standin", short_help="Draw a stand-in in the benchmark's own layout.")
 @click.argument("name")
 @click.argument("root", type=click.Path(path_type=Path))
-@click.option("--identities", type=click.IntRange(min=1), help="Drawn persons in all.  [default: the demo's]")
+@click.option("--identities", type=click.IntRange(min=1), help="Drawn persons in all.  [default: 200]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="The same seed draws the same people.")
 def make_standin(name, root, identities, seed) -> None:
