@@ -87,7 +87,7 @@ def check_data(name, root, strict, pictures, annotation) -> None:
 
     own = name == "folder"
     if own and annotation:
-        raise ValueError("--annotation belongs to a benchmark; a folder of your own has captions.csv or nothing")
+        raise ValueError("--annotation belongs to a benchmark; a folder of your own has captions.csv at most")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the table and the list below say the same, and more
         if own:

@@ -68,11 +68,12 @@ def read_benchmark(
             seen[real] = where
             kept.append(found)
     table = _finish(kept, folder, data.title, problems)
-    asked = Counter(record.get("split") for _, record in named if isinstance(record, dict) and "split" in record)
+    asked = Counter(str(record.get("split")) for _, record in named if isinstance(record, dict))
     left = {split for split, *_ in kept}
     table.attrs["emptied"] = {split: n for split, n in asked.items() if split in SPLITS and split not in left}
     for split, count in table.attrs["emptied"].items():
-        warnings.warn(f"{data.title}: not one of the {count} records of split {split!r} is usable", stacklevel=2)
+        told = f"{data.title}: not one of the {count} records of split {split!r} is usable"
+        warnings.warn(told, stacklevel=2)
     if file.name == CAPTION_ALL:
         table.attrs["lacks"] = LACKS
         warnings.warn(f"{data.title}: {LACKS}", stacklevel=2)
@@ -149,7 +150,8 @@ def _find(name: str, title: str, root: Path, annotation: str) -> Path:
     ]
     others = sorted({p.name for file in looked for p in file.parent.glob("*.json")} - {annotation})
     if CAPTION_ALL in others and name == "cuhk":
-        lines.append(f"{CAPTION_ALL} is there, but {LACKS} To read it all the same: annotation={CAPTION_ALL!r}.")
+        how = f"To read it all the same: annotation={CAPTION_ALL!r}."
+        lines.append(f"{CAPTION_ALL} is there, but {LACKS} {how}")
     elif others:
         lines.append(
             f"Other .json files there: {', '.join(others)}. If one is the annotation list: annotation=NAME."

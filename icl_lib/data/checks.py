@@ -149,12 +149,14 @@ def _counts(manifest: pd.DataFrame, published) -> list[tuple]:
             wanted = getattr(published, what.replace("identities", "ids"))[index]
             out = held[what] if held and split == "train" else 0
             verdict = "as published" if wanted == count + out else "differs"
-            rows.append((what, split, int(count), wanted, verdict + (f", with {out} held out as val" if out else "")))
+            verdict += f", with {out} held out as val" if out else ""
+            rows.append((what, split, int(count), wanted, verdict))
     return rows
 
 
 def _told(manifest: pd.DataFrame) -> list[tuple]:
-    """What the reader noted: what the file lacks, skipped records, emptied splits, paths out of the folder."""
+    """What the reader noted: what the file lacks, skipped records, emptied splits, paths out of the
+    folder."""
     attrs, rows = manifest.attrs, []
     if attrs.get("lacks"):
         rows.append(("split named in the file", "all", "no", None, attrs["lacks"]))
@@ -197,7 +199,7 @@ def _words(manifest: pd.DataFrame, limit: int) -> list[tuple]:
         cut = int((tokens > limit).sum())
         share = f"{100 * cut / max(1, len(texts)):.2f}% lose what stands beyond token {limit}"
         rows += [
-            ("words a caption", split, _spread([len(text.split()) for text in texts]), None, "min / median / max"),
+            ("words a caption", split, _spread([len(t.split()) for t in texts]), None, "min / median / max"),
             ("tokens a caption", split, _spread(tokens.tolist()), None, "min / median / max"),
             (f"captions over {limit} tokens", split, cut, None, share if cut else "none is cut off"),
         ]

@@ -90,8 +90,8 @@ def captions(manifest: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
 def hold_out(manifest: pd.DataFrame, identities: int, seed: int = 0) -> pd.DataFrame:
     """The manifest with `identities` random persons of the train split, all their pictures, as its val split.
 
-    For benchmarks without a val split (ICFG-PEDES, UFine6926), so that nothing is chosen on test. The order of
-    rows stays; `attrs["held_out"]` tells how many identities, images and captions, and the seed. The same
+    For benchmarks without a val split (ICFG-PEDES, UFine6926), so that nothing is chosen on test. The order
+    of rows stays; `attrs["held_out"]` tells how many identities, images and captions, and the seed. The same
     arguments choose the same persons, whatever seed a training has. 0 identities: nothing changes. Raises
     ValueError if there is a val split already, or nobody would be left to train on.
     """
@@ -108,7 +108,8 @@ def hold_out(manifest: pd.DataFrame, identities: int, seed: int = 0) -> pd.DataF
     chosen = np.random.default_rng(seed).choice(people, identities, replace=False)
     held = (manifest["split"] == "train") & manifest["pid"].isin(chosen)
     table = manifest.assign(split=manifest["split"].mask(held, "val"))
-    counts = {"images": int(manifest.loc[held, "image_id"].nunique()), "captions": len(captions(manifest[held]))}
+    part = manifest[held]
+    counts = {"images": int(part["image_id"].nunique()), "captions": len(captions(part))}
     table.attrs = {**manifest.attrs, "held_out": {"identities": int(identities), **counts, "seed": int(seed)}}
     return table
 

@@ -1,4 +1,5 @@
-"""Figures of a data set before anything is trained on it: lengths, words, duplicates, and stand-ins side by side."""
+"""Figures of a data set before anything is trained on it: lengths, words, duplicates, and stand-ins side by
+side."""
 
 import re
 import textwrap
@@ -14,13 +15,14 @@ from icl_lib.report.pictures import CELL, _limits, _place
 from icl_lib.report.style import BLACK, BLUE, GREY, WIDTH, panels, styled
 
 # Words that say nothing of a person; left out of the bars, not of the curve.
-PLAIN = set("a an and the of is are in on with to it its this that he she his her him has have who which at by for from as "
-            "there also or be been was were while".split())  # fmt: skip
+PLAIN = set("a an and the of is are in on with to it its this that he she his her him has have who which at by "
+            "for from as there also or be been was were while".split())  # fmt: skip
 
 
 @styled
 def caption_tokens(manifest: pd.DataFrame, limit: int):
-    """Histogram of CLIP tokens a caption, start and end included, a line a split; what is beyond `limit` is cut off."""
+    """Histogram of CLIP tokens a caption, start and end included, a line a split; what is beyond `limit` is
+    cut off."""
     figure, ((ax,),) = panels()
     said = captions(manifest)
     tokens = pd.Series(token_lengths(said["caption"].tolist()), index=said.index)
@@ -54,12 +56,14 @@ def words(manifest: pd.DataFrame, split: str = "train", most: int = 24):
     left.tick_params(axis="y", labelsize=8)
     left.grid(False, axis="y")
     right.loglog(np.arange(1, len(counts) + 1), counts, color=BLUE)
-    right.set(xlabel="rank of the word", ylabel="uses", title=f"{len(counts):,} different words, {counts.sum():,} in all")
+    right.set_title(f"{len(counts):,} different words, {counts.sum():,} in all")
+    right.set(xlabel="rank of the word", ylabel="uses")
     return figure
 
 
 def duplicate_pairs(manifest: pd.DataFrame, texts: int = 3, people: int = 2) -> pd.DataFrame:
-    """Captions said of several persons of one split, a row a person (path, caption, pid): up to `texts`, `people` each."""
+    """Captions said of several persons of one split, a row a person (path, caption, pid): up to `texts`,
+    `people` each."""
     said, rows = captions(manifest), []
     key = said["caption"].map(lambda text: " ".join(re.findall(r"\w+", text.lower())))
     twice = duplicate_captions(manifest).sort_values("captions", ascending=False, kind="stable")
@@ -72,7 +76,8 @@ def duplicate_pairs(manifest: pd.DataFrame, texts: int = 3, people: int = 2) -> 
 
 @styled
 def side_by_side(manifests: Mapping[str, pd.DataFrame], pictures: int = 7, split: str = "train"):
-    """A row a data set: pictures of its first persons of `split`, and the caption of median length of the first ones."""
+    """A row a data set: pictures of its first persons of `split`, and the caption of median length of the
+    first ones."""
     cell = WIDTH / (2 * pictures)
     figure, axes = panels(len(manifests), 1, height=cell * CELL[1] / CELL[0] + 0.3)
     for ax, (title, manifest) in zip(axes[:, 0], manifests.items()):
@@ -80,12 +85,13 @@ def side_by_side(manifests: Mapping[str, pd.DataFrame], pictures: int = 7, split
         shown = images(manifest, split).head(pictures)
         for column, path in enumerate(shown["path"]):
             _place(ax, path, column)
-        texts = captions(manifest, split)
-        texts = sorted(texts.loc[texts["image_id"].isin(shown["image_id"]), "caption"], key=lambda text: len(text.split()))
-        typical = texts[len(texts) // 2]
+        said = captions(manifest, split)
+        texts = said.loc[said["image_id"].isin(shown["image_id"]), "caption"]
+        typical = sorted(texts, key=lambda text: len(text.split()))[len(texts) // 2]
         told = "\n".join(textwrap.wrap(f"“{typical}”", 62, max_lines=14, placeholder=" …"))
         ax.text(pictures + 0.15, 0.0, told, fontsize=7.5, va="top", parse_math=False)
         people = f"{shown['pid'].nunique()} people" if shown["pid"].nunique() > 1 else "one person"
-        ax.set_title(f"{title}: {people}, and a typical caption of {len(typical.split())} words", fontsize=9, loc="left", color=GREY)
+        heading = f"{title}: {people}, and a typical caption of {len(typical.split())} words"
+        ax.set_title(heading, fontsize=9, loc="left", color=GREY)
         _limits(ax, 2 * pictures)
     return figure

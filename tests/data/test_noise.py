@@ -141,7 +141,7 @@ def test_nothing_to_rewire():
     assert apply_noise(table, 0)[0].equals(table) and apply_noise(table, 0)[1].all()
     with pytest.raises(ValueError, match="train split has no captions"):
         apply_noise(table[table["split"] == "test"], 0.2)
-    with pytest.raises(ValueError, match="for another benchmark"):
+    with pytest.raises(ValueError, match="of another benchmark"):
         apply_noise(table, np.arange(7))
 
 

@@ -1,4 +1,5 @@
-"""A small real data set, where there is one: the readers and checks on real files, the pipeline on real pictures.
+"""A small real data set, where there is one: the readers and checks on real files, the pipeline on real
+pictures.
 
 Everything is read at run time and written to temporary folders only. What is printed are counts and metrics.
 """
@@ -161,7 +162,8 @@ def test_token_lengths_and_the_share_that_is_cut(val_test, checked):
 
 
 def test_the_same_as_caption_all_json(blank, records, val_test):
-    """One record a caption, no split: the same pictures and captions, all in test, and a word on what is lacking."""
+    """One record a caption, no split: the same pictures and captions, all in test, and a word on what is
+    lacking."""
     flat = [{"id": record["id"], "file_path": record["file_path"], "captions": text}
             for record in records for text in record["captions"]]  # fmt: skip
     (blank / "caption_all.json").write_text(json.dumps(flat), encoding="utf-8")

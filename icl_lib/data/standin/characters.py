@@ -1,7 +1,8 @@
 """What sets the four stand-ins apart, each after its benchmark: files, people, cameras, and ways of speaking.
 
-RSTPReid's five cameras are `cameras.CAMERAS`. The others see, dress and describe people in their own way, so that a model
-trained on one stand-in and tested on another meets a domain gap in its pictures and in its texts.
+RSTPReid's five cameras are `cameras.CAMERAS`. The others see, dress and describe people in their own way, so
+that a model trained on one stand-in and tested on another meets a domain gap in its pictures and in its
+texts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,9 @@ from .draw import SIZE
 class Collection:
     """Cameras that saw the same people, and how their pictures are stored.
 
-    name: path below imgs/, filled with split, pid, camera (from 1), letter (a, b, …) and number (of the picture, from 0).
-    size: (width, height) in pixels. more: pictures an identity above or below the asked mean. stride: each identity starts
-    so many cameras after the one before it.
+    name: path below imgs/, filled with split, pid, camera (from 1), letter (a, b, …) and number (of the
+    picture, from 0). size: (width, height) in pixels. more: pictures an identity above or below the asked
+    mean. stride: each identity starts so many cameras after the one before it.
     """
 
     name: str
@@ -31,9 +32,10 @@ class Collection:
 class Character:
     """One benchmark's own way.
 
-    captions: a picture. grammar: of `describe.caption`. facts: kind of describer, see `describe.choose_facts`. path_key,
-    tokens: keys of its annotation records (tokens: also `processed_tokens`). first_id: the first identity's number.
-    splits: which it has. wardrobe: attribute -> weights in place of `attributes.VALUES`' own.
+    captions: a picture. grammar: of `describe.caption`. facts: kind of describer, see
+    `describe.choose_facts`. path_key, tokens: keys of its annotation records (tokens: also
+    `processed_tokens`). first_id: the first identity's number. splits: which it has. wardrobe: attribute ->
+    weights in place of `attributes.VALUES`' own.
     """
 
     collections: tuple[Collection, ...]

@@ -1,4 +1,5 @@
-"""Three more ways to say the facts of a picture: CUHK-PEDES' free one, ICFG-PEDES' fine one, UFine6926's long one.
+"""Three more ways to say the facts of a picture: CUHK-PEDES' free one, ICFG-PEDES' fine one, UFine6926's
+long one.
 
 They share most words with `describe`'s grammars, as any two English texts do, and no sentence pattern.
 """
@@ -53,7 +54,8 @@ def free(rng: random.Random, facts: dict, say, view: str | None) -> str:
 
 
 def fine(rng: random.Random, facts: dict, say, view: str | None) -> str:
-    """Careful full sentences in a fixed order, top to toe, of one annotator who writes one caption a picture."""
+    """Careful full sentences in a fixed order, top to toe, of one annotator who writes one caption a
+    picture."""
     man = facts["sex"] == "man"
     he, his = ("he", "his") if man else ("she", "her")
     He = he.capitalize()
@@ -85,7 +87,8 @@ def fine(rng: random.Random, facts: dict, say, view: str | None) -> str:
 
 
 def long(rng: random.Random, facts: dict, say, view: str | None) -> str:
-    """Everything that is visible, in more than 80 words of several sentences, with what the person does not have."""
+    """Everything that is visible, in more than 80 words of several sentences, with what the person does not
+    have."""
     man = facts["sex"] == "man"
     he, him, his = ("he", "him", "his") if man else ("she", "her", "her")
     He, His, who = he.capitalize(), his.capitalize(), facts["sex"]

@@ -1,4 +1,5 @@
-"""Writes a stand-in in a benchmark's layout, and measures what a perfect reader of its captions could reach."""
+"""Writes a stand-in in a benchmark's layout, and measures what a perfect reader of its captions could
+reach."""
 
 import json
 import multiprocessing
@@ -42,13 +43,15 @@ _SEEN_BY = {"rstp": "five", "cuhk": "the two cameras of one of five collections,
 
 def make_standin(name: str, root, identities: int | Mapping[str, int] = 200, seed: int = 0, images_per_id: int | None = None,
                  workers: int = 2) -> None:
-    """Draw the stand-in of benchmark `name` into the folder `root`, which the benchmark's own reader then reads.
+    """Draw the stand-in of benchmark `name` into the folder `root`, which the benchmark's own reader then
+    reads.
 
-    name: rstp, cuhk, icfg or ufine; each has its benchmark's layout, ids, splits, captions a picture and a character of its
-    own (`characters`). identities: how many people; an int is shared out 60/10/30 over train/val/test, or 70/30 where the
-    benchmark has no val split; a mapping gives each split's number. images_per_id: pictures a person, on average; by
-    default the benchmark's own of params/datasets. The same arguments write the same pictures and captions on any machine
-    with the same Pillow and NumPy. Raises ValueError for an unknown benchmark, split, or for too few identities.
+    name: rstp, cuhk, icfg or ufine; each has its benchmark's layout, ids, splits, captions a picture and a
+    character of its own (`characters`). identities: how many people; an int is shared out 60/10/30 over
+    train/val/test, or 70/30 where the benchmark has no val split; a mapping gives each split's number.
+    images_per_id: pictures a person, on average; by default the benchmark's own of params/datasets. The same
+    arguments write the same pictures and captions on any machine with the same Pillow and NumPy. Raises
+    ValueError for an unknown benchmark, split, or for too few identities.
     """
     if name not in CHARACTERS:
         close = nearest(name, CHARACTERS)
@@ -112,15 +115,17 @@ def _person_files(number: int, people: list[dict], splits: list[str], root: Path
 
 
 def read_truth(root) -> dict:
-    """The ground truth of a stand-in: {"people": [...], "pictures": {file name: {pid, img_path, camera, view, truth, seen, facts}}}."""
+    """The ground truth of a stand-in: {"people": [...], "pictures": {file name: {pid, img_path, camera,
+    view, truth, seen, facts}}}."""
     return json.loads((Path(root) / TRUTH).read_text())
 
 
 def oracle(root, image_paths: list[str]) -> float:
-    """Expected Rank-1, in percent, of a perfect reader: it knows everything that was drawn and all that each caption says.
+    """Expected Rank-1, in percent, of a perfect reader: it knows everything that was drawn and all that each
+    caption says.
 
-    A picture's score is the number of the caption's facts that hold for it; among the best-scoring pictures it picks at
-    random. image_paths: the gallery (file names below imgs/); its own captions are the queries.
+    A picture's score is the number of the caption's facts that hold for it; among the best-scoring pictures
+    it picks at random. image_paths: the gallery (file names below imgs/); its own captions are the queries.
     """
     pictures = read_truth(root)["pictures"]
     gallery = [pictures[Path(p).name] for p in image_paths]

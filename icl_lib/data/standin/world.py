@@ -1,4 +1,5 @@
-"""Shots of the drawn world: the generic one (clean, studio-like) and the surveilled one (cameras of each stand-in)."""
+"""Shots of the drawn world: the generic one (clean, studio-like) and the surveilled one (cameras of each
+stand-in)."""
 
 import random
 from collections.abc import Sequence
