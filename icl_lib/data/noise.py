@@ -117,14 +117,14 @@ def _valid(index: np.ndarray, pairs: int, where: str) -> np.ndarray:
         )
     if len(index) != pairs:
         raise ValueError(
-            f"{where} has {len(index):,} entries but the train split has {pairs:,} captions: is it of another "
-            "benchmark, or were records skipped in reading (see `icl data check`)?"
+            f"{where} has {len(index):,} entries but the train split has {pairs:,} captions: is it of "
+            "another benchmark, or were records skipped in reading (see `icl data check`)?"
         )
     outside = np.flatnonzero((index < 0) | (index >= pairs))
     if len(outside):
         raise ValueError(
-            f"{where}: entry {outside[0]} is {index[outside[0]]}, outside 0 … {pairs - 1} ({len(outside)} such "
-            "entries); entries count from 0"
+            f"{where}: entry {outside[0]} is {index[outside[0]]}, outside 0 … {pairs - 1} ({len(outside)} "
+            "such entries); entries count from 0"
         )
     if len(np.unique(index)) != pairs:
         twice = int(np.argmax(np.bincount(index.astype(np.int64)) > 1))

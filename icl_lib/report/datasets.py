@@ -15,8 +15,8 @@ from icl_lib.report.pictures import CELL, _limits, _place
 from icl_lib.report.style import BLACK, BLUE, GREY, WIDTH, panels, styled
 
 # Words that say nothing of a person; left out of the bars, not of the curve.
-PLAIN = set("a an and the of is are in on with to it its this that he she his her him has have who which at by "
-            "for from as there also or be been was were while".split())  # fmt: skip
+PLAIN = set("a an and the of is are in on with to it its this that he she his her him has have who which at "
+            "by for from as there also or be been was were while".split())  # fmt: skip
 
 
 @styled
