@@ -1,6 +1,7 @@
 """A stand-in for a benchmark: drawn pedestrians and captions in the benchmark's own files.
 
-Its ground truth lies beside the layout (`standin_truth.json`) for study and tests; no stage of the pipeline reads it.
+Its ground truth lies beside the layout (`standin_truth.json`) for study and tests; no stage of the pipeline
+reads it.
 """
 
 from .make import make_standin, oracle, read_truth
