@@ -167,6 +167,7 @@ class Sft(Section):
     accumulation: Positive  # passes an optimiser step
     top_k: Positive  # depth of the miner's list that hard negatives come from
     pairs: Positive | None = None  # at most so many training captions; null: all
+    draws: Positive  # pairs of each such caption, every one with another hard negative
     threshold: Share | None = None  # on P(Yes); null: chosen on val pairs
 
 

@@ -110,8 +110,8 @@ def pairs(params: Params, split: str) -> pd.DataFrame:
     manifest = nonempty(data(params), split)
     table, gallery = captions(manifest, split), images(manifest, split)
     sim = _similarity(load_backbone(params, baseline(params)), table, gallery)
-    limit = params.sft.pairs if split == "train" else JUDGED
-    return mine_pairs(table, gallery, sim, params.sft.top_k, np.random.default_rng(params.seed), limit)
+    limit, draws = (params.sft.pairs, params.sft.draws) if split == "train" else (JUDGED, 1)
+    return mine_pairs(table, gallery, sim, params.sft.top_k, np.random.default_rng(params.seed), limit, draws)
 
 
 def adapter(params: Params) -> Path:

@@ -61,6 +61,22 @@ def test_limit_and_seed():
     assert not some.equals(mine_pairs(captions, images, sim, 10, rng(2), limit=5))
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 8))
+def test_each_draw_takes_another_negative_while_there_is_one(seed, draws):
+    captions, images, sim = tables(seed=seed)
+    pairs = mine_pairs(captions, images, sim, 6, np.random.default_rng(seed), draws=draws)
+    for text, rows in pairs.groupby("caption"):
+        own = captions.loc[captions["caption"] == text, "pid"].iloc[0]
+        top = np.argsort(-sim[captions.index[captions["caption"] == text][0]])[:6]
+        others = int((images["pid"].to_numpy()[top] != own).sum())
+        told = rows[rows["label"] == 0]
+        assert rows["label"].sum() == draws and len(told) == (draws if others else 0)
+        assert told["path"].nunique() == min(draws, others)
+    with pytest.raises(ValueError, match="at least once"):
+        mine_pairs(captions, images, sim, draws=0)
+
+
 def test_wrong_shapes_are_refused():
     captions, images, sim = tables()
     with pytest.raises(ValueError, match="36 captions and 18 images"):
