@@ -3,6 +3,7 @@
 import datetime
 import errno
 import fcntl
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -34,6 +35,42 @@ def progress(iterable: Iterable, desc: str, total: int | None = None) -> Iterabl
     from tqdm import tqdm
 
     return tqdm(iterable, desc=desc, total=total, leave=False, disable=None, dynamic_ncols=True)
+
+
+def file_hash(file: str | Path) -> str:
+    """12 hex digits of a file's name, size and content (see `folder_hash` for large ones)."""
+    return _files_hash([Path(file)])
+
+
+def folder_hash(folder: str | Path) -> str:
+    """12 hex digits of a model's or adapter's own files, whole ones up to 256 MiB.
+
+    Of larger ones the size and the first and last MiB count: reading 15 GB at every start would cost a
+    minute.
+    """
+    known = {".json", ".safetensors", ".bin", ".jinja", ".txt", ".model"}
+    files = sorted(
+        path for path in Path(folder).iterdir() if path.suffix in known and path.stem != "provenance"
+    )
+    if (Path(folder) / "adapter_config.json").is_file():
+        files = [path for path in files if path.name.startswith("adapter_")]
+    return _files_hash(files)
+
+
+def _files_hash(files: list[Path], whole: int = 256 * 2**20) -> str:
+    hashed = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        hashed.update(f"{file.name} {size}\n".encode())
+        with file.open("rb") as stream:
+            if size <= whole:
+                for block in iter(lambda: stream.read(2**20), b""):
+                    hashed.update(block)
+            else:
+                hashed.update(stream.read(2**20))
+                stream.seek(-(2**20), os.SEEK_END)
+                hashed.update(stream.read(2**20))
+    return hashed.hexdigest()[:12]
 
 
 @contextmanager

@@ -18,12 +18,10 @@ from icl_lib.data.benchmarks import PATH_KEYS
 from icl_lib.data.manifest import captions, fingerprint, hold_out, images, nonempty
 from icl_lib.data.standin import make_standin
 from icl_lib.mllm.load import load_mllm, model_folder
-from icl_lib.mllm.local import folder_hash
 from icl_lib.mllm.pairs import choose_threshold, judge_metrics, mine_pairs
 from icl_lib.mllm.sft import train_adapter
 from icl_lib.params import Params
-from icl_lib.results import is_made, locked, made, read_json, record_seconds, update_summary, write_json
-from icl_lib.retrieval.clip_files import SMALL as SMALL_CLIP
+from icl_lib.results import file_hash, folder_hash, is_made, locked, made, read_json, record_seconds, update_summary, write_json
 from icl_lib.retrieval.clip_files import find_weights
 from icl_lib.retrieval.gallery import ranking
 from icl_lib.retrieval.metrics import per_query_metrics, with_intervals
@@ -179,7 +177,8 @@ def judged(params: Params) -> dict[str, pd.DataFrame]:
 def evaluated(params: Params, folder: Path, name: str) -> dict[str, np.ndarray]:
     """Test metrics of a backbone, query by query; fills backbone.<name> of the summary."""
     values = per_query_metrics(*similarity(load_backbone(params, folder), data(params), "test"))
-    update_summary(params, f"backbone.{name}", with_intervals(values))
+    picked = read_json(folder / "training.json")["selected_on"]
+    update_summary(params, f"backbone.{name}", {**with_intervals(values), "selected_on": picked})
     return values
 
 
@@ -259,7 +258,8 @@ def final(params: Params) -> tuple[dict, Interaction, dict]:
     point = chosen(params, interaction(params, "val"))
     run = interaction(params, "test")
     values = run.per_query(**point)
-    update_summary(params, "thi.final", {**with_intervals(values), **point})
+    picked = read_json(backbone(params) / "training.json")["selected_on"]
+    update_summary(params, "thi.final", {**with_intervals(values), **point, "selected_on": picked})
     top = run.sim.max(1)
     asked = int(thi.questions(top, run.trace, point["K"], point["xi"]).sum())
     update_summary(params, "cost", {"questions": asked, "queries": len(top), "seconds_asking": round(float(np.nansum(run.trace.seconds)), 2),
@@ -273,13 +273,15 @@ def _similarity(f: Backbone, queries: pd.DataFrame, gallery: pd.DataFrame) -> np
 
 
 def _backbone_key(params: Params, manifest: pd.DataFrame) -> dict:
-    return {**params.key("backbone"), "data": fingerprint(manifest), "weights": _clip_hash(params)}
+    return {**params.key("backbone"), "data": fingerprint(manifest), "weights": _weights_hash(params)}
 
 
-def _clip_hash(params: Params) -> str:
-    if params.backbone.clip != "small":
-        return str(params.backbone.weights)
-    return folder_hash(Path(params.backbone.weights) if params.backbone.weights else SMALL_CLIP)
+def _weights_hash(params: Params) -> str:
+    """Of the contents: a file that was replaced under its old name is another start."""
+    weights = find_weights(params)
+    if weights.is_dir() or params.backbone.checkpoint is None and params.backbone.clip == "small":
+        return folder_hash(weights if weights.is_dir() else weights.parent)
+    return file_hash(weights)
 
 
 def _model_hash(params: Params) -> str:

@@ -164,7 +164,8 @@ def unread(texts: Mapping[int, dict], captions: pd.DataFrame) -> pd.DataFrame:
 def writer_with_adapter(params, folder):
     """The MLLM of `params`, with a memory, that also writes with the adapter in `folder`."""
     from icl_lib.mllm.load import load_model, model_folder, remembered
-    from icl_lib.mllm.local import folder_hash, load_adapter
+    from icl_lib.mllm.local import load_adapter
+    from icl_lib.results import folder_hash
 
     base = model_folder(params)
     model, processor = load_model(params, base)

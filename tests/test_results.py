@@ -193,3 +193,14 @@ def test_progress_passes_everything_on_and_is_silent_off_a_terminal(capsys, monk
     assert list(results.progress(iter(range(5)), "counting", total=5)) == list(range(5))
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err == ""
+
+
+def test_a_file_replaced_under_its_old_name_has_another_hash(tmp_path):
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"a" * 100)
+    first, folder = results.file_hash(file), results.folder_hash(tmp_path)
+    assert (results.file_hash(file), results.folder_hash(tmp_path)) == (first, folder)
+    file.write_bytes(b"b" * 100)
+    assert results.file_hash(file) != first and results.folder_hash(tmp_path) != folder
+    (tmp_path / "notes.md").write_text("no part of the model")
+    assert results.folder_hash(tmp_path) == results.file_hash(file)

@@ -11,6 +11,7 @@ import torch
 from icl_lib.mllm.base import MLLM
 from icl_lib.mllm.memory import Memory
 from icl_lib.mllm.prompts import Prompts, load_prompts
+from icl_lib.results import folder_hash
 
 SMALL_MODEL = Path(__file__).resolve().parents[1] / "small" / "qwen2vl"
 
@@ -21,8 +22,6 @@ def load_mllm(params, adapter: str | Path | None = None) -> MLLM:
     `adapter` is a peft folder, used by `p_yes` alone. Raises FileNotFoundError that says what was looked for
     and how to get it: nothing is downloaded unless `params.mllm.allow_download`.
     """
-    from icl_lib.mllm.local import folder_hash
-
     if params.mllm.backend != "local":
         raise ValueError(
             f"The MLLM backend {params.mllm.backend!r} is not part of this version; use backend='local'."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,6 +15,7 @@ from icl_lib.mllm.chat import Chat, batches
 from icl_lib.mllm.forward import inputs_of, last_logits
 from icl_lib.mllm.load import quiet
 from icl_lib.mllm.prompts import Prompts
+from icl_lib.results import folder_hash
 
 SMALL = 100_000_000  # parameters up to which a merged copy of the adapted model is kept
 
@@ -124,30 +124,3 @@ def load_adapter(model, folder: str | Path):
             return PeftModel.from_pretrained(model, str(folder))
     except (ValueError, RuntimeError, KeyError) as problem:
         raise ValueError(f"The adapter {folder} does not fit this model: {problem}") from problem
-
-
-def folder_hash(folder: Path, whole: int = 256 * 2**20) -> str:
-    """12 hex digits of a model's or adapter's own files: whole files up to `whole` bytes.
-
-    Of larger ones the size and the first and last MiB count: reading 15 GB at every start would cost a
-    minute.
-    """
-    known = {".json", ".safetensors", ".bin", ".jinja", ".txt", ".model"}
-    files = sorted(
-        path for path in Path(folder).iterdir() if path.suffix in known and path.stem != "provenance"
-    )
-    if (Path(folder) / "adapter_config.json").is_file():
-        files = [path for path in files if path.name.startswith("adapter_")]
-    digest = hashlib.sha256()
-    for file in files:
-        size = file.stat().st_size
-        digest.update(f"{file.name} {size}\n".encode())
-        with file.open("rb") as stream:
-            if size <= whole:
-                for block in iter(lambda: stream.read(2**20), b""):
-                    digest.update(block)
-            else:
-                digest.update(stream.read(2**20))
-                stream.seek(-(2**20), 2)
-                digest.update(stream.read(2**20))
-    return digest.hexdigest()[:12]

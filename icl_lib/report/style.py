@@ -92,7 +92,8 @@ def figure_path(params: Params, name: str) -> Path:
 def stamp(params: Params) -> str:
     """Where a figure or table comes from, e.g. "profile demo · RSTPReid, stand-in · seed 0"."""
     data = f"{params.data.title}, stand-in" if params.data.standin else params.data.title
-    return f"profile {params.profile} · {data} · seed {params.seed}"
+    picked = " · epoch picked on test" if params.backbone.select_on == "test" else ""
+    return f"profile {params.profile} · {data} · seed {params.seed}{picked}"
 
 
 def _in_notebook() -> bool:

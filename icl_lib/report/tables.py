@@ -44,7 +44,8 @@ def beside_paper(results: dict, dataset: str, methods: dict | None = None) -> pd
     """
     paper, rows = paper_results(dataset), []
     for label, metrics in results.items():
-        row: dict = {"method": label}
+        picked = " (epoch picked on test)" if metrics.get("selected_on") == "test" else ""
+        row: dict = {"method": label + picked}
         known = (methods or {}).get(label)
         for name in METRICS:
             row[name] = metrics.get(name)
@@ -74,6 +75,8 @@ def save_table(table: pd.DataFrame, params: Params, name: str) -> pd.DataFrame:
     for place, column in enumerate(("profile", "dataset", "seed")):
         if column not in stamped:
             stamped.insert(min(place, stamped.shape[1]), column, getattr(params, column))
+    if params.backbone.select_on == "test":
+        stamped["epoch_picked_on"] = "test"
     atomic_write(
         table_path(params, name), stamped.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     )

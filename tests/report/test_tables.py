@@ -6,6 +6,7 @@ import pytest
 
 from icl_lib import load_params
 from icl_lib.report import paper_results, paper_table, save_table
+from icl_lib.report.style import stamp
 from icl_lib.report.tables import beside_paper, summary_table
 
 
@@ -55,3 +56,15 @@ def test_save_table_is_stamped(tmp_path, monkeypatch):
     assert shown is table
     written = (tmp_path / "demo/rstp/tables/results.csv").read_text()
     assert written == "profile,dataset,seed,method,rank1\ndemo,rstp,2,ICL,0.333333\n"
+
+
+def test_an_epoch_picked_on_test_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("ICL_RESULTS", str(tmp_path))
+    released = load_params("rstp", select_on="test")
+    save_table(pd.DataFrame({"rank1": [1.0]}), released, "some")
+    saved = pd.read_csv(released.results_dir / "tables" / "some.csv")
+    assert saved["epoch_picked_on"].tolist() == ["test"] and "epoch picked on test" in stamp(released)
+    save_table(pd.DataFrame({"rank1": [1.0]}), load_params("rstp"), "sound")
+    assert "epoch_picked_on" not in pd.read_csv(released.results_dir / "tables" / "sound.csv")
+    told = {"ours": {"rank1": 45.0, "selected_on": "test"}, "own": {"rank1": 1.0, "selected_on": "val"}}
+    assert beside_paper(told, "rstp")["method"].tolist() == ["ours (epoch picked on test)", "own"]
