@@ -94,8 +94,8 @@ def _encode_groups(clip: nn.Module, ids: Tensor, groups: tuple[Tensor, ...]) -> 
     for block in clip.transformer.resblocks:  # x [M, width], the groups' tokens one after another
         each = _qkv(block.attn, block.ln_1(x)).split([b * n for b, n in shapes])
         heads = [_split(qkv.unflatten(0, shape), block.attn.num_heads) for qkv, shape in zip(each, shapes)]
-        attended = [_attend(q, k, v, causal=True).transpose(1, 2).flatten(2).flatten(0, 1) for q, k, v in heads]
-        x = x + block.attn.out_proj(torch.cat(attended))
+        attended = [_attend(q, k, v, causal=True).transpose(1, 2).flatten(2) for q, k, v in heads]
+        x = x + block.attn.out_proj(torch.cat([part.flatten(0, 1) for part in attended]))
         x = x + _mlp(block.mlp, block.ln_2(x))
     projected = clip.ln_final(x) @ clip.text_projection
     row = torch.cat([rows[:, None].expand(b, n).flatten() for rows, (b, n) in zip(groups, shapes)])

@@ -230,7 +230,7 @@ def test_a_local_file_of_openais_form_loads_at_person_size(tmp_path, monkeypatch
 
 
 def test_texts_in_groups_of_like_length_are_the_same_texts(recorded, golden, monkeypatch):
-    """Each token up to EOT, the attention, and the gradients, whether or not a batch is computed in groups."""
+    """Each token up to EOT, the attention and the gradients, in groups or not."""
     words = golden["clip.text"][0, 1:-1].clamp(min=1)
     top, length = int(golden["clip.text"].max()), golden["clip.text"].shape[1]
     rng = np.random.default_rng(0)
