@@ -10,6 +10,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0)]
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 Splits = tuple[Count, Count, Count]  # train, val, test; 0 where the benchmark has no such split
+Loss = Literal["tal", "trl", "sdm", "info_nce"]
+OWN_LOSS = {"rde": "tal", "irra": "sdm", "clip": "info_nce"}  # the loss that each method was published with
 
 
 class Section(BaseModel):
@@ -41,17 +43,35 @@ class Data(Section):
     expected: Expected
 
 
+class Irra(Section):
+    """What IRRA alone has: its heads, used in training only."""
+
+    cross_layers: Positive  # of the cross-modal transformer
+    mlm_share: Share  # words masked for masked language modelling
+    mlm_weight: Rate  # of masked language modelling, beside the matching loss
+    id_weight: Rate  # of identity classification
+    head_lr_factor: Rate  # of lr, for the cross-modal transformer and both heads
+
+
+class AsReleased(Section):
+    """Surprises of the released code that no paper tells; each can be had, none is the default."""
+
+    text_positions: bool  # resized text positions start random: the released resize fails unnoticed
+    frozen_batchnorm: bool  # TSE's BatchNorm keeps its initial statistics: model.train() is never called
+
+
 class Backbone(Section):
     """The retrieval model f, g and its training."""
 
-    method: Literal["rde"]
+    method: Literal["rde", "irra", "clip"]
+    checkpoint: str | None = None  # a trained backbone, file or folder, in place of training one
     clip: str  # "small" (ships with the kit) or an open_clip model name
     weights: str | None = None  # null: the small CLIP's own; "openai"; or a local file
     image_size: tuple[Positive, Positive]  # height, width in pixels
     context_length: Positive  # text tokens
     embed_tse: Positive  # width of the token selection embedding
     select_ratio: Annotated[float, Field(gt=0, le=1)]  # share of tokens that TSE keeps
-    loss: Literal["tal", "trl", "sdm", "info_nce"]
+    loss: Loss | None = None  # null: the method's own, rde tal, irra sdm, clip info_nce
     tau: Annotated[float, Field(gt=0)]  # temperature of TAL
     margin: Rate  # margin of TAL
     epochs: Positive
@@ -65,9 +85,10 @@ class Backbone(Section):
     warmup_factor: Share  # of lr, at the first step of a linear warm-up
     final_lr: Rate  # end of the cosine
     rda: bool  # train with reorganised texts too
+    rda_texts: Literal["both", "only"]  # of rda: captions and reorganised texts, or these alone
     rda_weight_slope: Rate  # w(epoch) = max(floor, 1 - slope * epoch)
     rda_weight_floor: Share
-    ccd: bool  # clean-pair division
+    ccd: bool | None = None  # clean-pair division; null: the method's own, rde only
     text_mask: Share  # share of text tokens touched
     text_mask_split: tuple[Share, Share, Share]  # of those: masked, replaced at random, dropped
     erase_scale: tuple[Share, Share]  # random erasing, share of the picture's area
@@ -75,11 +96,36 @@ class Backbone(Section):
     precision: Literal["auto", "bf16", "fp32"]  # auto: bf16 autocast where the machine is fast at it
     select_on: Literal["val", "test"]  # split that picks the best epoch
     eval_batch: Positive
+    irra: Irra
+    as_released: AsReleased
+
+    @model_validator(mode="before")
+    @classmethod
+    def _the_methods_own(cls, given):
+        # Made concrete here, so that no reader of `loss` and `ccd` and no hash has to know what null means.
+        if not isinstance(given, dict):
+            return given
+        method, own = given.get("method"), {}
+        if given.get("loss") is None:
+            own["loss"] = OWN_LOSS.get(method)
+        if given.get("ccd") is None:
+            own["ccd"] = method == "rde"
+        return given | own
 
     @model_validator(mode="after")
     def _split_sums_to_one(self):
         if abs(sum(self.text_mask_split) - 1) > 1e-6:
             raise ValueError(f"text_mask_split {list(self.text_mask_split)} must sum to 1")
+        return self
+
+    @model_validator(mode="after")
+    def _makes_sense(self):
+        if self.as_released.frozen_batchnorm and self.method != "rde":
+            raise ValueError("as_released.frozen_batchnorm is about the BatchNorm of RDE's TSE; method "
+                             f"{self.method!r} has none: set it to false, or method to rde")
+        if self.batch_size < 2:
+            raise ValueError("batch_size 1 leaves a pair without a negative, so there is nothing to learn: "
+                             "at least 2")
         return self
 
 

@@ -118,6 +118,26 @@ def augment_text(ids: np.ndarray, rng: np.random.Generator, share: float, split:
     return out
 
 
+def mask_words(ids: np.ndarray, rng: np.random.Generator, share: float,
+               words: int) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids [L] with `share` of the words hidden, and labels [L]: the hidden words, −100 elsewhere.
+
+    As BERT does, of the hidden words 80% are masked, 10% replaced at random and 10% left; at least one is
+    hidden of a text that has any.
+    """
+    end = int(ids.argmax())
+    out, labels = ids.copy(), np.full_like(ids, -100)
+    hidden = 1 + np.flatnonzero(rng.random(max(0, end - 1)) < share)
+    if not len(hidden) and end > 1:
+        hidden = 1 + rng.integers(end - 1, size=1)
+    labels[hidden] = ids[hidden]
+    kind = rng.random(len(hidden))
+    out[hidden[kind < 0.8]] = MASK_ID
+    random = hidden[(kind >= 0.8) & (kind < 0.9)]
+    out[random] = rng.integers(1, words, len(random))
+    return out, labels
+
+
 def reorganise(parts: Sequence[Sequence[str]], rng: np.random.Generator) -> str:
     """A text drawn from RDA's sub-sentences: random order, one random rewriting of each, joined by a space."""
     filled = [rewritings for rewritings in parts if rewritings]
@@ -129,12 +149,14 @@ class PairViews(Dataset):
 
     Item i is a dict: `pair` i, `pixels` uint8 [3, H, W], `ids` int64 [L], and with `parts` also `rda_ids`
     [L], a second text for the same image. `images` holds pictures, `image_of[i]` the one of pair i, `ids` [P,
-    L] the captions' tokens, `parts[i]` the sub-sentences of pair i (None: its caption is used again).
-    `settings` is params.backbone.
+    L] the captions' tokens, `parts[i]` the sub-sentences of pair i (None: its caption is used again); with
+    `alone` that second text stands in place of the first. With `masked`, that share of the text's words is
+    hidden in `mlm_ids` and told in `mlm_labels`, both [L]. `settings` is params.backbone.
     """
 
     def __init__(self, images: Images, image_of: np.ndarray, ids: np.ndarray, tokenizer, settings, seed: int,
-                 parts: Sequence | None = None):
+                 parts: Sequence | None = None, alone: bool = False, masked: float = 0.0):
+        self.alone, self.masked = alone, masked
         self.images, self.image_of, self.ids, self.parts = images, image_of, ids, parts
         self.tokenizer, self.settings, self.seed, self.epoch = tokenizer, settings, seed, 0
 
@@ -145,11 +167,16 @@ class PairViews(Dataset):
         rng = np.random.default_rng((self.seed, self.epoch, i))
         pixels = self.images[self.image_of[i]]
         pixels = augment_image(pixels, rng, self.settings.pad, self.settings.erase_scale)
-        item = {"pair": i, "pixels": pixels, "ids": self._vary(self.ids[i], rng)}
+        item, shown = {"pair": i, "pixels": pixels, "ids": self._vary(self.ids[i], rng)}, self.ids[i]
         if self.parts is not None:
             text = reorganise(self.parts[i], rng) if self.parts[i] else None
             drawn = self.tokenizer([text])[0].numpy() if text else self.ids[i]
             item["rda_ids"] = self._vary(drawn, rng)
+            if self.alone:
+                item["ids"], shown = item.pop("rda_ids"), drawn
+        if self.masked:
+            words = self.tokenizer.sot_token_id
+            item["mlm_ids"], item["mlm_labels"] = mask_words(shown, rng, self.masked, words)
         return item
 
     def loader(self, epoch: int, batch_size: int) -> DataLoader:

@@ -5,14 +5,13 @@ Nothing is ever downloaded.
 """
 
 import json
-import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from icl_lib.retrieval.checkpoints import IMAGE_ENCODER, is_jit, load_state, looks_like, read_tensors
 from icl_lib.retrieval.clip import resize_image_grid, resize_text_positions
 
 SMALL = Path(__file__).resolve().parents[1] / "small" / "clip"
@@ -36,34 +35,69 @@ def load_clip(params) -> Clip:
     context_length.
 
     clip "small": the folder shipped with the kit, or the folder `weights`. Otherwise an open_clip model name
-    with `weights` a file (JIT archive, state dict, safetensors), or "openai"/None for OpenAI's weights in
-    open_clip's, CLIP's or Hugging Face's cache. Raises FileNotFoundError saying what was looked for, and
-    ValueError for a file that does not fit the model.
+    with `weights` a file (JIT archive, state dict, safetensors; a ReID model's `base_model.*` too), or
+    "openai"/None for OpenAI's weights in open_clip's, CLIP's or Hugging Face's cache. With
+    as_released.text_positions, text positions that would be resized start random instead. Raises
+    FileNotFoundError saying what was looked for, and ValueError for a file that does not fit the model.
     """
     wanted = params.backbone
-    source = find_weights(params)
+    source = _find_clip(params)
     state = read_state(source)
-    if wanted.clip == "small":
-        config = json.loads((source.parent / CONFIG).read_text())
-        config, merges = config.get("model_cfg", config), (source.parent / MERGES).read_bytes()
-    else:
-        config, merges = _known_config(wanted.clip), None
+    config, merges = read_config(params)
     old = _patch_grid(config)
     config = with_sizes(config, wanted.image_size, wanted.context_length)
+    if wanted.clip != "small" and (wanted.weights in (None, "openai") or is_jit(source)):
+        config |= {"quick_gelu": True}  # whatever the model name says: OpenAI's weights were trained with it
     clip = build_clip(config, merges)
     visual, text = state.get("visual.positional_embedding"), state.get("positional_embedding")
     resized = text is not None and len(text) != wanted.context_length
     if visual is not None and len(visual) == 1 + old[0] * old[1]:
         state["visual.positional_embedding"] = resize_image_grid(visual, old, _patch_grid(config))
-    if text is not None:
+    if resized and wanted.as_released.text_positions:
+        state["positional_embedding"] = _random_positions(wanted.context_length, text.shape[1], params.seed)
+    elif text is not None:
         state["positional_embedding"] = resize_text_positions(text, wanted.context_length)
     load_state(clip.model, state, source)
     clip.text_positions_resized = resized
     return clip
 
 
+def empty_clip(params) -> Clip:
+    """The CLIP that `params.backbone` describes, with random weights, for a checkpoint's to be put in.
+
+    QuickGELU where it is not the small one: published ReID checkpoints descend from OpenAI's weights.
+    """
+    config, merges = read_config(params)
+    config = with_sizes(config, params.backbone.image_size, params.backbone.context_length)
+    return build_clip(config if params.backbone.clip == "small" else config | {"quick_gelu": True}, merges)
+
+
+def read_config(params) -> tuple[dict, bytes | None]:
+    """open_clip's model config of `params.backbone.clip` in its own sizes, and gzipped BPE merges (None:
+    open_clip's)."""
+    if params.backbone.clip != "small":
+        return _known_config(params.backbone.clip), None
+    folder = _find_clip(params).parent
+    config = json.loads((folder / CONFIG).read_text())
+    return config.get("model_cfg", config), (folder / MERGES).read_bytes()
+
+
 def find_weights(params) -> Path:
-    """The file that `load_clip(params)` reads; FileNotFoundError says what was looked for, how to get it."""
+    """The file that the backbone of `params` starts from: its checkpoint, or the one that `load_clip` reads.
+
+    FileNotFoundError says what was looked for and how to get it.
+    """
+    if params.backbone.checkpoint is None:
+        return _find_clip(params)
+    path = Path(params.backbone.checkpoint).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"a trained backbone was looked for at {path} (backbone.checkpoint), where "
+                                "there is nothing. Give a published checkpoint (.pth) or a folder that this "
+                                "kit trained into, or null to train one.")
+    return path
+
+
+def _find_clip(params) -> Path:
     name, weights = params.backbone.clip, params.backbone.weights
     if name == "small":
         folder = Path(weights).expanduser() if weights else SMALL
@@ -108,48 +142,20 @@ def with_sizes(config: dict, image_size, context_length: int) -> dict:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """CLIP's tensors in float32 by OpenAI's names, from a JIT archive, a .pt state dict or safetensors.
+    """CLIP's tensors in float32 by OpenAI's names, from any file that `read_tensors` reads.
 
-    A state under "state_dict" or "model" and a common prefix such as "module." are recognised. No pickled
-    code is run.
+    Whatever stands before OpenAI's names, such as a ReID model's `base_model.`, is taken off; what lies
+    outside it is left out.
     """
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    elif _is_jit(path):
-        with warnings.catch_warnings():  # TorchScript is deprecated; OpenAI's archives are what they are
-            warnings.simplefilter("ignore", FutureWarning)
-            state = torch.jit.load(str(path), map_location="cpu").state_dict()
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        for key in ("state_dict", "model"):
-            state = state[key] if isinstance(state.get(key), dict) else state
-    mark = "visual.conv1.weight"
-    prefix = next((name[:-len(mark)] for name in state if name.endswith(mark)), None)
+    state = read_tensors(path)
+    prefix = next((name[:-len(IMAGE_ENCODER)] for name in state if name.endswith(IMAGE_ENCODER)), None)
     if prefix is None:
-        raise ValueError(f"{path} holds no CLIP image encoder (no tensor {mark}); its first names are "
-                         f"{', '.join(list(state)[:5])}")
+        raise ValueError(f"{path} holds no CLIP image encoder (no tensor {IMAGE_ENCODER}). The file looks like "
+                         f"{looks_like(state)}.")
     # Numbers that OpenAI's archive keeps as tensors.
     drop = {"input_resolution", "context_length", "vocab_size"}
     names = {name: name[len(prefix):] for name in state if name.startswith(prefix)}
-    return {short: state[name].float() for name, short in names.items()
-            if short not in drop and isinstance(state[name], Tensor)}
-
-
-def load_state(model: nn.Module, state: dict[str, Tensor], source) -> None:
-    """Copies `state` into `model`; ValueError names the missing or ill-shaped tensors. logit_scale may be
-    missing."""
-    own = model.state_dict()
-    missing = [name for name in own if name not in state and name != "logit_scale"]
-    wrong = [f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
-             for name in own if name in state and state[name].shape != own[name].shape]
-    if missing or wrong:
-        faults = [f"{len(missing)} missing ({', '.join(missing[:3])} …)"] if missing else []
-        faults += [f"{len(wrong)} of another shape ({'; '.join(wrong[:3])} …)"] if wrong else []
-        raise ValueError(f"{source} does not fit this model, tensors: {', and '.join(faults)}. "
-                         "Is it the checkpoint of another architecture or size?")
-    model.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
+    return {short: state[name].float() for name, short in names.items() if short not in drop}
 
 
 def _known_config(name: str) -> dict:
@@ -215,8 +221,6 @@ def _tokenizer(merges: bytes | None, context_length: int):
         return SimpleTokenizer(bpe_path=path, context_length=context_length)
 
 
-def _is_jit(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
+def _random_positions(length: int, width: int, seed: int) -> Tensor:
+    """[length, width] as CLIP's own constructor draws them, standard deviation 0.01."""
+    return torch.randn(length, width, generator=torch.Generator().manual_seed(seed)) * 0.01

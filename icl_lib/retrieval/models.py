@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from icl_lib.data.views import Images, normalise
+from icl_lib.retrieval.checkpoints import kit_names, load_state, looks_like, method_of, read_tensors
 from icl_lib.retrieval.clip import encode_image_tokens, encode_text_tokens, trim
-from icl_lib.retrieval.clip_files import MERGES, WEIGHTS, Clip, build_clip, load_clip, load_state
+from icl_lib.retrieval.clip_files import MERGES, WEIGHTS, Clip, build_clip, empty_clip, load_clip
 from icl_lib.retrieval.together import batch_norm
 
 DESCRIPTION = "backbone.json"
@@ -114,7 +115,24 @@ class Backbone(nn.Module):
         """Unit vectors {branch: [B, D]} float32 of token ids [B, L]; trimmed to the longest text first."""
         ids = trim(ids.to(self.device))
         tokens, _ = encode_text_tokens(self.clip, ids)
-        return {"bge": F.normalize(_at(tokens, ids.argmax(1)).float(), dim=-1)}
+        return {"bge": F.normalize(at(tokens, ids.argmax(1)).float(), dim=-1)}
+
+    def forward(self, batch: dict) -> dict:
+        """What the objective wants of a training batch, all [B, …].
+
+        `batch` has `pixels`, `ids` and maybe a second text's `rda_ids`. "images": {branch: unit vectors [B,
+        D]}; "texts": such a dict for each text; "own": for each text {name: [B, 2]}, the sum and count of a
+        loss of the method's own (none here).
+        """
+        ids = torch.cat([batch["ids"], batch["rda_ids"]]) if "rda_ids" in batch else batch["ids"]
+        images, texts = self.image_branches(batch["pixels"]), self.text_branches(ids)
+        parts = {name: vectors.split(len(batch["pixels"])) for name, vectors in texts.items()}
+        each = [dict(zip(parts, vectors)) for vectors in zip(*parts.values())]
+        return {"images": images, "texts": each, "own": [{} for _ in each]}
+
+    def own_rate(self, name: str, settings) -> float | None:
+        """The learning rate of a parameter that the method adds to CLIP; None: CLIP's rates hold."""
+        return None
 
     def encode_images(self, images) -> np.ndarray:
         """Unit vectors [N, D] float32 of paths, PIL images, `Images`, or pixels [N, 3, H, W].
@@ -211,11 +229,23 @@ class RDE(Backbone):
 
     method = "rde"
 
-    def __init__(self, clip: Clip, embed_dim: int = 1024, ratio: float = 0.3, **shared):
+    def __init__(self, clip: Clip, embed_dim: int = 1024, ratio: float = 0.3, frozen_batchnorm: bool = False,
+                 **shared):
         super().__init__(clip, **shared)
         width = self.clip.visual.proj.shape[1]
         self.tse_image = TokenSelection(width, embed_dim, ratio)
         self.tse_text = TokenSelection(width, embed_dim, ratio)
+        self.frozen_batchnorm = frozen_batchnorm  # in training, as the released code leaves it
+
+    def train(self, mode: bool = True):
+        super().train(mode)
+        if self.frozen_batchnorm:
+            self.tse_image.eval()
+            self.tse_text.eval()
+        return self
+
+    def own_rate(self, name: str, settings) -> float | None:
+        return settings.tse_lr if name.startswith("tse_") else None
 
     def image_branches(self, pixels: Tensor) -> dict[str, Tensor]:
         tokens, attention = encode_image_tokens(self.clip, self._pixels(pixels))
@@ -224,7 +254,7 @@ class RDE(Backbone):
     def text_branches(self, ids: Tensor) -> dict[str, Tensor]:
         ids = trim(ids.to(self.device))
         tokens, attention = encode_text_tokens(self.clip, ids)
-        anchor = _at(tokens, ids.argmax(1))
+        anchor = at(tokens, ids.argmax(1))
         return self._both(anchor, self.tse_text, tokens, attention, ids, self.context_length)
 
     @property
@@ -241,41 +271,83 @@ class RDE(Backbone):
         return {"bge": F.normalize(anchor.float(), dim=-1), "tse": F.normalize(tse, dim=-1)}
 
 
-def load_backbone(params, folder: Path | str | None = None) -> Backbone:
-    """The backbone trained into `folder`; without one, the pre-trained CLIP of `params`, not fine-tuned.
+def load_backbone(params, source: Path | str | None = None) -> Backbone:
+    """The trained backbone in `source`, a folder of this kit's or a published checkpoint of `params`' method.
 
-    On a GPU if there is one. Raises FileNotFoundError if the folder holds no backbone, ValueError if its
-    tensors do not fit its description.
+    Without one: backbone.checkpoint, else the pre-trained CLIP of `params`, not fine-tuned. On a GPU if there
+    is one. Raises FileNotFoundError if nothing is there, ValueError if the tensors do not fit.
     """
-    shared = {"precision": params.backbone.precision, "eval_batch": params.backbone.eval_batch}
-    if folder is None:
-        return _placed(Backbone(load_clip(params), **shared))
-    from safetensors.torch import load_file
-
-    folder = Path(folder)
-    if not (folder / DESCRIPTION).is_file() or not (folder / WEIGHTS).is_file():
-        raise FileNotFoundError(f"no trained backbone in {folder}: it should hold {DESCRIPTION} and "
-                                f"{WEIGHTS}. Train one with notebook 03_backbone, or give the folder of one.")
-    about = json.loads((folder / DESCRIPTION).read_text())
-    merges = (folder / MERGES).read_bytes() if (folder / MERGES).is_file() else None
-    clip = build_clip(about["clip"], merges)
-    if about["method"] == "rde":
-        model = RDE(clip, about["embed_tse"], about["select_ratio"], **shared)
-    else:
-        model = Backbone(clip, **shared)
-    load_state(model, load_file(folder / WEIGHTS), folder / WEIGHTS)
-    return _placed(model.eval())
+    source = params.backbone.checkpoint if source is None else source
+    if source is None:
+        return _placed(Backbone(load_clip(params), **_shared(params)))
+    source = Path(source).expanduser()
+    return _placed((_load_file if source.is_file() else _load_folder)(params, source).eval())
 
 
-def new_backbone(params) -> Backbone:
-    """The backbone that `params.backbone` describes, ready to be trained: pre-trained CLIP, fresh TSE heads.
+def new_backbone(params, identities: Sequence[int] = ()) -> Backbone:
+    """The backbone that `params.backbone` describes, ready to be trained: pre-trained CLIP, fresh heads.
+
+    IRRA needs the train split's `identities`.
     """
     wanted = params.backbone
     torch.manual_seed(params.seed)
-    shared = {"precision": wanted.precision, "eval_batch": wanted.eval_batch}
+    about = {"method": wanted.method, "embed_tse": wanted.embed_tse, "select_ratio": wanted.select_ratio,
+             "cross_layers": wanted.irra.cross_layers}
+    model = _assemble(about, load_clip(params), identities, params)
     if wanted.method == "rde":
-        return _placed(RDE(load_clip(params), wanted.embed_tse, wanted.select_ratio, **shared))
-    return _placed(Backbone(load_clip(params), **shared))
+        model.frozen_batchnorm = wanted.as_released.frozen_batchnorm
+    return _placed(model)
+
+
+def _load_folder(params, folder: Path) -> Backbone:
+    from safetensors.torch import load_file
+
+    if not (folder / DESCRIPTION).is_file() or not (folder / WEIGHTS).is_file():
+        raise FileNotFoundError(f"no trained backbone in {folder}: it should hold {DESCRIPTION} and "
+                                f"{WEIGHTS}. Train one with notebook 03_backbone, or give the folder of one, "
+                                "or a published checkpoint's file.")
+    about = json.loads((folder / DESCRIPTION).read_text())
+    merges = (folder / MERGES).read_bytes() if (folder / MERGES).is_file() else None
+    model = _assemble(about, build_clip(about["clip"], merges), range(about.get("identities", 0)), params)
+    load_state(model, load_file(folder / WEIGHTS), folder / WEIGHTS)
+    return model
+
+
+def _load_file(params, path: Path) -> Backbone:
+    """A published checkpoint, by its own names; its method and sizes must be those of `params`."""
+    tensors = read_tensors(path)
+    found, wanted = method_of(tensors), params.backbone.method
+    if found != wanted:
+        hint = f" Set backbone.method to {found!r}." if found else ""
+        raise ValueError(f"{path} is no checkpoint of {wanted!r} (backbone.method): it looks like "
+                         f"{looks_like(tensors)}.{hint}")
+    names = kit_names(tensors)
+    state = {name: tensors[old].float() for name, old in names.items()}
+    if wanted == "irra":
+        classes = len(state.get("classifier.weight", [0]))
+        state["identities"] = torch.arange(classes)  # which ones the file does not tell
+    layers = {name.split(".")[2] for name in state if name.startswith("cross_modal_transformer.resblocks.")}
+    about = {"method": wanted, "embed_tse": params.backbone.embed_tse, "cross_layers": len(layers),
+             "select_ratio": params.backbone.select_ratio}
+    model = _assemble(about, empty_clip(params), state.get("identities", ()), params)
+    load_state(model, state, path, names, tensors)
+    return model
+
+
+def _assemble(about: dict, clip: Clip, identities: Sequence[int], params) -> Backbone:
+    """The model that `about` (a backbone.json) describes, around `clip`."""
+    shared = _shared(params)
+    if about["method"] == "rde":
+        return RDE(clip, about["embed_tse"], about["select_ratio"], **shared)
+    if about["method"] == "irra":
+        from icl_lib.retrieval.irra import IRRA  # which is built on this module
+
+        return IRRA(clip, identities, about["cross_layers"], **shared)
+    return Backbone(clip, **shared)
+
+
+def _shared(params) -> dict:
+    return {"precision": params.backbone.precision, "eval_batch": params.backbone.eval_batch}
 
 
 def uses_bf16(precision: str, device: torch.device) -> bool:
@@ -294,7 +366,8 @@ def _placed(model: Backbone) -> Backbone:
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _at(tokens: Tensor, position: Tensor) -> Tensor:
+def at(tokens: Tensor, position: Tensor) -> Tensor:
+    """Of tokens [B, N, D] the one at position [B], [B, D]."""
     return tokens[torch.arange(len(tokens), device=tokens.device), position]
 
 

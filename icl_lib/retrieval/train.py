@@ -11,9 +11,9 @@ from icl_lib.data.views import Images, PairViews
 from icl_lib.params import Params, digest
 from icl_lib.results import atomic_path, atomic_write, progress, read_json, write_json
 from icl_lib.retrieval.clean_pairs import divide
-from icl_lib.retrieval.losses import get_loss
 from icl_lib.retrieval.metrics import retrieval_metrics
-from icl_lib.retrieval.models import Backbone, new_backbone
+from icl_lib.retrieval.models import Backbone, load_backbone, new_backbone
+from icl_lib.retrieval.objectives import Objective
 
 LAST, LOG, DONE = "last.pt", "log.csv", "training.json"
 
@@ -25,7 +25,8 @@ def train_backbone(params: Params, manifest, folder: Path | str, augmented: dict
     it lacks is its own second text. The folder gets the best epoch as model.safetensors with backbone.json
     (`load_backbone` reads them), log.csv a row an epoch, and training.json at the end. Until then last.pt
     holds the latest epoch: a killed run called again goes on from it and ends with the same weights. A folder
-    that is done is left as it is. Raises ValueError if the folder holds another run's state, the train split
+    that is done is left as it is. With backbone.checkpoint nothing is trained: that backbone is put into the
+    folder. Raises ValueError if the folder holds another run's state, the train split
     is empty, or the loss is no longer finite.
     """
     folder = Path(folder)
@@ -35,6 +36,8 @@ def train_backbone(params: Params, manifest, folder: Path | str, augmented: dict
         done = read_json(folder / DONE)
         _same_run(done["run"], run, folder)
         return done
+    if params.backbone.checkpoint is not None:
+        return _adopt(params, manifest, folder, run)
     return _Training(params, manifest, folder, augmented, run).go()
 
 
@@ -64,16 +67,17 @@ def lr_factor(epoch: float, epochs: int, warmup: int, warmup_factor: float, fina
 
 
 def parameter_groups(model: Backbone, settings) -> list[dict]:
-    """Adam's groups, each with `base_lr`: CLIP's weights, biases (own factor, no weight decay), TSE's layers
-    at tse_lr, text positions at their own factor where they were resized."""
+    """Adam's groups, each with `base_lr`: CLIP's weights, biases (own factor, no weight decay), the layers
+    that a method adds at their own rate (TSE's: tse_lr), text positions at their own factor where they were
+    resized."""
     groups: dict[tuple, list] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         bias = name.endswith("bias")
         lr = settings.lr * (settings.bias_lr_factor if bias else 1)
-        if name.startswith("tse_"):
-            lr = settings.tse_lr
+        if (own := model.own_rate(name, settings)) is not None:
+            lr = own
         elif name == "clip.positional_embedding" and model.source.text_positions_resized:
             lr = settings.lr * settings.text_position_lr_factor
         groups.setdefault((lr, 0.0 if bias else settings.weight_decay), []).append(parameter)
@@ -103,10 +107,8 @@ class _Training:
     def __init__(self, params: Params, manifest, folder: Path, augmented: dict | None, run: str):
         self.settings, self.seed, self.folder, self.run = params.backbone, params.seed, folder, run
         self.epochs, self.rows, self.best, self.next_epoch = params.backbone.epochs, [], None, 0
-        self.model = new_backbone(params)
-        self.loss = get_loss(self.settings.loss)
-        tau_and_margin = {"tau": self.settings.tau, "margin": self.settings.margin}
-        self.options = tau_and_margin if self.settings.loss == "tal" else {}
+        self.model = new_backbone(params, manifest.loc[manifest["split"] == "train", "pid"].unique())
+        self.objective = Objective(self.settings)
         groups = parameter_groups(self.model, self.settings)
         self.optimiser = torch.optim.Adam(groups, fused=self.model.device.type in ("cpu", "cuda"))
         self.manifest = manifest
@@ -127,7 +129,8 @@ class _Training:
         self.images = Images(images["path"].tolist(), self.model.image_size)
         parts = [augmented.get(caption) for caption in train["caption_id"]] if augmented is not None else None
         self.views = PairViews(self.images, self.image_of, self.ids.numpy(), self.model.tokenizer,
-                               self.settings, self.seed, parts)
+                               self.settings, self.seed, parts, self.settings.rda_texts == "only",
+                               self.objective.masked)
 
     def go(self) -> dict:
         self._resume()
@@ -163,18 +166,11 @@ class _Training:
         return {"loss": total / max(1, pairs), "clean": float(clean.float().mean())}
 
     def _batch_loss(self, batch: dict, clean: torch.Tensor, weight: float) -> torch.Tensor:
-        """Σ over branches and believed pairs of the loss of the text, plus `weight` times that of its second
-        text."""
+        """The objective of one batch: of its texts, plus `weight` times that of its second texts."""
         pids = self.pids[batch["pair"]].to(self.model.device)
-        clean = clean.to(self.model.device).float()
-        ids = torch.cat([batch["ids"], batch["rda_ids"]]) if "rda_ids" in batch else batch["ids"]
         with self.model.autocast():
-            images, texts = self.model.image_branches(batch["pixels"]), self.model.text_branches(ids)
-        loss = 0.0
-        for name, vectors in images.items():
-            for part, factor in zip(texts[name].split(len(vectors)), (1.0, weight)):
-                loss = loss + factor * (clean * self.loss(part @ vectors.T, pids, **self.options)).sum()
-        return loss
+            outputs = self.model(batch | {"pids": pids})
+        return self.objective(outputs, pids, clean.to(self.model.device), weight)
 
     def _clean(self, epoch: int) -> np.ndarray:
         """CCD's verdict [P]; per-pair losses come from plain views, each image and caption encoded once."""
@@ -188,7 +184,7 @@ class _Training:
                                     math.ceil(len(self.ids) / self.settings.batch_size)):
             for name, values in losses.items():
                 sim = torch.from_numpy(texts[name][pairs] @ images[name][self.image_of[pairs]].T)
-                values[pairs] = self.loss(sim, self.pids[pairs], **self.options).numpy()
+                values[pairs] = self.objective.per_pair(sim, self.pids[pairs]).numpy()
         return divide(losses, rng)
 
     def _factor(self, epoch: float) -> float:
@@ -225,6 +221,23 @@ class _Training:
         write_json(self.folder / DONE, done)
         (self.folder / LAST).unlink(missing_ok=True)
         return done
+
+
+def _adopt(params: Params, manifest, folder: Path, run: str) -> dict:
+    """Puts backbone.checkpoint into `folder` as if one epoch had been trained, its loss not known."""
+    start, model, wanted = time.perf_counter(), load_backbone(params), params.backbone.select_on
+    row = {"epoch": 0, "lr": 0.0, "loss": math.nan, "clean": 1.0}
+    if (manifest["split"] == wanted).any():
+        row |= retrieval_metrics(*similarity(model, manifest, wanted))
+    row["seconds"] = round(time.perf_counter() - start, 2)
+    train = manifest[manifest["split"] == "train"]
+    model.save(folder)
+    atomic_write(folder / LOG, ",".join(row) + "\n" + ",".join(f"{value:.6g}" for value in row.values()) + "\n")
+    done = {"run": run, "selected_on": f"whoever made {Path(params.backbone.checkpoint).name}", "best": row,
+            "epochs": 0, "pairs": len(train), "images": train["image_id"].nunique(), "rda": False,
+            "seconds": row["seconds"]}
+    write_json(folder / DONE, done)
+    return done
 
 
 def _same_run(found: str, wanted: str, folder: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from icl_lib.data.views import (MASK_ID, MEAN, MEAN_COLOUR, STD, Images, PairViews, augment_image,
-                                augment_text, normalise, read_image, reorganise)
+                                augment_text, mask_words, normalise, read_image, reorganise)
 
 
 class Words:
@@ -191,3 +191,26 @@ def test_a_pair_without_parts_repeats_its_caption(pictures):
     data.settings.text_mask = 0.0
     batch = next(iter(data.loader(0, 10)))
     assert torch.equal(batch["ids"], batch["rda_ids"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 18), st.floats(0, 1), st.integers(0, 10**6))
+def test_hidden_words_are_told_in_the_labels(words, share, seed):
+    ids = np.zeros(20, dtype=np.int64)
+    ids[0], ids[1:1 + words], ids[1 + words] = 98, np.arange(1, 1 + words), 99
+    out, labels = mask_words(ids, np.random.default_rng(seed), share, 98)
+    told = labels >= 0
+    assert (labels[told] == ids[told]).all() and (out[~told] == ids[~told]).all()
+    assert not told[0] and not told[1 + words:].any()
+    assert told.sum() >= min(words, 1) and (share < 1 or told.sum() == words)
+    again, _ = mask_words(ids, np.random.default_rng(seed), share, 98)
+    np.testing.assert_array_equal(out, again)
+
+
+def test_hidden_words_are_mostly_masked_as_bert_does():
+    ids, rng, shares = np.r_[9998, np.full(998, 5), 9999], np.random.default_rng(0), []
+    for _ in range(40):
+        out, labels = mask_words(ids, rng, 0.15, 9998)
+        told = labels >= 0
+        shares.append([told.sum() / 998, (out[told] == MASK_ID).mean(), (out[told] == 5).mean()])
+    np.testing.assert_allclose(np.mean(shares, axis=0), [0.15, 0.8, 0.1], atol=0.01)

@@ -92,6 +92,70 @@ def test_gradient_is_that_of_finite_differences(name):
             assert leaf.grad[i, j].item() == pytest.approx((value(up) - value(down)) / (2 * step), abs=1e-5)
 
 
+def slow_in_torch(name, sim, pids):
+    """The sum of the losses, entry by entry in float64 scalars, so that autograd differentiates the loop."""
+    n, total = len(pids), torch.zeros((), dtype=torch.float64)
+    for i in range(n):
+        for row in ([sim[i, j] for j in range(n)], [sim[j, i] for j in range(n)]):
+            positives = [row[j] for j in range(n) if pids[j] == pids[i]]
+            negatives = [row[j] for j in range(n) if pids[j] != pids[i]]
+            if name in ("tal", "trl"):
+                if not negatives:
+                    continue
+                tau, margin = (0.015, 0.1) if name == "tal" else (0.02, 0.2)
+                top = max(p.item() for p in positives)
+                alpha = [math.exp((p.item() - top) / tau) for p in positives]  # floats: no gradient
+                loss = margin - sum(a * p for a, p in zip(alpha, positives)) / sum(alpha)
+                high = max(negatives, key=torch.Tensor.item)
+                if name == "tal":
+                    shift = high.item()
+                    high = shift + tau * sum(((s - shift) / tau).exp() for s in negatives).log()
+                loss = loss + high
+                total = total + (loss if loss.item() > 0 else 0.0)
+                continue
+            shift = 50 * max(s.item() for s in row)
+            log_z = shift + sum((50 * s - shift).exp() for s in row).log()
+            if name == "info_nce":
+                total = total + (log_z - 50 * row[i]) / 2
+            else:
+                for j in range(n):
+                    truth = (1 / len(positives) if pids[j] == pids[i] else 0.0) + 1e-8
+                    log_p = 50 * row[j] - log_z
+                    total = total + log_p.exp() * (log_p - math.log(truth))
+    return total
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 4), st.integers(0, 10**6), st.sampled_from([0.3, 1.0]))
+def test_gradient_agrees_with_the_double_loop(name, size, identities, seed, spread):
+    rng = np.random.default_rng(seed)
+    values, pids = rng.uniform(-spread, spread, (size, size)), rng.integers(0, identities, size)
+    fast, loop = (torch.tensor(values, requires_grad=True) for _ in range(2))
+    LOSSES[name](fast, torch.from_numpy(pids)).sum().backward()
+    expected = slow_in_torch(name, loop, pids.tolist())
+    gradient = torch.zeros_like(loop)
+    if expected.requires_grad:
+        gradient = torch.autograd.grad(expected, loop)[0]
+    torch.testing.assert_close(fast.grad, gradient, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("pids", [[4], [1, 1, 1], [0, 0, 1]])
+def test_gradient_agrees_with_the_double_loop_at_extreme_cosines(name, pids):
+    generator = torch.Generator().manual_seed(len(pids))
+    for values in (torch.ones(len(pids), len(pids)), -torch.ones(len(pids), len(pids)),
+                   torch.randint(2, (len(pids), len(pids)), generator=generator) * 2.0 - 1):
+        values = values.double()
+        # Equal maxima share TRL's gradient in one place and not in the other: a hair apart.
+        values -= 1e-6 * torch.arange(values.numel(), dtype=torch.float64).view_as(values)
+        fast, loop = values.clone().requires_grad_(), values.clone().requires_grad_()
+        LOSSES[name](fast, torch.tensor(pids)).sum().backward()
+        expected = slow_in_torch(name, loop, pids)
+        gradient = torch.autograd.grad(expected, loop)[0] if expected.requires_grad else torch.zeros_like(loop)
+        torch.testing.assert_close(fast.grad, gradient, atol=1e-8, rtol=1e-8)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("fill", [-1.0, 0.0, 1.0])
 @pytest.mark.parametrize("pids", [[4], [1, 1, 1], [0, 1, 2], [0, 0, 1]])

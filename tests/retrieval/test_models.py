@@ -152,10 +152,62 @@ def test_encoding_leaves_training_mode_and_statistics_alone(tiny):
     assert model.training and torch.equal(before, model.tse_text.mlp.bns[0].running_mean)
 
 
-@pytest.mark.parametrize("text", ["", "!!! ?", "word " * 5000, "人 🙂"])
-def test_odd_texts_have_finite_unit_vectors(tiny, text):
-    vector = new_backbone(tiny()).encode_texts([text])
-    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+METHODS = pytest.mark.parametrize("method", ["rde", "irra", "clip"])
+
+
+@METHODS
+@pytest.mark.parametrize("text", ["", "!!! ?", "word " * 5000, "人 🙂", "qzxj vbnw kjhg", "\x00\ufffd"])
+def test_odd_texts_have_finite_unit_vectors(tiny, method, text):
+    model = new_backbone(tiny(backbone={"method": method}), identities=[1, 2])
+    alone, beside = model.encode_texts([text]), model.encode_texts(["a person in red", text])
+    assert np.linalg.norm(alone) == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(beside[1], alone[0], atol=1e-5)
+
+
+def test_a_text_of_5000_words_is_its_beginning(tiny):
+    model = new_backbone(tiny())
+    ids = model.tokenise(["shirt " * 5000, "shirt " * 200])
+    assert ids.shape == (2, 40) and torch.equal(ids[0], ids[1])
+    assert ids[0, -1] == model.tokenizer.eot_token_id
+    np.testing.assert_array_equal(*model.encode_texts(["shirt " * 5000, "shirt " * 200]))
+
+
+@METHODS
+def test_odd_pictures_have_finite_unit_vectors(tiny, tmp_path, method):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 65536, (40, 20)).astype(np.uint16)
+    pictures = {"dot.png": Image.new("RGB", (1, 1), (200, 10, 10)),
+                "ink.jpg": Image.fromarray(rng.integers(0, 256, (40, 20, 4), dtype=np.uint8), "CMYK"),
+                "deep.png": Image.fromarray(grey), "line.png": Image.new("L", (400, 1), 90),
+                "clear.png": Image.new("RGBA", (9, 9), (1, 2, 3, 0)), "two.png": Image.new("1", (8, 8), 1)}
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name)
+    model = new_backbone(tiny(backbone={"method": method}), identities=[1, 2])
+    found = model.encode_images([tmp_path / name for name in pictures])
+    assert found.shape[0] == 6 and np.isfinite(found).all()
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    # A 1 x 1 picture is a picture of its colour; a 16-bit one is its upper 8 bits, near enough.
+    plain = [Image.new("RGB", (16, 48), (200, 10, 10)), Image.fromarray((grey / 65535 * 255).astype(np.uint8))]
+    np.testing.assert_allclose(found[[0, 2]], model.encode_images(plain), atol=2e-3)
+
+
+def test_batchnorm_stays_as_it_was_when_asked_for_what_is_released(tiny):
+    def trained(frozen):
+        model = new_backbone(tiny(backbone={"as_released": {"frozen_batchnorm": frozen}})).train()
+        before = model.state_dict()["tse_text.mlp.bns.0.running_mean"].clone()
+        tse = model.text_branches(model.tokenise(["a red shirt", "blue trousers and a hat"]))["tse"]
+        return model, tse, torch.equal(before, model.tse_text.mlp.bns[0].running_mean)
+
+    model, tse, same = trained(True)
+    assert same and model.training and not model.tse_text.training and not model.tse_image.mlp.bns[0].training
+    tse.sum().backward()
+    assert model.tse_text.mlp.bns[0].weight.grad is not None  # its scale and shift learn all the same
+    model.encode_texts(["a person"])
+    assert model.training and not model.tse_text.training
+    model, sound, same = trained(False)
+    assert not same and model.tse_text.training and not torch.allclose(tse, sound, atol=1e-3)
 
 
 def test_a_saved_backbone_comes_back_whole(tiny, tmp_path, benchmark_table):
