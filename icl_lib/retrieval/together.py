@@ -64,16 +64,24 @@ def joined(part: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def gathered(tensor: Tensor, parts: int = 1) -> Tensor:
+def gathered(value):
     """The rows [B, …] of every process, in the order of `share`, with gradient to the process they came from.
 
-    `parts`: `tensor` holds so many equally long lists one after another (captions, then their second texts),
-    and so does the result. A loss of gathered rows is the whole batch's in every process: divide it by
-    `world()` before the backward pass, and `sum_gradients` after it.
+    `value` is a tensor, or dicts, lists and tuples of tensors. A loss of gathered rows is the whole batch's in
+    every process: divide it by `world()` before the backward pass, and `sum_gradients` after it.
     """
     if world() == 1:
-        return tensor
-    return torch.cat([_Gather.apply(part) for part in tensor.chunk(parts)])
+        return value
+    if isinstance(value, dict):
+        return {name: gathered(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(gathered(part) for part in value)
+    return _Gather.apply(value)
+
+
+def total(number: int) -> int:
+    """The sum of every process's number."""
+    return number if world() == 1 else sum(joined(np.array([number])).tolist())
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
@@ -107,7 +115,7 @@ def batch_norm(x: Tensor, bn: nn.BatchNorm1d) -> Tensor:
     normalised by the running statistics.
     """
     synced = world() > 1 and bn.training
-    count = int(_total(x.new_tensor([float(len(x))]))) if synced else len(x)
+    count = total(len(x)) if synced else len(x)
     if count <= 1:
         return nn.functional.batch_norm(x, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
     if not synced:
@@ -122,7 +130,7 @@ def batch_norm(x: Tensor, bn: nn.BatchNorm1d) -> Tensor:
     return centred * (variance + bn.eps).rsqrt() * bn.weight + bn.bias
 
 
-def _total(tensor: Tensor) -> Tensor:
+def _reduced(tensor: Tensor) -> Tensor:
     tensor = tensor.detach().clone()
     dist.all_reduce(tensor)
     return tensor
@@ -133,11 +141,11 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, tensor):
-        return _total(tensor)
+        return _reduced(tensor)
 
     @staticmethod
     def backward(ctx, grad):
-        return _total(grad)
+        return _reduced(grad)
 
 
 class _Gather(torch.autograd.Function):
@@ -158,4 +166,4 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return _total(grad)[ctx.start:ctx.start + ctx.rows]
+        return _reduced(grad)[ctx.start:ctx.start + ctx.rows]

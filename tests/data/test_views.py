@@ -16,7 +16,7 @@ class Words:
 
     sot_token_id, eot_token_id = 1000, 1001
 
-    def __call__(self, texts):
+    def __call__(self, texts, context_length=12):
         ids = torch.zeros(len(texts), 12, dtype=torch.long)
         for row, text in enumerate(texts):
             inner = [int(word) for word in text.split()][:10]
