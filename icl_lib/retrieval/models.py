@@ -184,7 +184,7 @@ class Backbone(nn.Module):
         return self.clip.positional_embedding.device
 
     def autocast(self):
-        """bf16 autocast where `precision` asks for it, or is "auto" and the machine is fast at it; fp16 on CUDA."""
+        """bf16 autocast where `precision` asks for it, or is "auto" and the machine is fast at it; or fp16."""
         if self.precision == "fp16":
             if self.device.type != "cuda":
                 raise ValueError(f"backbone.precision fp16 needs a CUDA device, and this model is on the "

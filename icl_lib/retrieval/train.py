@@ -38,11 +38,24 @@ def train_backbone(params: Params, manifest, folder: Path | str, augmented: dict
     log.csv a row an epoch, and training.json at the end. Until then last.pt holds the latest epoch: a killed
     run called again goes on from it and ends with the same weights. A folder that is done is left as it is.
     With backbone.checkpoint nothing is trained: that backbone is put into the folder. Where processes train
-    together all must call this; what process 0 is given counts. Raises ValueError if the folder holds another
+    together all must call this (or `follow`); what process 0 is given counts. Raises ValueError if the folder holds another
     run's state, the train split is empty, or the loss is no longer finite.
     """
-    if together.world() > 1:
-        params, manifest, folder, augmented = together.from_first((params, manifest, folder, augmented))
+    return _train(*together.from_first((params, manifest, folder, augmented)), on_epoch)
+
+
+def follow() -> None:
+    """Takes part in every training that process 0 comes to, until that calls `dismiss`."""
+    while (job := together.from_first(None)) is not None:
+        _train(*job)
+
+
+def dismiss() -> None:
+    """Lets the processes that `follow` go; for process 0."""
+    together.from_first(None)
+
+
+def _train(params: Params, manifest, folder, augmented: dict | None, on_epoch=None) -> dict:
     folder = Path(folder)
     run = run_key(params, manifest, augmented)
     if done := together.from_first(_found(folder, run) if together.rank() == 0 else None):
@@ -70,8 +83,8 @@ def noise_key(params: Params) -> dict:
     if path is None:
         return {}
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no noise index at {path} (backbone.noise_index): give a .npy file, or a share of "
-                                "wrong pairs as backbone.noise")
+        raise FileNotFoundError(f"no noise index at {path} (backbone.noise_index): give a .npy file, or a "
+                                "share of wrong pairs as backbone.noise")
     return {"noise_index": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
 
 
@@ -205,7 +218,7 @@ class _Training:
         self.optimiser.zero_grad(set_to_none=True)
 
     def _believed(self, clean: np.ndarray) -> dict:
-        """The log's columns on CCD: share believed and, where the truth is known, precision and recall of it."""
+        """The log's columns on CCD: share believed and, where the truth is known, its precision and recall."""
         row = {"clean": float(clean.mean())}
         if self.truth is not None:
             right = (clean & self.truth).sum()
@@ -305,8 +318,8 @@ def _check(manifest, settings) -> None:
         raise ValueError(f"the train split has {pairs} captions; training needs at least 2. Check the data set "
                          "with `icl data check`.")
     if settings.batch_size < together.world():
-        raise ValueError(f"backbone.batch_size {settings.batch_size} is the whole batch, and {together.world()} "
-                         "processes cannot share it out: start fewer, or raise it")
+        raise ValueError(f"backbone.batch_size {settings.batch_size} is the whole batch, which "
+                         f"{together.world()} processes cannot share out: start fewer, or raise it")
 
 
 def _found(folder: Path, run: str) -> dict | None:
