@@ -35,7 +35,7 @@ TELLS = [
     ("tse_image.", "the weights of an RDE that this kit trained"),
     ("visual.attnpool.", "a CLIP with a ResNet for its images"),
     ("visual.trunk.", "an open_clip model with timm's image encoder"),
-    ("text.transformer.resblocks.", "an open_clip model whose text encoder stands apart, as in CustomTextCLIP"),
+    ("text.transformer.resblocks.", "an open_clip model whose text encoder stands apart"),
     ("vision_model.embeddings.", "a CLIP by the names of Hugging Face's transformers"),
     (IMAGE_ENCODER, "a CLIP by OpenAI's names"),
     ("visual.blocks.", "a Qwen2-VL"),
@@ -82,8 +82,7 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
 
 
 def kit_names(state: dict[str, Tensor]) -> dict[str, str]:
-    """{this kit's name: the file's} of a backbone's tensors; by `PUBLISHED`, else a bare CLIP's under `clip.`.
-    """
+    """{this kit's name: the file's} of a backbone's tensors: by `PUBLISHED`, a bare CLIP's under `clip.`."""
     bare = IMAGE_ENCODER in state
     names = {}
     for name in state:
@@ -135,8 +134,8 @@ def load_state(model: nn.Module, state: dict[str, Tensor], source, names: dict[s
               for found, what, mark in ((missing, "missing", ", "), (wrong, "of another shape", "; "),
                                         (extra, "that the model has no place for", ", ")) if found]
     if faults:
-        raise ValueError(f"{source} does not fit this model, tensors: {', and '.join(faults)}. The file looks "
-                         f"like {looks_like(whole or state)}.")
+        raise ValueError(f"{source} does not fit this model, tensors: {', and '.join(faults)}. The file "
+                         f"looks like {looks_like(whole or state)}.")
     model.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
 
 
@@ -189,8 +188,8 @@ def _told(path: Path):
         yield
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{path} holds more than tensors and numbers, or is no file of PyTorch at all, and pickled code is "
-            f"not run here ({str(error).splitlines()[0][:160]}). If you trust the file, save the state dict "
+            f"{path} holds more than tensors and numbers, or is no file of PyTorch at all, and pickled code "
+            f"is not run here ({str(error).splitlines()[0][:160]}). If you trust the file, save the state dict "
             "inside it alone, with torch.save or as safetensors, and give that.") from None
     except (RuntimeError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(_broken(path, error)) from None

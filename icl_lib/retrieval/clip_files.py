@@ -150,8 +150,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     state = read_tensors(path)
     prefix = next((name[:-len(IMAGE_ENCODER)] for name in state if name.endswith(IMAGE_ENCODER)), None)
     if prefix is None:
-        raise ValueError(f"{path} holds no CLIP image encoder (no tensor {IMAGE_ENCODER}). The file looks like "
-                         f"{looks_like(state)}.")
+        raise ValueError(f"{path} holds no CLIP image encoder (no tensor {IMAGE_ENCODER}). The file looks "
+                         f"like {looks_like(state)}.")
     # Numbers that OpenAI's archive keeps as tensors.
     drop = {"input_resolution", "context_length", "vocab_size"}
     names = {name: name[len(prefix):] for name in state if name.startswith(prefix)}

@@ -123,7 +123,8 @@ class IRRA(Backbone):
         nn.init.zeros_(self.classifier.bias)
 
 
-def _attend(attn: nn.MultiheadAttention, asking: Tensor, asked: Tensor, hidden: Tensor | None = None) -> Tensor:
+def _attend(attn: nn.MultiheadAttention, asking: Tensor, asked: Tensor,
+            hidden: Tensor | None = None) -> Tensor:
     """Multi-head attention of `asking` [B, L, D] over `asked` [B, N, D], but not where `hidden` [B, N].
 
     Plain products: on a CPU their backward pass is several times as fast as the fused kernel's.

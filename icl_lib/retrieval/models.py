@@ -4,7 +4,6 @@ A backbone has branches (RDE: BGE and TSE); each gives unit vectors, S is the me
 the inner product of the concatenation over √branches.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -300,16 +299,16 @@ def new_backbone(params, identities: Sequence[int] = ()) -> Backbone:
 
 
 def _load_folder(params, folder: Path) -> Backbone:
-    from safetensors.torch import load_file
+    from icl_lib.results import read_json
 
     if not (folder / DESCRIPTION).is_file() or not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(f"no trained backbone in {folder}: it should hold {DESCRIPTION} and "
                                 f"{WEIGHTS}. Train one with notebook 03_backbone, or give the folder of one, "
                                 "or a published checkpoint's file.")
-    about = json.loads((folder / DESCRIPTION).read_text())
+    about = read_json(folder / DESCRIPTION)
     merges = (folder / MERGES).read_bytes() if (folder / MERGES).is_file() else None
     model = _assemble(about, build_clip(about["clip"], merges), range(about.get("identities", 0)), params)
-    load_state(model, load_file(folder / WEIGHTS), folder / WEIGHTS)
+    load_state(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
     return model
 
 

@@ -9,7 +9,7 @@ from icl_lib.retrieval.losses import get_loss
 
 
 class Objective:
-    """The loss that `settings` (params.backbone) names, over every branch and text, and the method's own losses.
+    """The loss that `settings` (params.backbone) names, over every branch and text, and the method's own.
 
     RDE: Σ over BGE and TSE of TAL. Plain CLIP: InfoNCE. IRRA: SDM + id_weight · identity classification +
     mlm_weight · masked language modelling. Sums over the batch's pairs, in which a pair that is not believed

@@ -346,7 +346,7 @@ def _adopt(params: Params, manifest, folder: Path, run: str) -> dict:
     if together.rank() == 0:
         model.save(folder)
         values = ",".join(f"{value:.6g}" for value in row.values())
-        atomic_write(folder / LOG, ",".join(row) + "\n" + values + "\n")
+        atomic_write(folder / LOG, f"{','.join(row)}\n{values}\n")
         write_json(folder / DONE, done)
     return together.from_first(done)
 

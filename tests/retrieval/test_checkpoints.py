@@ -77,8 +77,8 @@ def irra_state(golden, identities=7, layers=4, words=600, width=32):
         sizes |= {f"{norm}.weight": (width,), f"{norm}.bias": (width,)}
     for i in range(layers):
         block = f"cross_modal_transformer.resblocks.{i}."
-        sizes |= {block + "attn.in_proj_weight": (3 * width, width), block + "attn.in_proj_bias": (3 * width,),
-                  block + "attn.out_proj.weight": (width, width), block + "attn.out_proj.bias": (width,),
+        sizes |= {block + "attn.in_proj_weight": (3 * width, width),
+                  block + "attn.in_proj_bias": (3 * width,), block + "attn.out_proj.weight": (width, width), block + "attn.out_proj.bias": (width,),
                   block + "mlp.c_fc.weight": (4 * width, width), block + "mlp.c_fc.bias": (4 * width,),
                   block + "mlp.c_proj.weight": (width, 4 * width), block + "mlp.c_proj.bias": (width,)}
         for norm in ("ln_1", "ln_2"):
@@ -133,7 +133,7 @@ def test_a_released_irra_gives_the_recorded_numbers(golden, recorded, tmp_path, 
     expected = F.normalize(golden["clip.text_tokens"][torch.arange(4), ids.argmax(1)], dim=-1)
     np.testing.assert_allclose(model.encode_ids(ids), expected, atol=1e-4)
     own = model.state_dict()
-    for name in ("mlm_head.fc.weight", "cross_modal_transformer.resblocks.3.mlp.c_fc.bias", "ln_pre_t.weight"):
+    for name in ("mlm_head.fc.weight", "cross_modal_transformer.resblocks.3.mlp.c_fc.bias", "ln_post.bias"):
         assert torch.allclose(own[name], state[name], atol=1e-2 if form.endswith("pth") else 0)
 
 
@@ -150,13 +150,14 @@ def vit(width=64, grid=14, length=77, patch=16, layers=1):
     """A CLIP of open_clip's class at person-size geometry and a small width; its config and state."""
     from open_clip.model import CLIP
 
+    size = patch * grid if isinstance(grid, int) else [patch * n for n in grid]
     config = {"embed_dim": 16, "quick_gelu": True,
-              "vision_cfg": {"image_size": patch * grid if isinstance(grid, int) else [patch * n for n in grid],
-                             "layers": layers, "width": width, "patch_size": patch},
-              "text_cfg": {"context_length": length, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}}
+              "vision_cfg": {"image_size": size, "layers": layers, "width": width, "patch_size": patch},
+              "text_cfg": {"context_length": length, "vocab_size": 49408, "width": 16, "heads": 2,
+                           "layers": 1}}
     vision = dict(config["vision_cfg"])
     if not isinstance(grid, int):
-        vision["image_size"] = tuple(vision["image_size"])
+        vision["image_size"] = tuple(size)
     torch.manual_seed(1)
     return config, CLIP(16, vision, config["text_cfg"], quick_gelu=True).state_dict()
 
@@ -221,13 +222,13 @@ def test_a_checkpoint_of_another_size_names_tensor_shapes_and_likely_origin(gold
         load_backbone(recorded(image_size=[48, 32]), path)
     with pytest.raises(ValueError, match=r"visul_emb_layer.fc.weight \(64, 32\) instead of \(256, 32\)"):
         load_backbone(recorded(embed_tse=256), path)
-    with pytest.raises(ValueError, match=r"base_model.positional_embedding \(24, 128\) instead of \(30, 128\)"):
+    with pytest.raises(ValueError, match=r"base_model.positional_embedding \(24, 128\) instead of \(30, "):
         load_backbone(recorded(context_length=30), path)
 
 
 @pytest.mark.parametrize(("wanted", "given", "told"), [
     ("rde", irra_state, "an IRRA checkpoint"), ("irra", rde_state, "an RDE or ICL checkpoint"),
-    ("clip", rde_state, "an RDE or ICL checkpoint"), ("rde", clip_state, "a CLIP by OpenAI's names: a vision")])
+    ("clip", rde_state, "an RDE or ICL checkpoint"), ("rde", clip_state, "a CLIP by OpenAI's names: a")])
 def test_a_checkpoint_of_another_method_is_refused(golden, recorded, tmp_path, wanted, given, told):
     state = given(golden)
     path = released(tmp_path / "best.pth", state)
@@ -249,7 +250,8 @@ def test_a_deeper_encoder_is_not_cut_down_unnoticed(golden, recorded, tmp_path):
       "positional_embedding": (77, 512)},
      "a CLIP by OpenAI's names: ViT-B/32, width 768, 0 layers, patches of 32 pixels, 49 of them a picture of "
      "224 x 224, 77 text tokens"),
-    ({"base_model.visual.conv1.weight": (768, 3, 16, 16), "base_model.visual.positional_embedding": (193, 768)},
+    ({"base_model.visual.conv1.weight": (768, 3, 16, 16),
+      "base_model.visual.positional_embedding": (193, 768)},
      "a CLIP by OpenAI's names under 'base_model.': ViT-B/16, width 768, 0 layers, patches of 16 pixels, 192 "
      "of them a picture"),
     ({"visual.conv1.weight": (1024, 3, 14, 14)}, "a CLIP by OpenAI's names: ViT-L/14, width 1024"),
@@ -317,7 +319,7 @@ def test_load_state_lets_heads_be_that_the_model_lacks(tiny):
     load_state(clip.model, state, "file")
 
 
-def test_a_checkpoint_takes_the_place_of_training(golden, recorded, recorded_folder, benchmark_table, tmp_path):
+def test_a_checkpoint_takes_the_place_of_training(golden, recorded, benchmark_table, tmp_path):
     path = released(tmp_path / "best.pth", rde_state(golden))
     params = recorded(checkpoint=str(path))
     assert find_weights(params) == path
@@ -334,3 +336,30 @@ def test_a_checkpoint_takes_the_place_of_training(golden, recorded, recorded_fol
     with pytest.raises(FileNotFoundError, match="backbone.checkpoint"):
         find_weights(recorded(checkpoint=str(tmp_path / "nowhere")))
     assert load_file(tmp_path / "out" / "model.safetensors")["tse_image.linear.weight"].shape == (64, 32)
+
+
+def test_openais_weights_are_found_in_clips_and_in_hugging_faces_cache(tmp_path, monkeypatch):
+    """Both as those tools lay them out: a JIT archive or state dict, and a repository's snapshot."""
+    from icl_lib.retrieval import clip_files
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(clip_files, "_known_config", lambda name: vit()[0])
+    params, source = load_params("rstp", "paper"), vit()[1]
+    repository = tmp_path / "hub" / "models--timm--vit_base_patch16_clip_224.openai"
+    snapshot = repository / "snapshots" / "0123abcd"
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123abcd")
+    places = [snapshot / "open_clip_pytorch_model.bin", snapshot / "open_clip_model.safetensors",
+              tmp_path / ".cache" / "clip" / "ViT-B-16.pt"]  # each is preferred to those before it
+    places[2].parent.mkdir(parents=True)
+    for path in places:
+        if path.suffix == ".safetensors":
+            save_file(source, path)
+        else:
+            torch.save(source, path)
+        assert find_weights(params) == path
+        clip = load_clip(params)
+        assert clip.model.visual.positional_embedding.shape == (1 + 24 * 8, 64)
+        assert torch.equal(clip.model.visual.proj, source["visual.proj"])

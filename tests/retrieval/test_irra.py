@@ -25,7 +25,8 @@ def batch_of(model, seed=0):
 
 def slow_cross(model, text, image):
     """One text [L, D] and one image [N, D], by torch's own attention modules."""
-    x = model.cross_attn(model.ln_pre_t(text)[None], model.ln_pre_i(image)[None], model.ln_pre_i(image)[None])[0]
+    image = model.ln_pre_i(image)[None]
+    x = model.cross_attn(model.ln_pre_t(text)[None], image, image)[0]
     for block in model.cross_modal_transformer.resblocks:
         y = block.ln_1(x)
         x = x + block.attn(y, y, y)[0]
@@ -84,6 +85,19 @@ def test_every_part_learns(model):
     loss.backward()
     without = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()}
     assert without == {"clip.logit_scale"}
+
+
+def test_bf16_gives_nearly_the_same_losses(model):
+    batch, found = batch_of(model), []
+    for precision in ("fp32", "bf16"):
+        model.precision = precision
+        with model.autocast(), torch.no_grad():
+            found.append(model(batch))
+    exact, quick = found
+    assert not torch.equal(exact["own"][0]["id"], quick["own"][0]["id"])
+    for name in ("id", "mlm"):
+        assert quick["own"][0][name].dtype == torch.float32
+        assert torch.allclose(exact["own"][0][name], quick["own"][0][name], rtol=0.05, atol=0.05)
 
 
 def test_a_batch_without_masked_words_is_defined(model):

@@ -189,7 +189,8 @@ def test_odd_pictures_have_finite_unit_vectors(tiny, tmp_path, method):
     assert found.shape[0] == 6 and np.isfinite(found).all()
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     # A 1 x 1 picture is a picture of its colour; a 16-bit one is its upper 8 bits, near enough.
-    plain = [Image.new("RGB", (16, 48), (200, 10, 10)), Image.fromarray((grey / 65535 * 255).astype(np.uint8))]
+    eight = Image.fromarray((grey / 65535 * 255).astype(np.uint8))
+    plain = [Image.new("RGB", (16, 48), (200, 10, 10)), eight]
     np.testing.assert_allclose(found[[0, 2]], model.encode_images(plain), atol=2e-3)
 
 
@@ -221,6 +222,20 @@ def test_a_saved_backbone_comes_back_whole(tiny, tmp_path, benchmark_table):
     np.testing.assert_array_equal(model.encode_texts(texts), again.encode_texts(texts))
     with pytest.raises(FileNotFoundError, match="03_backbone"):
         load_backbone(params, tmp_path / "nothing")
+
+
+def test_a_damaged_or_foreign_folder_says_so(tiny, tmp_path):
+    params = tiny()
+    new_backbone(params).save(tmp_path)
+    whole = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[:1000])
+    with pytest.raises(ValueError, match="model.safetensors.*copied or downloaded whole"):
+        load_backbone(params, tmp_path)
+    new_backbone(tiny(backbone={"method": "clip"})).save(tmp_path / "clip")
+    (tmp_path / "model.safetensors").write_bytes((tmp_path / "clip" / "model.safetensors").read_bytes())
+    with pytest.raises(ValueError, match=r"missing \(tse_image.linear.weight.*looks like a CLIP by OpenAI's "
+                                         r"names under 'clip.'.*12 of them a picture, 40 text tokens"):
+        load_backbone(params, tmp_path)
 
 
 def test_bf16_gives_nearly_the_same_vectors(tiny, benchmark_table):
