@@ -71,27 +71,47 @@ def data_group() -> None:
 @click.argument("name")
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option("--strict", is_flag=True, help="Stop at the first bad record.")
-def check_data(name, root, strict) -> None:
-    """Counts found and published, and what was skipped, of benchmark NAME (cuhk, icfg, rstp, ufine).
+@click.option("--pictures", is_flag=True, help="Decode every picture, not only its header and end.")
+@click.option("--annotation", help="Another annotation file in the folder, as caption_all.json.")
+def check_data(name, root, strict, pictures, annotation) -> None:
+    """Counts found and published, what was skipped, duplicates, lengths and sizes of a data set.
 
-    ROOT is the benchmark's folder, or the one that holds it.
+    NAME is cuhk, icfg, rstp or ufine, and ROOT the benchmark's folder, or the one that holds it; or NAME is
+    folder, and ROOT holds pictures of your own, with or without captions.csv.
     """
+    import warnings
+
     import pandas as pd
 
     from icl_lib.data import benchmarks, checks
 
-    manifest = benchmarks.read_benchmark(name, root, strict=strict)
+    own = name == "folder"
+    if own and annotation:
+        raise ValueError("--annotation belongs to a benchmark; a folder of your own has captions.csv or nothing")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the table and the list below say the same, and more
+        if own:
+            manifest = benchmarks.read_folder(root, strict=strict, check_pictures=pictures)
+        else:
+            name = benchmarks.short_name(name)
+            manifest = benchmarks.read_benchmark(name, root, strict, pictures, annotation)
     wide = ["display.max_rows", None, "display.max_columns", None, "display.width", None]
-    with pd.option_context(*wide, "display.max_colwidth", 60):
-        click.echo(checks.check(manifest, name).to_string(index=False))
-    skipped = sum(count for count in manifest.attrs["report"].values() if isinstance(count, int))
-    click.echo(f"{manifest.attrs['root']}: {len(manifest)} captions read, {skipped} skips of any kind")
+    with pd.option_context(*wide, "display.max_colwidth", 200):
+        click.echo(checks.check(manifest, None if own else name).to_string(index=False))
+    problems = manifest.attrs["problems"]
+    for message in problems[:10]:
+        click.echo(f"skipped: {message}")
+    skipped = sum(manifest.attrs["report"].values())
+    if skipped > len(problems[:10]):
+        click.echo(f"  … and {skipped - len(problems[:10])} more")
+    said = int((manifest["caption_id"] >= 0).sum())
+    click.echo(f"{manifest.attrs['root']}: {said} captions read, {skipped} skips of any kind")
 
 
 @data_group.command("standin", short_help="Draw a stand-in in the benchmark's own layout.")
 @click.argument("name")
 @click.argument("root", type=click.Path(path_type=Path))
-@click.option("--identities", type=click.IntRange(min=1), help="Drawn persons in all.  [default: the demo's]")
+@click.option("--identities", type=click.IntRange(min=1), help="Drawn persons in all.  [default: 200]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
               help="The same seed draws the same people.")
 def make_standin(name, root, identities, seed) -> None:

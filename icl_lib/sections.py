@@ -39,7 +39,10 @@ class Data(Section):
     ids_train: Positive | None = None  # stand-in only, identities a split
     ids_val: Count | None = None
     ids_test: Positive | None = None
-    images_per_id: Positive  # stand-in only
+    images_per_id: Positive  # stand-in only, on average
+    # Identities of train held out as val where the benchmark has no val split; null: as many as ids_val. A
+    # fixed draw, the same for every seed of a run; benchmarks with a val split leave it unread.
+    val_from_train: Count | None = None
     expected: Expected
 
 

@@ -14,7 +14,8 @@ import pandas as pd
 from icl_lib import rda as rda_steps
 from icl_lib import thi
 from icl_lib.data import read_benchmark
-from icl_lib.data.manifest import captions, fingerprint, images
+from icl_lib.data.benchmarks import PATH_KEYS
+from icl_lib.data.manifest import captions, fingerprint, hold_out, images, nonempty
 from icl_lib.data.standin import make_standin
 from icl_lib.mllm.load import load_mllm, model_folder
 from icl_lib.mllm.local import folder_hash
@@ -50,18 +51,25 @@ def prerequisites(params: Params) -> None:
 
 
 def data(params: Params) -> pd.DataFrame:
-    """The manifest of the benchmark, or of its stand-in, which is drawn on the first call."""
-    root = params.data_root
+    """The manifest of the benchmark, or of its stand-in, which is drawn on the first call.
+
+    A benchmark without a val split gets one: data.val_from_train identities held out of train.
+    """
+    root, has_val = params.data_root, params.data.expected.ids[1] > 0
     if params.data.standin:
         with locked(root):
             if not (root / params.data.annotation).is_file():
                 start = time.monotonic()
                 sizes = {"train": params.data.ids_train, "val": params.data.ids_val, "test": params.data.ids_test}
+                if not has_val:  # drawn as train, from which they are held out below
+                    sizes["train"] += sizes.pop("val")
                 make_standin(params.dataset, root, sizes, images_per_id=params.data.images_per_id)
                 record_seconds(params, "data", time.monotonic() - start)
     else:
         prerequisites(params)
-    return read_benchmark(params.dataset, root, strict=params.data.strict)
+    manifest = read_benchmark(params.dataset, root, strict=params.data.strict)
+    wanted = params.data.val_from_train
+    return manifest if has_val else hold_out(manifest, (params.data.ids_val or 0) if wanted is None else wanted)
 
 
 def baseline(params: Params) -> Path:
@@ -79,7 +87,8 @@ def reorganised(params: Params) -> dict[int, dict]:
 
     def build(folder: Path) -> None:
         texts = rda_steps.augment(train, mllm, folder, params.rda.rewrites)
-        rda_steps.write_diversity(train, {i: row["parts"] for i, row in texts.items()}, folder / "diversity.json", params.data_root)
+        rda_steps.write_diversity(train, {i: row["parts"] for i, row in texts.items()}, folder / "diversity.json", params.data_root,
+                                   PATH_KEYS[params.dataset])
         write_json(folder / "parse_report.json", dict(mllm.parse_report))
 
     folder = _stage(params, "rda", {**params.key("rda"), "data": fingerprint(train), "mllm": mllm.writer_name, "prompts": mllm.prompts.hash},
@@ -99,7 +108,7 @@ def backbone(params: Params) -> Path:
 
 def pairs(params: Params, split: str) -> pd.DataFrame:
     """Yes/No pairs of Eq. 3 of one split, its hard negatives from the baseline's Top-10."""
-    manifest = data(params)
+    manifest = nonempty(data(params), split)
     table, gallery = captions(manifest, split), images(manifest, split)
     sim = _similarity(load_backbone(params, baseline(params)), table, gallery)
     limit = params.sft.pairs if split == "train" else JUDGED
@@ -129,7 +138,7 @@ def threshold(params: Params) -> float:
 
 def candidates(params: Params, split: str, queries: int = 300) -> pd.DataFrame:
     """The baseline's whole Top-10 of up to `queries` captions of a split, as pairs: what the MLLM is asked in THI."""
-    manifest = data(params)
+    manifest = nonempty(data(params), split)
     table, gallery = captions(manifest, split), images(manifest, split)
     if len(table) > queries:
         table = table.sample(queries, random_state=params.seed).sort_index()
@@ -208,9 +217,9 @@ class Interaction:
 
 def interaction(params: Params, split: str, lora: bool = True) -> Interaction:
     """The trace and the refined texts of a split, asked to depth thi.k_max; `lora=False` asks the raw model."""
+    manifest = nonempty(data(params), split)
     model, asker = backbone(params), adapter(params) if lora else None
     limit = threshold(params) if lora else .5
-    manifest = data(params)
     queries, gallery = captions(manifest, split), images(manifest, split)
     f = load_backbone(params, model)
     sim = _similarity(f, queries, gallery)

@@ -207,13 +207,48 @@ def test_data_check_of_an_empty_folder_says_what_was_looked_for(tmp_path):
     assert code == 2 and "data_captions.json" in err and str(tmp_path) in err
 
 
-def test_standin_is_drawn_and_checked(tmp_path):
-    code, out, err = icl("data", "standin", "rstp", str(tmp_path), "--identities", "12", "--seed", "3")
+@pytest.mark.parametrize(("name", "title", "published"), [
+    ("rstp", "RSTPReid", "3701"), ("cuhk", "CUHK-PEDES", "11003"), ("icfg", "ICFG-PEDES", "3102"),
+    ("ufine", "UFine6926", "4926")])
+def test_standin_is_drawn_and_checked(tmp_path, name, title, published):
+    code, out, err = icl("data", "standin", name, str(tmp_path), "--identities", "5", "--seed", "3")
     assert code == 0, err
-    assert "drew RSTPReid" in out
+    assert f"drew {title}" in out
+    code, out, err = icl("data", "check", title, str(tmp_path), "--pictures")
+    assert code == 0, err
+    for word in ("identities", published, "differs", "captions read, 0 skips", "tokens a caption", "none is cut off",
+                 "captions shared by identities", "identities in two splits", "unreadable pictures", "picture width, pixels",
+                 "paths that leave the folder", "168 tokens" if name == "ufine" else "77 tokens"):
+        assert word in out
+
+
+def test_data_check_names_what_was_skipped(tmp_path):
+    icl("data", "standin", "rstp", str(tmp_path), "--identities", "5")
+    file = tmp_path / "data_captions.json"
+    records = json.loads(file.read_text())
+    records[0]["img_path"], records[1]["captions"] = "../../outside.jpg", []
+    (tmp_path / "imgs" / records[2]["img_path"]).write_bytes(b"no picture")
+    file.write_text(json.dumps(records))
     code, out, err = icl("data", "check", "rstp", str(tmp_path))
     assert code == 0, err
-    assert "identities" in out and "3701" in out and "differs" in out and "captions read, 0 skips" in out
+    assert "record 0: img_path" in out and "record 1: no caption is left" in out and "record 2: imgs/" in out
+    assert "3 skips of any kind" in out and "refused" in out and "Traceback" not in err
+    code, _, err = icl("data", "check", "rstp", str(tmp_path), "--strict")
+    assert code == 2 and "record 0" in err
+
+
+def test_data_check_of_caption_all_and_of_a_folder_of_ones_own(tmp_path):
+    icl("data", "standin", "cuhk", str(tmp_path), "--identities", "5")
+    records = json.loads((tmp_path / "reid_raw.json").read_text())
+    flat = [{"file_path": r["file_path"], "id": r["id"], "captions": text} for r in records for text in r["captions"]]
+    (tmp_path / "caption_all.json").write_text(json.dumps(flat))
+    code, out, err = icl("data", "check", "cuhk", str(tmp_path), "--annotation", "caption_all.json")
+    assert code == 0, err
+    assert "names no split and has one record a caption" in out and f"{len(flat)} captions read, 0 skips" in out
+    code, out, err = icl("data", "check", "folder", str(tmp_path / "imgs"))
+    assert code == 0, err
+    assert "0 captions read, 0 skips" in out and "picture width, pixels" in out
+    assert icl("data", "check", "folder", str(tmp_path), "--annotation", "x.json")[0] == 2
 
 
 def test_every_notebook_of_the_kit_has_a_title_and_the_usual_parameters():

@@ -5,10 +5,12 @@ import io
 import json
 import os
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 
+from icl_lib.data.caption_all import CAPTION_ALL, LACKS, by_picture
 from icl_lib.data.checks import KINDS, inside, picture_problem, unsafe_path
 from icl_lib.data.manifest import SPLITS, Problems, build
 from icl_lib.params import available, load_params, nearest
@@ -32,17 +34,21 @@ def read_benchmark(
     name: cuhk, icfg, rstp or ufine (or the full title); root: the benchmark's folder or the one above it.
     A bad record is skipped and counted in `attrs["report"]` (kinds: icl_lib.data.checks.KINDS), or raised as
     ValueError when `strict`, named by file and record (from 0). Pictures: header, checksums and end are
-    looked at; `check_pictures=True` decodes every one. Raises FileNotFoundError, with the layout expected,
-    when nothing is there.
+    looked at; `check_pictures=True` decodes every one. `annotation` names another annotation file there;
+    CUHK-PEDES' caption_all.json, which has no split and one record a caption, is read all as "test", with a
+    warning (`icl_lib.data.caption_all`). A split that lost all its records is named in `attrs["emptied"]`.
+    Raises FileNotFoundError, with the layout expected, when nothing is there.
     """
-    name = _short(name)
+    name = short_name(name)
     data, path_key = load_params(name).data, PATH_KEYS[name]
     file = _find(name, data.title, Path(root), annotation or data.annotation)
     folder = Path(os.path.abspath(file.parent))
     records, problems = _load(file), Problems(file, strict, KINDS)
+    named = [(f"record {index}", record) for index, record in enumerate(records)]
+    if file.name == CAPTION_ALL:
+        named = by_picture(named, path_key, problems)
     kept, seen, split_of = [], {}, {}
-    for index, record in enumerate(records):
-        where = f"record {index}"
+    for where, record in named:
         found = _read_record(record, path_key, folder / "imgs", where, problems, check_pictures)
         if found is None:
             continue
@@ -50,7 +56,7 @@ def read_benchmark(
         real = os.path.realpath(path)
         if real in seen:
             problems.add(
-                "duplicate_picture", where, f"{record[path_key]!r} is already in record {seen[real]}"
+                "duplicate_picture", where, f"{record[path_key]!r} is already in {seen[real]}"
             )
         elif split_of.setdefault(pid, split) != split:
             problems.add(
@@ -59,9 +65,18 @@ def read_benchmark(
                 f"id {pid} is in split {split!r} but was in {split_of[pid]!r} before",
             )
         else:
-            seen[real] = index
+            seen[real] = where
             kept.append(found)
-    return _finish(kept, folder, data.title, problems)
+    table = _finish(kept, folder, data.title, problems)
+    asked = Counter(record.get("split") for _, record in named if isinstance(record, dict) and "split" in record)
+    left = {split for split, *_ in kept}
+    table.attrs["emptied"] = {split: n for split, n in asked.items() if split in SPLITS and split not in left}
+    for split, count in table.attrs["emptied"].items():
+        warnings.warn(f"{data.title}: not one of the {count} records of split {split!r} is usable", stacklevel=2)
+    if file.name == CAPTION_ALL:
+        table.attrs["lacks"] = LACKS
+        warnings.warn(f"{data.title}: {LACKS}", stacklevel=2)
+    return table
 
 
 def read_folder(path, strict: bool = False, check_pictures: bool = False) -> pd.DataFrame:
@@ -105,7 +120,8 @@ def read_folder(path, strict: bool = False, check_pictures: bool = False) -> pd.
     return table
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """"rstp" for "rstp" and "RSTPReid". Raises ValueError with the nearest valid name."""
     titles = {load_params(short).data.title.lower(): short for short in available("datasets")}
     name = titles.get(str(name).lower(), name)
     if name not in PATH_KEYS:
@@ -132,10 +148,8 @@ def _find(name: str, title: str, root: Path, annotation: str) -> Path:
         for file in looked
     ]
     others = sorted({p.name for file in looked for p in file.parent.glob("*.json")} - {annotation})
-    if "caption_all.json" in others:
-        lines.append(
-            "caption_all.json is there, but its records name no split: the reader needs reid_raw.json."
-        )
+    if CAPTION_ALL in others and name == "cuhk":
+        lines.append(f"{CAPTION_ALL} is there, but {LACKS} To read it all the same: annotation={CAPTION_ALL!r}.")
     elif others:
         lines.append(
             f"Other .json files there: {', '.join(others)}. If one is the annotation list: annotation=NAME."

@@ -1,5 +1,6 @@
 """What can be wrong with a record, a picture, a data set; and the table that says what is."""
 
+import functools
 import os
 import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -67,39 +68,37 @@ def _ends_as_jpeg(path) -> bool:
         return b"\xff\xd9" in file.read()
 
 
-def check(manifest: pd.DataFrame, name: str | None = None, sizes_of: int = 2000) -> pd.DataFrame:
+def check(
+    manifest: pd.DataFrame, name: str | None = None, sizes_of: int = 2000, context_length: int | None = None
+) -> pd.DataFrame:
     """Table (check, split, found, published, verdict) of what a manifest holds.
 
     Counts of identities, images and captions a split against the published ones of benchmark `name` (None:
-    your own pictures, nothing to compare with); records skipped; captions shared by several identities;
-    identities in two splits; words a caption; pixels of up to `sizes_of` pictures, evenly spread. A
-    difference is reported, not fatal.
+    your own pictures, nothing to compare with); val held out of train; records skipped and splits emptied by
+    it; paths that leave the folder; captions shared by several identities; identities in two splits; words
+    and tokens a caption, and how many are cut off at `context_length` (by default the benchmark's text
+    encoder's, 77 without `name`); pixels of up to `sizes_of` pictures, evenly spread. A difference is
+    reported, not fatal.
     """
-    published = load_params(name).data.expected if name else None
-    rows: list[tuple] = []
-    for index, split in enumerate(SPLITS):
-        part = manifest[manifest["split"] == split]
-        said = captions(part)
-        counts = {
-            "identities": part["pid"].nunique(),
-            "images": part["image_id"].nunique(),
-            "captions": len(said),
-        }
-        for what, count in counts.items():
-            wanted = (
-                None if published is None else getattr(published, what.replace("identities", "ids"))[index]
-            )
-            verdict = "" if wanted is None else "as published" if wanted == count else "differs"
-            rows.append((what, split, int(count), wanted, verdict))
-    for kind, count in manifest.attrs.get("report", {}).items():
-        if count:
-            rows.append((f"skipped: {kind}", "all", count, None, "see attrs['problems']"))
-    rows += _shared(manifest) + _words(manifest) + _pixels(manifest, sizes_of)
+    params = load_params(name) if name else None
+    limit = context_length or (params.backbone.context_length if params else 77)
+    rows = _counts(manifest, params.data.expected if params else None) + _told(manifest)
+    rows += _shared(manifest) + _words(manifest, limit) + _pixels(manifest, sizes_of)
     told = [
         (what, split, found, "" if wanted is None else wanted, verdict)
         for what, split, found, wanted, verdict in rows
     ]
     return pd.DataFrame(told, columns=["check", "split", "found", "published", "verdict"], dtype=object)
+
+
+def token_lengths(texts) -> np.ndarray:
+    """Tokens of each text [N] in OpenAI CLIP's byte-pair encoding, start and end included."""
+    encode = _openai_bpe().encode
+    known: dict[str, int] = {}
+    for text in texts:
+        if text not in known:
+            known[text] = len(encode(text)) + 2
+    return np.array([known[text] for text in texts], dtype=np.int64)
 
 
 def duplicate_captions(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -126,6 +125,50 @@ def identities_in_two_splits(manifest: pd.DataFrame) -> list[int]:
     return sorted(int(pid) for pid in splits[splits > 1].index)
 
 
+@functools.cache
+def _openai_bpe():
+    from open_clip.tokenizer import SimpleTokenizer  # ships its vocabulary: nothing is downloaded
+
+    return SimpleTokenizer()
+
+
+def _counts(manifest: pd.DataFrame, published) -> list[tuple]:
+    rows, held = [], manifest.attrs.get("held_out")
+    for index, split in enumerate(SPLITS):
+        part = manifest[manifest["split"] == split]
+        counts = {
+            "identities": part["pid"].nunique(),
+            "images": part["image_id"].nunique(),
+            "captions": len(captions(part)),
+        }
+        for what, count in counts.items():
+            if published is None or (held and split == "val"):
+                wanted, verdict = None, "held out of train: the benchmark has no val split" if held else ""
+                rows.append((what, split, int(count), wanted, verdict if split == "val" else ""))
+                continue
+            wanted = getattr(published, what.replace("identities", "ids"))[index]
+            out = held[what] if held and split == "train" else 0
+            verdict = "as published" if wanted == count + out else "differs"
+            rows.append((what, split, int(count), wanted, verdict + (f", with {out} held out as val" if out else "")))
+    return rows
+
+
+def _told(manifest: pd.DataFrame) -> list[tuple]:
+    """What the reader noted: what the file lacks, skipped records, emptied splits, paths out of the folder."""
+    attrs, rows = manifest.attrs, []
+    if attrs.get("lacks"):
+        rows.append(("split named in the file", "all", "no", None, attrs["lacks"]))
+    if "report" not in attrs:
+        return rows
+    for kind, count in attrs["report"].items():
+        if count:
+            rows.append((f"skipped: {kind}", "all", count, None, "see attrs['problems']"))
+    for split, count in attrs.get("emptied", {}).items():
+        rows.append(("records all skipped", split, count, None, f"nothing is left of split {split}"))
+    out = attrs["report"].get("unsafe_path", 0)
+    return [*rows, ("paths that leave the folder", "all", out, None, "refused" if out else "none")]
+
+
 def _shared(manifest: pd.DataFrame) -> list[tuple]:
     shared, rows = duplicate_captions(manifest), []
     for split in _present(manifest):
@@ -146,11 +189,18 @@ def _shared(manifest: pd.DataFrame) -> list[tuple]:
     ]
 
 
-def _words(manifest: pd.DataFrame) -> list[tuple]:
+def _words(manifest: pd.DataFrame, limit: int) -> list[tuple]:
     rows = []
     for split in _present(manifest):
-        words = [len(text.split()) for text in captions(manifest, split)["caption"]]
-        rows.append(("words a caption", split, _spread(words), None, "min / median / max"))
+        texts = captions(manifest, split)["caption"].tolist()
+        tokens = token_lengths(texts)
+        cut = int((tokens > limit).sum())
+        share = f"{100 * cut / max(1, len(texts)):.2f}% lose what stands beyond token {limit}"
+        rows += [
+            ("words a caption", split, _spread([len(text.split()) for text in texts]), None, "min / median / max"),
+            ("tokens a caption", split, _spread(tokens.tolist()), None, "min / median / max"),
+            (f"captions over {limit} tokens", split, cut, None, share if cut else "none is cut off"),
+        ]
     return rows
 
 

@@ -10,13 +10,15 @@
 | caption | str, verbatim; "" for a picture of your own that has no caption |
 
 `attrs` of a freshly read manifest: `root` (folder), `title`, `report` (kind of problem → how often it was
-met), `problems` (the first messages). pandas drops attrs on merges, so nothing below depends on them.
+met), `problems` (the first messages); `held_out` where `hold_out` made the val split, `lacks` where the file
+says too little. pandas drops attrs on merges, so nothing below depends on them.
 """
 
 import hashlib
 import json
 import os
 
+import numpy as np
 import pandas as pd
 
 COLUMNS = ["split", "pid", "image_id", "path", "caption_id", "caption"]
@@ -83,6 +85,41 @@ def captions(manifest: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
     """The queries: one row a caption (all columns) of `split`, or of all, by caption_id."""
     table = _of(manifest, split)
     return table[table["caption_id"] >= 0].sort_values("caption_id").reset_index(drop=True)
+
+
+def hold_out(manifest: pd.DataFrame, identities: int, seed: int = 0) -> pd.DataFrame:
+    """The manifest with `identities` random persons of the train split, all their pictures, as its val split.
+
+    For benchmarks without a val split (ICFG-PEDES, UFine6926), so that nothing is chosen on test. The order of
+    rows stays; `attrs["held_out"]` tells how many identities, images and captions, and the seed. The same
+    arguments choose the same persons, whatever seed a training has. 0 identities: nothing changes. Raises
+    ValueError if there is a val split already, or nobody would be left to train on.
+    """
+    if not identities:
+        return manifest
+    if (manifest["split"] == "val").any():
+        raise ValueError("the manifest has a val split of its own: nothing needs to be held out of train")
+    people = np.sort(manifest.loc[manifest["split"] == "train", "pid"].unique())
+    if not 0 < identities < len(people):
+        raise ValueError(
+            f"{identities} identities cannot be held out of the {len(people)} of the train split as val: "
+            "set data.val_from_train lower"
+        )
+    chosen = np.random.default_rng(seed).choice(people, identities, replace=False)
+    held = (manifest["split"] == "train") & manifest["pid"].isin(chosen)
+    table = manifest.assign(split=manifest["split"].mask(held, "val"))
+    counts = {"images": int(manifest.loc[held, "image_id"].nunique()), "captions": len(captions(manifest[held]))}
+    table.attrs = {**manifest.attrs, "held_out": {"identities": int(identities), **counts, "seed": int(seed)}}
+    return table
+
+
+def nonempty(manifest: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The manifest, if `split` has a caption to ask with. Raises ValueError that says what to do, if not."""
+    if captions(manifest, split).empty:
+        has = ", ".join(name for name in SPLITS if len(captions(manifest, name))) or "none"
+        hint = " Set data.val_from_train to hold identities out of train." if split == "val" else ""
+        raise ValueError(f"the {split} split has no captions; splits with captions: {has}.{hint}")
+    return manifest
 
 
 def fingerprint(manifest: pd.DataFrame) -> str:

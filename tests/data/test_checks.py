@@ -1,18 +1,19 @@
-"""The table of checks: each number on a data set small enough to count by hand, and on real annotations."""
-
-import json
-import shutil
-from pathlib import Path
+"""The table of checks: each number on a data set small enough to count by hand; and val held out of train."""
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 
-from icl_lib.data import check, read_benchmark
-from icl_lib.data.checks import duplicate_captions, identities_in_two_splits
+from icl_lib import load_params, stages
+from icl_lib.data import check, hold_out
+from icl_lib.data.checks import duplicate_captions, identities_in_two_splits, token_lengths
 from icl_lib.data.manifest import COLUMNS
 
-REAL = Path(__file__).parents[2] / ".." / "shared" / "real"
+
+OPENAI = SimpleTokenizer()
 
 
 def manifest(rows):
@@ -80,21 +81,95 @@ def test_published_counts_are_recognised():
     assert rows["captions"] == "differs"  # 6,148 drawn here, 6,156 published
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real annotations are not beside this checkout")
-def test_real_annotations_have_the_published_counts(tmp_path):
-    """Val and test records of CUHK-PEDES; blank pictures stand where the real ones would be."""
-    source = REAL / "annotations" / "cuhk_val_test_reid_raw.json"
-    records = json.loads(source.read_text(encoding="utf-8"))
-    Image.new("RGB", (4, 12)).save(tmp_path / "blank.png")
-    for record in records:
-        path = tmp_path / "CUHK-PEDES" / "imgs" / record["file_path"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(tmp_path / "blank.png", path)
-    (tmp_path / "CUHK-PEDES" / "reid_raw.json").symlink_to(source.resolve())
-    table = check(read_benchmark("cuhk", tmp_path, strict=True), "cuhk", sizes_of=10)
-    counts = table[
-        table["check"].isin(["identities", "images", "captions"]) & table["split"].isin(["val", "test"])
-    ]
-    assert len(counts) == 6 and set(counts["verdict"]) == {"as published"}
-    assert found(table, "identities in two splits") == 0
-    assert found(table, "captions shared by identities", "test") > 0
+def test_tokens_are_openais_and_the_limit_is_the_benchmarks(small):
+    assert token_lengths(["", "a man in red.", "a man in red."]).tolist() == [2, 7, 7]
+    long = small.assign(caption=["word " * n for n in (75, 76, 166, 167, 3)])
+    seventy_seven, stretched = check(long, "rstp"), check(long, "ufine")
+    assert found(seventy_seven, "captions over 77 tokens", "train") == 2
+    assert found(seventy_seven, "captions over 77 tokens", "test") == 1
+    assert found(stretched, "captions over 168 tokens", "train") == 0
+    assert found(stretched, "captions over 168 tokens", "test") == 1
+    assert found(check(long, context_length=10), "captions over 10 tokens", "train") == 3
+
+
+@given(st.lists(st.text(max_size=40), max_size=5))
+def test_token_lengths_are_the_tokenizers(texts):
+    ids = OPENAI(texts, context_length=400) if texts else []
+    assert token_lengths(texts).tolist() == [int((row != 0).sum()) + int((row[1:row.argmax()] == 0).sum()) for row in ids]
+
+
+def test_paths_that_leave_are_in_the_table_even_if_there_are_none(small):
+    assert "paths that leave the folder" not in set(check(small)["check"])  # no reader has looked
+    small.attrs["report"] = {"unsafe_path": 0}
+    assert found(check(small), "paths that leave the folder") == 0
+    small.attrs["report"] = {"unsafe_path": 2}
+    assert found(check(small), "paths that leave the folder") == 2
+
+
+def test_an_empty_manifest_is_described_not_refused():
+    table = check(manifest([]), "cuhk")
+    assert found(table, "captions", "train") == 0 and found(table, "picture width, pixels") == "–"
+
+
+# val held out of train ----------------------------------------
+
+
+def people(train=10, test=2):
+    rows = [("train" if pid < train else "test", pid, 2 * pid + k, f"{pid}_{k}.jpg", 2 * pid + k, f"text {pid} {k}")
+            for pid in range(train + test) for k in (0, 1)]  # fmt: skip
+    return manifest(rows)
+
+
+@given(train=st.integers(2, 20), share=st.floats(0, 0.99), seed=st.integers(0, 5))
+def test_holding_out_moves_whole_identities(train, share, seed):
+    before = people(train)
+    wanted = int(share * train)
+    after = hold_out(before, wanted, seed)
+    assert after.drop(columns="split").equals(before.drop(columns="split"))
+    assert after.loc[after["split"] == "val", "pid"].nunique() == wanted and not identities_in_two_splits(after)
+    assert (after["split"] == "test").equals(before["split"] == "test")
+    assert after.equals(hold_out(before, wanted, seed))
+    if wanted:
+        assert after.attrs["held_out"] == {"identities": wanted, "images": 2 * wanted, "captions": 2 * wanted, "seed": seed}
+
+
+def test_held_out_identities_stand_in_the_table_and_in_the_published_counts():
+    published = load_params("icfg").data.expected
+    rows = [("train", i % 3102, i, f"{i}.jpg", i, "a text") for i in range(published.images[0])]
+    table = check(hold_out(manifest(rows), 200), "icfg", sizes_of=1).set_index(["check", "split"])
+    assert table.loc[("identities", "train"), "found"] == 2902
+    for what in ("identities", "images", "captions"):
+        assert table.loc[(what, "train"), "verdict"].startswith("as published, with ")
+        assert "held out of train" in table.loc[(what, "val"), "verdict"]
+    assert table.loc[("identities", "val"), "found"] == 200
+
+
+def test_holding_out_refuses_what_makes_no_sense():
+    with pytest.raises(ValueError, match="10 identities cannot be held out of the 10.*data.val_from_train"):
+        hold_out(people(), 10)
+    with pytest.raises(ValueError, match="val split of its own"):
+        hold_out(hold_out(people(), 2), 2)
+    assert hold_out(people(), 0).equals(people())
+
+
+@pytest.mark.parametrize("name", ["icfg", "ufine", "rstp", "cuhk"])
+def test_the_pipeline_has_a_val_split_for_every_benchmark(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("ICL_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("ICL_RESULTS", str(tmp_path / "results"))
+    sizes = {"ids_train": 4, "ids_val": 2, "ids_test": 1, "images_per_id": 1}
+    table = stages.data(load_params(name, **sizes))
+    assert table.groupby("split")["pid"].nunique().to_dict() == {"train": 4, "val": 2, "test": 1}
+    own = name in ("rstp", "cuhk")
+    assert ("held_out" in table.attrs) != own
+    again = stages.data(load_params(name, **sizes, seed=3))
+    assert again["split"].equals(table["split"])  # the same people for every seed
+    more = stages.data(load_params(name, **sizes, val_from_train=1))
+    assert more.groupby("split")["pid"].nunique().to_dict()["val"] == (2 if own else 1)
+    if not own:
+        with pytest.raises(ValueError, match="the val split has no captions.*data.val_from_train"):
+            stages.candidates(load_params(name, **sizes, val_from_train=0), "val")
+
+
+def test_the_paper_profile_holds_200_out_where_there_is_no_val():
+    wanted = {name: load_params(name, "paper").data.val_from_train for name in ("cuhk", "icfg", "rstp", "ufine")}
+    assert wanted == {"cuhk": None, "icfg": 200, "rstp": None, "ufine": 200}

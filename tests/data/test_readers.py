@@ -11,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from icl_lib.data import captions, fingerprint, images, read_benchmark, read_folder
+from icl_lib.data import captions, check, fingerprint, images, read_benchmark, read_folder
 from icl_lib.data.benchmarks import PATH_KEYS
-from icl_lib.data.manifest import COLUMNS
+from icl_lib.data.checks import identities_in_two_splits, inside
+from icl_lib.data.manifest import COLUMNS, nonempty
 from icl_lib.params import load_params
-
-REAL = Path(__file__).parents[2] / ".." / "shared" / "real"
+from icl_lib.retrieval.models import load_backbone
 
 
 def picture(path, seed=0, size=(16, 40)):
@@ -268,13 +270,99 @@ def test_read_folder_refusals(tmp_path):
         read_folder(tmp_path)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real pieces of CUHK-PEDES are not beside this checkout")
-def test_real_piece_of_cuhk_pedes():
+# caption_all.json, emptied splits, odd pictures and texts ----------------------------------------
+
+
+def flat(name, pid, caption, key="captions"):
+    return {"file_path": name, "id": pid, key: caption}
+
+
+@pytest.mark.parametrize("key", ["caption", "captions"])
+def test_caption_all_is_read_as_test_and_says_what_it_lacks(tmp_path, key):
+    records = [flat("CUHK01/a.png", 1, "one", key), flat("Market/b.jpg", 2, "two", key),
+               flat("CUHK01/a.png", 1, ["three"], key), flat("CUHK01/a.png", 9, "of another person", key),
+               flat("Market/b.jpg", 2, None, key), flat("../c.png", 3, "x", key), "no record"]  # fmt: skip
+    if key == "caption":
+        records[2] = flat("CUHK01/a.png", 1, "three", key)
+    folder = layout(tmp_path, [record("CUHK01/a.png", key="file_path"), record("Market/b.jpg", key="file_path")], "cuhk")
+    (folder / "reid_raw.json").rename(folder / "elsewhere.json")
+    (folder / "caption_all.json").write_text(json.dumps(records))
+    with pytest.raises(FileNotFoundError, match="names no split and has one record a caption.*annotation='caption_all.json'"):
+        read_benchmark("cuhk", tmp_path)
+    with pytest.warns(UserWarning, match="need reid_raw.json|4 skipped"):
+        table = read_benchmark("cuhk", tmp_path, annotation="caption_all.json")
+    assert table["caption"].tolist() == ["one", "three", "two"] and table["image_id"].tolist() == [0, 0, 1]
+    assert table["pid"].tolist() == [1, 1, 2] and set(table["split"]) == {"test"}
+    counted = {kind: n for kind, n in table.attrs["report"].items() if n}
+    assert counted == {"wrong_type": 3, "unsafe_path": 1}
+    told = " ".join(table.attrs["problems"])
+    assert "record 3" in told and "record 5" in told and "record 6" in told
+    shown = check(table, "cuhk").set_index("check")
+    assert shown.loc["split named in the file", "found"] == "no"
+    with pytest.raises(ValueError, match="caption_all.json, record 3"):
+        read_benchmark("cuhk", tmp_path, annotation="caption_all.json", strict=True)
+
+
+def test_a_split_that_lost_every_record_is_named(tmp_path):
+    layout(tmp_path, [record("a.jpg", "train", 0), record("b.jpg", "test", 0), record("c.jpg", "test", 0)])
+    with pytest.warns(UserWarning, match="not one of the 2 records of split 'test' is usable"):
+        table = read_benchmark("rstp", tmp_path)
+    assert table.attrs["emptied"] == {"test": 2}
+    shown = check(table, "rstp").set_index("check")
+    assert shown.loc["records all skipped", "split"] == "test"
+    with pytest.raises(ValueError, match="the test split has no captions; splits with captions: train"):
+        nonempty(table, "test")
+    assert nonempty(table, "train") is table
+
+
+def test_odd_pictures_are_pictures(tmp_path):
+    """One pixel, CMYK, 16 bits, a palette, transparency: each is read, and each gives a unit vector."""
+    ramp = np.tile(np.linspace(0, 1, 16), (40, 1))
+    colour = Image.fromarray((np.stack([ramp, ramp[:, ::-1], 0.5 * ramp], 2) * 255).astype(np.uint8))
+    odd = {"pixel.png": Image.new("RGB", (1, 1), "red"), "cmyk.jpg": colour.convert("CMYK"), "p.png": colour.convert("P"),
+           "deep.png": Image.fromarray((ramp * 65535).astype(np.uint16)), "alpha.png": colour.convert("RGBA"),
+           "bits.png": colour.convert("1")}  # fmt: skip
+    folder = layout(tmp_path, [record(name, pid=i) for i, name in enumerate(odd)])
+    for name, image in odd.items():
+        image.save(folder / "imgs" / name)
+    table = read_benchmark("rstp", tmp_path, strict=True, check_pictures=True)
+    shown = check(table, "rstp").set_index("check")
+    assert shown.loc["picture width, pixels", "found"] == "1 / 16 / 16" and shown.loc["unreadable pictures", "found"] == 0
+    vectors = load_backbone(load_params("rstp")).encode_images(images(table)["path"].tolist())
+    assert np.isfinite(vectors).all() and np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+
+
+def test_a_caption_of_5000_words_is_kept_counted_and_read_to_its_limit(tmp_path):
+    start = " ".join(["red"] * 90)
+    layout(tmp_path, [record("a.jpg", texts=(start + " hat" * 4910, start + " shoe", "a man"))])
+    table = read_benchmark("rstp", tmp_path, strict=True)
+    assert len(table["caption"][0].split()) == 5000
+    rows = check(table, "rstp").set_index("check")
+    assert rows.loc["captions over 77 tokens", "found"] == 2 and rows.loc["words a caption", "found"] == "2 / 91 / 5000"
+    assert "66.67% lose" in rows.loc["captions over 77 tokens", "verdict"]
+    vectors = load_backbone(load_params("rstp")).encode_texts(table["caption"].tolist())
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+    # Both begin alike and are cut off before they part.
+    assert np.allclose(vectors[0], vectors[1], atol=1e-5) and not np.allclose(vectors[0], vectors[2], atol=1e-2)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["train", "val", "test", "x", 3, None]), st.integers(-2, 3) | st.text(max_size=3),
+                          st.sampled_from(["a.jpg", "b.jpg", "../a.jpg", "/etc/passwd", "", "gone.jpg"]),
+                          st.lists(st.text(max_size=6) | st.none(), max_size=3)), min_size=1, max_size=6))  # fmt: skip
+@settings(max_examples=40)
+def test_whatever_the_records_hold_what_is_read_is_sound(tmp_path_factory, entries):
+    folder = tmp_path_factory.mktemp("any")
+    layout(folder, [record("a.jpg"), record("b.jpg", pid=1)])
+    records = [{"split": split, "id": pid, "img_path": path, "captions": texts} for split, pid, path, texts in entries]
+    (folder / "RSTPReid" / "data_captions.json").write_text(json.dumps(records))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        table = read_benchmark("cuhk", REAL / "CUHK-PEDES", strict=True, check_pictures=True)
-    assert (
-        len(images(table, "test")) == 64
-        and table["pid"].nunique() == 16
-        and len(captions(table, "test")) == 123
-    )
+        warnings.simplefilter("ignore")
+        try:
+            table = read_benchmark("rstp", folder)
+        except ValueError as error:
+            assert "not one usable picture" in str(error)
+            return
+    assert list(table.columns) == COLUMNS and table["caption_id"].tolist() == list(range(len(table)))
+    assert all(inside(path, folder) and os.path.isfile(path) for path in table["path"])
+    assert not identities_in_two_splits(table) and set(table["split"]) <= {"train", "val", "test"}
+    assert table.groupby("image_id")["path"].nunique().eq(1).all() and all(text.strip() for text in table["caption"])

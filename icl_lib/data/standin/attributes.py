@@ -5,6 +5,8 @@ member redraws a few of its attributes, so that every person has near-twins (the
 """
 
 import random
+from collections.abc import Mapping
+from types import MappingProxyType
 
 COLOURS = {  # name -> sRGB, 0-255; every garment gets its own small shift around it
     "black": (28, 28, 32), "white": (238, 238, 235), "grey": (132, 134, 138), "red": (196, 36, 42),
@@ -49,10 +51,10 @@ IDENTITY_ATTRIBUTES = tuple(name for name in VALUES if name not in PICTURE_ATTRI
 UNSPOKEN = ("skin", "build", "height")  # vary, and are never described
 
 
-def draw_value(name: str, rng: random.Random):
-    """One value of an attribute, drawn by its weight."""
+def draw_value(name: str, rng: random.Random, wardrobe: Mapping = MappingProxyType({})):
+    """One value of an attribute, drawn by its weight: the `wardrobe`'s own where it has one."""
     values, weights = VALUES[name]
-    return rng.choices(values, weights)[0]
+    return rng.choices(values, wardrobe.get(name, weights))[0]
 
 
 def settle(person: dict) -> dict:
@@ -79,16 +81,17 @@ def settle(person: dict) -> dict:
     return person
 
 
-def draw_identities(count: int, seed: int, family: int = 8, redrawn: int = 5) -> list[dict]:
+def draw_identities(count: int, seed: int | str, family: int = 8, redrawn: int = 5,
+                    wardrobe: Mapping = MappingProxyType({})) -> list[dict]:
     """`count` identities in families of `family`, each member redrawing `redrawn` attributes of its prototype."""
     rng = random.Random(f"identities-{seed}")
     people = []
     while len(people) < count:
-        prototype = {name: draw_value(name, rng) for name in IDENTITY_ATTRIBUTES}
+        prototype = {name: draw_value(name, rng, wardrobe) for name in IDENTITY_ATTRIBUTES}
         for _ in range(min(family, count - len(people))):
             person = dict(prototype)
             for name in rng.sample(IDENTITY_ATTRIBUTES, redrawn):
-                person[name] = draw_value(name, rng)
+                person[name] = draw_value(name, rng, wardrobe)
             person.update(skin=rng.randrange(len(SKIN)), build=round(rng.uniform(.86, 1.2), 3),
                           height=round(rng.uniform(.93, 1.04), 3), shade=rng.randrange(1 << 30))
             people.append(settle(person))

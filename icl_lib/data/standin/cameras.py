@@ -15,6 +15,7 @@ class Camera:
     views: weights of front, side, back. zoom: relative size of the person. cast: factors on R, G, B. gain: brightness.
     blur: Gaussian radius in pixels. pixels: height in pixels the scene is sampled at before it is enlarged. noise:
     standard deviation in 0-255. cover: chance that something stands before the person. cut: chance that the feet are cut.
+    scenes: the backgrounds it looks at; empty: any.
     """
 
     views: tuple[float, float, float]
@@ -72,8 +73,8 @@ def cover(picture: Image.Image, rng: random.Random, kind: str) -> Image.Image:
     return picture
 
 
-def jpeg(picture: Image.Image, quality: int) -> bytes:
-    """The picture as the bytes of a JPEG file."""
+def encoded(picture: Image.Image, name: str, quality: int) -> bytes:
+    """The picture as the bytes of a file called `name`: PNG, or JPEG of `quality`."""
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality)
+    picture.save(out, "PNG") if name.endswith(".png") else picture.save(out, "JPEG", quality=quality)
     return out.getvalue()

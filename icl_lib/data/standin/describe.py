@@ -1,13 +1,14 @@
 """What is said of a drawn person: captions in two grammars, answers to the 15 questions, and plain canonical sentences.
 
 A caption is drawn together with its `facts` (attribute -> value said), so that studies know exactly what was claimed.
-Grammar "street" writes the stand-in benchmarks; grammar "generic" teaches the small models: they share most words, as
-any two English texts do, and no sentence pattern.
+Grammar "street" writes RSTPReid's stand-in, those of `grammars` the other three; grammar "generic" teaches the small
+models: they share most words, as any two English texts do, and no sentence pattern.
 """
 
 import random
 
 from .attributes import VALUES, draw_value, settle
+from .grammars import GRAMMARS
 
 SYNONYMS = {
     "t-shirt": ["t-shirt", "t-shirt", "tee"], "shirt": ["shirt", "shirt", "button-up shirt"], "sweater": ["sweater", "pullover", "jumper"],
@@ -93,10 +94,18 @@ def _join(items: list[str]) -> str:
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
 
 
-def choose_facts(truth: dict, seen: set[str], rng: random.Random, most: int = 6, errors: float = .0) -> dict:
-    """What one describer chooses to say of what is visible: 3 to `most` groups; with chance `errors` one fact is wrong."""
+def choose_facts(truth: dict, seen: set[str], rng: random.Random, most: int = 6, errors: float = .0, eager: float = .0,
+                 everything: bool = False) -> dict:
+    """What one describer chooses to say of what is visible: 3 to `most` groups; with chance `errors` one fact is wrong.
+
+    eager: added to the chance that a group is mentioned. everything: all that is visible is said, absence included.
+    """
+    if everything:
+        skip = {"sleeves", "hat_colour", "bag_colour"}
+        facts = {"sex": truth["sex"]} | {n: truth[n] for n in VALUES if n in seen and not (n in skip and truth[n] == "none")}
+        return _mistaken(facts, rng, errors)
     groups = [g for g, attributes in GROUPS.items() if attributes[0] in seen and truth[attributes[0]] not in ("none", "nothing", "nobody")]
-    chosen = [g for g in groups if rng.random() < _LIKELY[g]]
+    chosen = [g for g in groups if rng.random() < _LIKELY[g] + eager]
     chosen = rng.sample(chosen, most) if len(chosen) > most else chosen
     for g in ("upper", "lower", "hair"):
         if len(chosen) < 3 and g in groups and g not in chosen:
@@ -111,6 +120,10 @@ def choose_facts(truth: dict, seen: set[str], rng: random.Random, most: int = 6,
             sure = i == 0 and name not in ("upper", "lower", "shoes", "bag", "hat", "hair_colour")
             if sure or rng.random() < _ALWAYS.get(name, .95):
                 facts[name] = truth[name]
+    return _mistaken(facts, rng, errors)
+
+
+def _mistaken(facts: dict, rng: random.Random, errors: float) -> dict:
     if rng.random() < errors:
         wrong = rng.choice([n for n in facts if n != "action"])
         others = [v for v in VALUES[wrong][0] if v not in (facts[wrong], "none", "nothing", "nobody")]
@@ -122,8 +135,15 @@ def _groups_of(facts):
     return [g for g, attributes in GROUPS.items() if any(n in facts for n in attributes)]
 
 
-def caption(facts: dict, rng: random.Random, grammar: str = "street") -> str:
-    """The facts as one caption in free, varied English; every fact is said, in one of many sentence patterns."""
+def caption(facts: dict, rng: random.Random, grammar: str = "street", view: str | None = None) -> str:
+    """The facts as one caption in free, varied English; every fact is said, in one of many sentence patterns.
+
+    grammar: street, generic, or one of `grammars`; these may also say from which side (`view`) the person is seen.
+    """
+    if grammar in GRAMMARS:
+        apart = ("sleeves", "lower_length") if grammar == "long" else ()  # that grammar has clauses of its own for them
+        phrased = {name: value for name, value in facts.items() if name not in apart}
+        return GRAMMARS[grammar](rng, facts, lambda group: noun_phrase(group, phrased, rng), view)
     street = grammar == "street"
     said = {g: noun_phrase(g, facts, rng, street) for g in _groups_of(facts)}
     man = facts["sex"] == "man"

@@ -3,28 +3,30 @@
 import json
 import multiprocessing
 import random
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from icl_lib.params import load_params, nearest
 from icl_lib.results import atomic_write, progress
 
 from .attributes import VALUES, draw_identities
-from .cameras import CAMERAS, jpeg
+from .cameras import encoded
+from .characters import CHARACTERS, Character
 from .describe import caption, choose_facts
 from .world import camera_shot
 
 TRUTH, CARD = "standin_truth.json", "DATA_CARD.md"
-LAYOUTS = {"rstp": ("RSTPReid", "data_captions.json", 2)}  # short name -> title, annotation file, captions a picture
-SPLITS = ("train", "val", "test")
 CAPTION_ERRORS = .05  # share of captions with one wrong fact, as people make them
+_SHARES = {"val": .1, "test": .3}
 _CARD = """# A drawn stand-in for {title}
 
 {images} pictures of {people} drawn people and {captions} captions in {title}'s own file layout, made from seed {seed}.
-Every person is seen by five "cameras" that differ in view, distance, cropping, colour cast, blur, resolution, noise and
+Every person is seen by {cameras} "cameras" that differ in view, distance, cropping, colour cast, blur, resolution, noise and
 occlusion. People come in families of near-twins. A caption names only what its picture shows, and about {errors:.0%} of the
 captions hold one mistake.
 
@@ -34,65 +36,83 @@ benchmark follows from a number measured on it. Skin tone and build vary at rand
 
 `{truth}` holds what was drawn and what each caption claims, for study and tests; the pipeline does not read it.
 """
+_SEEN_BY = {"rstp": "five", "cuhk": "the two cameras of one of five collections, all in all ten", "icfg": "some of fifteen",
+            "ufine": "some of four"}
 
 
-def make_standin(name: str, root, identities: int | Mapping[str, int] = 200, seed: int = 0, images_per_id: int = 5, workers: int = 2) -> None:
+def make_standin(name: str, root, identities: int | Mapping[str, int] = 200, seed: int = 0, images_per_id: int | None = None,
+                 workers: int = 2) -> None:
     """Draw the stand-in of benchmark `name` into the folder `root`, which the benchmark's own reader then reads.
 
-    identities: how many people; an int is shared out 60/10/30 over train/val/test, a mapping gives each split's number.
-    The same arguments write the same pictures and captions on any machine with the same Pillow and NumPy.
-    Raises ValueError for a benchmark without a stand-in or for too few identities.
+    name: rstp, cuhk, icfg or ufine; each has its benchmark's layout, ids, splits, captions a picture and a character of its
+    own (`characters`). identities: how many people; an int is shared out 60/10/30 over train/val/test, or 70/30 where the
+    benchmark has no val split; a mapping gives each split's number. images_per_id: pictures a person, on average; by
+    default the benchmark's own of params/datasets. The same arguments write the same pictures and captions on any machine
+    with the same Pillow and NumPy. Raises ValueError for an unknown benchmark, split, or for too few identities.
     """
-    if name not in LAYOUTS:
-        raise ValueError(f"there is no stand-in of {name!r}; there is one of: {', '.join(LAYOUTS)}")
-    counts = _shares(identities)
-    if images_per_id < 1 or min(counts.values()) < 1:
-        raise ValueError(f"every split needs at least one identity and one picture, not {counts} with {images_per_id} pictures each")
+    if name not in CHARACTERS:
+        close = nearest(name, CHARACTERS)
+        hint = f": did you mean {close!r}?" if close else "."
+        raise ValueError(f"there is no stand-in of {name!r}{hint} There is one of: {', '.join(CHARACTERS)}")
+    character, data = CHARACTERS[name], load_params(name).data
+    each = data.images_per_id if images_per_id is None else images_per_id
+    counts = _shares(identities, character.splits)
+    if each < 1 or min(counts.values()) < 1:
+        raise ValueError(f"every split needs at least one identity and one picture, not {counts} with {each} pictures each")
     root = Path(root)
     (root / "imgs").mkdir(parents=True, exist_ok=True)
-    title, annotation, captions_each = LAYOUTS[name]
-    people = draw_identities(sum(counts.values()), seed)
-    splits = [split for split in SPLITS for _ in range(counts[split])]
-    draw = partial(_person_files, people=people, root=root, seed=seed, each=images_per_id, captions=captions_each)
+    own = f"{name}-{seed}" if name != "rstp" else str(seed)  # no two stand-ins show the same people
+    people = draw_identities(sum(counts.values()), own, wardrobe=character.wardrobe)
+    splits = [split for split in character.splits for _ in range(counts[split])]
+    draw = partial(_person_files, people=people, splits=splits, root=root, seed=own, each=each, character=character)
     records, truth = [], {}
     with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
-        for pid, shots in progress(enumerate(pool.map(draw, range(len(people)), chunksize=8)), f"drawing {title}", total=len(people)):
+        drawn = progress(enumerate(pool.map(draw, range(len(people)), chunksize=8)), f"drawing {data.title}", total=len(people))
+        for number, shots in drawn:
+            pid = number + character.first_id
             for shot in shots:
-                records.append({"id": pid, "img_path": shot["img_path"], "captions": shot["captions"], "split": splits[pid]})
-                truth[shot.pop("img_path")] = {"pid": pid, **shot}
+                path = shot["img_path"]
+                record = {"id": pid, character.path_key: path, "captions": shot["captions"], "split": splits[number]}
+                if character.tokens:
+                    record["processed_tokens"] = [re.findall(r"[a-z0-9'-]+", text.lower()) for text in shot["captions"]]
+                records.append(record)
+                truth[Path(path).name] = {"pid": pid, **shot}
     atomic_write(root / TRUTH, json.dumps({"people": people, "pictures": truth}))
-    atomic_write(root / CARD, _CARD.format(title=title, images=len(records), people=len(people), seed=seed, truth=TRUTH,
-                                           captions=len(records) * captions_each, errors=CAPTION_ERRORS))
-    atomic_write(root / annotation, json.dumps(records))  # last: its presence says that all pictures are there
+    atomic_write(root / CARD, _CARD.format(title=data.title, images=len(records), people=len(people), seed=seed, truth=TRUTH,
+                                           captions=len(records) * character.captions, errors=CAPTION_ERRORS,
+                                           cameras=_SEEN_BY[name]))
+    atomic_write(root / data.annotation, json.dumps(records))  # last: its presence says that all pictures are there
 
 
-def _shares(identities) -> dict[str, int]:
+def _shares(identities, splits: Sequence[str]) -> dict[str, int]:
     if isinstance(identities, Mapping):
-        unknown = set(identities) - set(SPLITS)
-        if unknown or set(SPLITS) - set(identities):
-            raise ValueError(f"identities must give a number for each of {', '.join(SPLITS)}, not {dict(identities)}")
-        return {split: int(identities[split]) for split in SPLITS}
+        if set(splits) != set(identities):
+            raise ValueError(f"identities must give a number for each of {', '.join(splits)}, not {dict(identities)}")
+        return {split: int(identities[split]) for split in splits}
     total = int(identities)
-    val, test = max(1, round(total * .1)), max(1, round(total * .3))
-    return {"train": total - val - test, "val": val, "test": test}
+    counts = {split: max(1, round(total * _SHARES[split])) for split in splits[1:]}
+    return {"train": total - sum(counts.values()), **counts}
 
 
-def _person_files(pid: int, people: list[dict], root: Path, seed: int, each: int, captions: int) -> list[dict]:
-    rng = random.Random(f"standin-{seed}-{pid}")
+def _person_files(number: int, people: list[dict], splits: list[str], root: Path, seed: str, each: int, character: Character) -> list[dict]:
+    rng = random.Random(f"standin-{seed}-{number}")
+    pid, split = number + character.first_id, splits[number]
+    collection = character.collections[number % len(character.collections)]
     shots = []
-    for k in range(each):
-        camera = k % len(CAMERAS)
-        picture, truth, seen, view = camera_shot(people[pid], camera, rng)
-        path = f"{pid:04d}_c{camera + 1}_{k:04d}.jpg"
-        atomic_write(root / "imgs" / path, jpeg(picture, 88))
-        facts = [choose_facts(truth, seen, rng, errors=CAPTION_ERRORS) for _ in range(captions)]
+    for k in range(max(1, each + collection.more)):
+        camera = (number * collection.stride + k) % len(collection.cameras)
+        picture, truth, seen, view = camera_shot(people[number], camera, rng, cameras=collection.cameras, size=collection.size)
+        path = collection.name.format(pid=pid, split=split, camera=camera + 1, letter="ab"[camera % 2], number=k,
+                                      query="test_query" if split == "test" else "train_query")
+        atomic_write(root / "imgs" / path, encoded(picture, path, 88))
+        facts = [choose_facts(truth, seen, rng, errors=CAPTION_ERRORS, **character.facts) for _ in range(character.captions)]
         shots.append({"img_path": path, "camera": camera, "view": view, "truth": {n: truth[n] for n in VALUES}, "seen": sorted(seen),
-                      "facts": facts, "captions": [caption(f, rng, "street") for f in facts]})
+                      "facts": facts, "captions": [caption(f, rng, character.grammar, view) for f in facts]})
     return shots
 
 
 def read_truth(root) -> dict:
-    """The ground truth of a stand-in: {"people": [...], "pictures": {img_path: {pid, camera, view, truth, seen, facts}}}."""
+    """The ground truth of a stand-in: {"people": [...], "pictures": {file name: {pid, img_path, camera, view, truth, seen, facts}}}."""
     return json.loads((Path(root) / TRUTH).read_text())
 
 

@@ -1,11 +1,12 @@
-"""Shots of the drawn world: the generic one (clean, studio-like) and the surveilled one (five cameras)."""
+"""Shots of the drawn world: the generic one (clean, studio-like) and the surveilled one (cameras of each stand-in)."""
 
 import random
+from collections.abc import Sequence
 
 from PIL import Image
 
 from .attributes import draw_scene, visible
-from .cameras import CAMERAS, INDOOR, OUTDOOR, VIEWS, cover, spoil
+from .cameras import CAMERAS, INDOOR, OUTDOOR, VIEWS, Camera, cover, spoil
 from .draw import SIZE, draw_picture
 
 
@@ -17,16 +18,21 @@ def generic_shot(person: dict, rng: random.Random) -> tuple[Image.Image, dict, s
     return picture, truth, visible(truth, view)
 
 
-def camera_shot(person: dict, camera_id: int, rng: random.Random, outdoor: bool | None = None):
-    """One surveillance picture: (picture, truth, visible attributes, view); `outdoor` limits the scenes to choose from."""
-    camera, truth = CAMERAS[camera_id], {**person, **draw_scene(rng)}
-    if outdoor is not None:
-        truth["background"] = rng.choice(OUTDOOR if outdoor else INDOOR)
+def camera_shot(person: dict, camera_id: int, rng: random.Random, outdoor: bool | None = None, cameras: Sequence[Camera] = CAMERAS,
+                size: tuple[int, int] = SIZE):
+    """One surveillance picture of `size` (width, height): (picture, truth, visible attributes, view).
+
+    `outdoor` limits the scenes to choose from, as does a camera that has scenes of its own.
+    """
+    camera, truth = cameras[camera_id], {**person, **draw_scene(rng)}
+    scenes = (OUTDOOR if outdoor else INDOOR) if outdoor is not None else camera.scenes
+    if scenes:
+        truth["background"] = rng.choice(scenes)
     view = rng.choices(VIEWS, camera.views)[0]
     zoom = rng.uniform(*camera.zoom)
     cut, covered = rng.random() < camera.cut, rng.random() < camera.cover
     shift = (rng.uniform(-.1, .1), .09 if cut else rng.uniform(-.05, .01) * (1.1 - zoom) * 4)
-    picture = draw_picture(truth, view, rng, SIZE, zoom, shift)
+    picture = draw_picture(truth, view, rng, size, zoom, shift)
     kind = rng.choice(["left", "feet"]) if covered else ""
     if covered:
         picture = cover(picture, rng, kind)
