@@ -1,3 +1,4 @@
+import importlib
 import sys
 
 import ipywidgets
@@ -15,7 +16,7 @@ def opened(monkeypatch):
 
     shown = []
     monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")
-    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    monkeypatch.setitem(sys.modules, "ipykernel", importlib.import_module("ipykernel"))
     monkeypatch.setattr(IPython.display, "display", shown.append)
     return shown
 

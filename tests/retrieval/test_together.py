@@ -1,5 +1,6 @@
 """Two processes over gloo, started by accelerate, against one: the same training."""
 
+import json
 import os
 import socket
 import subprocess
@@ -8,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from icl_lib import load_params, stages
 from icl_lib.retrieval import together
 from icl_lib.retrieval.train import train_backbone
 
@@ -39,8 +42,8 @@ else:
 """
 
 
-def launched(*arguments, expected: int = 0) -> str:
-    """What a script printed, run by two processes of `accelerate launch`."""
+def launched(*arguments, well: bool = True, **environment) -> str:
+    """What two processes of `accelerate launch` printed, and whether they ended well."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -48,9 +51,9 @@ def launched(*arguments, expected: int = 0) -> str:
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
                "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port",
                str(port), *map(str, arguments)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | environment
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
-    assert (done.returncode == 0) == (expected == 0), done.stdout + done.stderr
+    assert (done.returncode == 0) == well, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
@@ -76,8 +79,9 @@ def test_two_processes_train_as_one(tiny, benchmark_table, tmp_path):
         if one["rank1"].idxmax() == two["rank1"].idxmax():
             alone, shared = (load_file(tmp_path / number / name / "model.safetensors") for number in ("one", "two"))
             for key, tensor in alone.items():
-                # Adam's first steps have size lr however small a gradient, so rounding turns a few around.
-                assert (tensor - shared[key]).float().abs().mean() < 2e-5 + 1e-3 * tensor.float().abs().mean(), key
+                # Adam's steps have size lr however small a gradient: where it is 0 but for rounding (the keys'
+                # biases), the direction is chance. So the median, not the worst.
+                assert (tensor - shared[key]).float().abs().median() < 1e-6, key
 
 
 NORMALISED = """
@@ -98,6 +102,31 @@ torch.save({{"seen": seen.detach(), "grad": x.grad, "weight": bn.weight.grad, "m
              "var": bn.running_var, "total": together.total(len(x)), "told": together.from_first(rank + 7)}},
            {folder!r} + "/" + str(rank) + ".pt")
 """
+
+
+def test_launch_trains_where_notebook_03_finds_it(small_folder, tmp_path, monkeypatch):
+    sizes = {"ids_train": 6, "ids_val": 2, "ids_test": 2, "images_per_id": 2}
+    tiny = {"weights": str(small_folder), "image_size": [48, 16], "context_length": 40, "embed_tse": 16,
+            "epochs": 1, "batch_size": 8, "precision": "fp32", "rda": False}
+    given = ["-y", json.dumps({"data": sizes, "backbone": tiny})]
+    folders = {"ICL_DATA": str(tmp_path / "data"), "ICL_RESULTS": str(tmp_path / "results")}
+    told = launched("-m", "icl_lib.launch", "rstp", "--profile", "demo", *given, **folders)
+    assert "trained in 2 process(es)" in told
+    for name, value in folders.items():
+        monkeypatch.setenv(name, value)
+    folder = stages.baseline(load_params("rstp", "demo", data=sizes, backbone=tiny))
+    assert str(folder) in told and len(pd.read_csv(folder / "log.csv")) == 1
+    again = launched("-m", "icl_lib.launch", "rstp", "--profile", "demo", *given, **folders)
+    assert f"found {folder.name}" in again
+
+
+def test_launch_refuses_bad_input_in_one_paragraph():
+    from click.testing import CliRunner
+
+    from icl_lib.launch import app
+
+    with pytest.raises(ValueError, match="did you mean 'epochs'"):
+        CliRunner().invoke(app, ["rstp", "-p", "backbone.epoch", "3"], catch_exceptions=False)
 
 
 def test_batch_norm_and_gathering_have_the_whole_batchs_gradients(tmp_path):
