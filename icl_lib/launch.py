@@ -31,10 +31,11 @@ def app(dataset, profile, parameters, yaml_texts, yaml_files) -> None:
     together.start()
     if together.rank() > 0:
         train.follow()
-        return
-    for folder in dict.fromkeys([stages.baseline(params), stages.backbone(params)]):
-        click.echo(f"{folder}: trained in {together.world()} process(es)")
-    train.dismiss()
+    else:
+        for folder in dict.fromkeys([stages.baseline(params), stages.backbone(params)]):
+            click.echo(f"{folder}: trained in {together.world()} process(es)")
+        train.dismiss()
+    together.end()
 
 
 def main() -> None:

@@ -30,6 +30,13 @@ def start() -> None:
         PartialState(cpu=cpu, backend="gloo" if cpu else "nccl", timeout=datetime.timedelta(days=7))
 
 
+def end() -> None:
+    """Leaves together: a process that is gone while another still listens to it takes that one down."""
+    if world() > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 def world() -> int:
     """How many processes train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
