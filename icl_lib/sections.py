@@ -78,7 +78,8 @@ class Backbone(Section):
     tau: Annotated[float, Field(gt=0)]  # temperature of TAL
     margin: Rate  # margin of TAL
     epochs: Positive
-    batch_size: Positive
+    batch_size: Positive  # pairs that are each other's negatives; several processes share it out
+    accumulation: Positive  # batches an optimiser step; negatives come from one batch all the same
     lr: Rate  # CLIP's weights
     bias_lr_factor: Rate
     tse_lr: Rate
@@ -96,7 +97,10 @@ class Backbone(Section):
     text_mask_split: tuple[Share, Share, Share]  # of those: masked, replaced at random, dropped
     erase_scale: tuple[Share, Share]  # random erasing, share of the picture's area
     pad: Count  # pixels padded before the random crop
-    precision: Literal["auto", "bf16", "fp32"]  # auto: bf16 autocast where the machine is fast at it
+    noise: Share  # of training pairs wired wrongly on purpose
+    noise_index: str | None = None  # or a .npy file that says which caption each pair's picture gets
+    # auto: bf16 autocast where the machine is fast at it; fp16: on CUDA only, its gradients scaled
+    precision: Literal["auto", "bf16", "fp16", "fp32"]
     select_on: Literal["val", "test"]  # split that picks the best epoch
     eval_batch: Positive
     irra: Irra
@@ -126,6 +130,9 @@ class Backbone(Section):
         if self.as_released.frozen_batchnorm and self.method != "rde":
             raise ValueError("as_released.frozen_batchnorm is about the BatchNorm of RDE's TSE; method "
                              f"{self.method!r} has none: set it to false, or method to rde")
+        if self.noise and self.noise_index is not None:
+            raise ValueError(f"noise {self.noise} and noise_index {self.noise_index} both say which pairs are "
+                             "wrong: set one of them")
         if self.batch_size < 2:
             raise ValueError("batch_size 1 leaves a pair without a negative, so there is nothing to learn: "
                              "at least 2")

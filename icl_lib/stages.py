@@ -21,12 +21,13 @@ from icl_lib.mllm.load import load_mllm, model_folder
 from icl_lib.mllm.pairs import choose_threshold, judge_metrics, mine_pairs
 from icl_lib.mllm.sft import train_adapter
 from icl_lib.params import Params
+from icl_lib.report.live import live_curve
 from icl_lib.results import file_hash, folder_hash, is_made, locked, made, read_json, record_seconds, update_summary, write_json
 from icl_lib.retrieval.clip_files import find_weights
 from icl_lib.retrieval.gallery import ranking
 from icl_lib.retrieval.metrics import per_query_metrics, with_intervals
 from icl_lib.retrieval.models import Backbone, load_backbone
-from icl_lib.retrieval.train import similarity, train_backbone
+from icl_lib.retrieval.train import noise_key, similarity, train_backbone
 
 JUDGED = 1000  # captions of val and test that Yes/No is measured on: enough for intervals of a point or two
 _TOLD: set[Path] = set()  # folders that this process has spoken of
@@ -74,7 +75,7 @@ def baseline(params: Params) -> Path:
     params = params.model_copy(update={"backbone": params.backbone.model_copy(update={"rda": False})})
     manifest = data(params)
     return _stage(params, "baseline", _backbone_key(params, manifest),
-                  lambda folder: train_backbone(params, manifest, folder))
+                  lambda folder: train_backbone(params, manifest, folder, on_epoch=live_curve(params.backbone.epochs)))
 
 
 def reorganised(params: Params) -> dict[int, dict]:
@@ -100,7 +101,7 @@ def backbone(params: Params) -> Path:
     manifest = data(params)
     texts = {i: row["parts"] for i, row in reorganised(params).items()}
     return _stage(params, "backbone", {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm")},
-                  lambda folder: train_backbone(params, manifest, folder, texts))
+                  lambda folder: train_backbone(params, manifest, folder, texts, live_curve(params.backbone.epochs)))
 
 
 def pairs(params: Params, split: str) -> pd.DataFrame:
@@ -273,7 +274,7 @@ def _similarity(f: Backbone, queries: pd.DataFrame, gallery: pd.DataFrame) -> np
 
 
 def _backbone_key(params: Params, manifest: pd.DataFrame) -> dict:
-    return {**params.key("backbone"), "data": fingerprint(manifest), "weights": _weights_hash(params)}
+    return {**params.key("backbone"), **noise_key(params), "data": fingerprint(manifest), "weights": _weights_hash(params)}
 
 
 def _weights_hash(params: Params) -> str:

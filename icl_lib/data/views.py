@@ -5,17 +5,20 @@ it, and a training that was killed goes on as if it had not been.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP's, of RGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)
 MEAN_COLOUR = np.array([round(255 * m) for m in MEAN], dtype=np.uint8)[:, None, None]
 MASK_ID = 0  # stands for a masked token: a lone "!" inside a word, which no caption holds
+REWRITINGS_KEPT = 200_000  # whose tokens are kept, some 100 MB at most
 IN_MEMORY = 1 << 30  # bytes of pixels up to which a set of pictures is decoded once and kept
 
 
@@ -60,6 +63,13 @@ class Images(Dataset):
 
     def __getitem__(self, i: int) -> np.ndarray:
         return self.pixels[i] if self.pixels is not None else read_image(self.paths[i], self.size)
+
+    def part(self, rows: slice) -> "Images":
+        """Some of these pictures, in order; nothing is read again."""
+        part = copy(self)
+        part.paths = self.paths[rows]
+        part.pixels = self.pixels[rows] if self.pixels is not None else None
+        return part
 
     def batches(self, size: int) -> Iterator[Tensor]:
         """All pictures in order, uint8 [≤ size, 3, H, W] at a time."""
@@ -140,8 +150,12 @@ def mask_words(ids: np.ndarray, rng: np.random.Generator, share: float,
 
 def reorganise(parts: Sequence[Sequence[str]], rng: np.random.Generator) -> str:
     """A text drawn from RDA's sub-sentences: random order, one random rewriting of each, joined by a space."""
+    return " ".join(_drawn(parts, rng))
+
+
+def _drawn(parts: Sequence[Sequence[str]], rng: np.random.Generator) -> list[str]:
     filled = [rewritings for rewritings in parts if rewritings]
-    return " ".join(filled[i][rng.integers(len(filled[i]))].strip() for i in rng.permutation(len(filled)))
+    return [filled[i][rng.integers(len(filled[i]))].strip() for i in rng.permutation(len(filled))]
 
 
 class PairViews(Dataset):
@@ -157,6 +171,7 @@ class PairViews(Dataset):
     def __init__(self, images: Images, image_of: np.ndarray, ids: np.ndarray, tokenizer, settings, seed: int,
                  parts: Sequence | None = None, alone: bool = False, masked: float = 0.0):
         self.alone, self.masked = alone, masked
+        self._words: dict[str, np.ndarray] = {}  # of rewritings, which come back epoch after epoch
         self.images, self.image_of, self.ids, self.parts = images, image_of, ids, parts
         self.tokenizer, self.settings, self.seed, self.epoch = tokenizer, settings, seed, 0
 
@@ -169,8 +184,8 @@ class PairViews(Dataset):
         pixels = augment_image(pixels, rng, self.settings.pad, self.settings.erase_scale)
         item, shown = {"pair": i, "pixels": pixels, "ids": self._vary(self.ids[i], rng)}, self.ids[i]
         if self.parts is not None:
-            text = reorganise(self.parts[i], rng) if self.parts[i] else None
-            drawn = self.tokenizer([text])[0].numpy() if text else self.ids[i]
+            sentences = _drawn(self.parts[i], rng) if self.parts[i] else []
+            drawn = self._tokens(sentences) if any(sentences) else self.ids[i]
             item["rda_ids"] = self._vary(drawn, rng)
             if self.alone:
                 item["ids"], shown = item.pop("rda_ids"), drawn
@@ -179,19 +194,63 @@ class PairViews(Dataset):
             item["mlm_ids"], item["mlm_labels"] = mask_words(shown, rng, self.masked, words)
         return item
 
-    def loader(self, epoch: int, batch_size: int) -> DataLoader:
-        """Batches of one epoch in a shuffled order; a last batch of a single pair, which has no negative, is
-        left out."""
+    def loader(self, epoch: int, batch_size: int, share=list, least: int = 2) -> "DataLoader | Ahead":
+        """Batches of one epoch in a shuffled order, of each the `share` that this process trains on.
+
+        A last batch of fewer than `least` pairs is left out: one pair alone has no negative.
+        """
         self.epoch = epoch
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self))
-        if len(order) % batch_size == 1 and len(order) > 1:
-            order = order[:-1]
-        workers = 0 if self.images.pixels is not None else _workers()
-        return DataLoader(Subset(self, order.tolist()), batch_size=batch_size, num_workers=workers)
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self)).tolist()
+        batches = [order[i:i + batch_size] for i in range(0, len(order), batch_size)]
+        batches = [share(rows) for rows in batches if len(rows) >= least or len(batches) == 1]
+        if self.images.pixels is not None:
+            return Ahead(self, batches)
+        return DataLoader(self, batch_sampler=batches, num_workers=_workers())
+
+    def _tokens(self, sentences: list[str]) -> np.ndarray:
+        """Tokens [L] of sentences joined by spaces. No token reaches across a space, so each is read once."""
+        out = np.zeros(self.ids.shape[1], dtype=np.int64)
+        words = np.concatenate([self._words_of(sentence) for sentence in sentences])[:len(out) - 2]
+        out[0], out[1:1 + len(words)] = self.tokenizer.sot_token_id, words
+        out[1 + len(words)] = self.tokenizer.eot_token_id
+        return out
+
+    def _words_of(self, sentence: str) -> np.ndarray:
+        found = self._words.get(sentence)
+        if found is None:
+            ids = self.tokenizer([sentence], context_length=self.ids.shape[1])[0].numpy()
+            found = ids[1:int(ids.argmax())].copy()
+            if len(self._words) < REWRITINGS_KEPT:
+                self._words[sentence] = found
+        return found
 
     def _vary(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         words = self.tokenizer.sot_token_id  # every id below is a word's
         return augment_text(ids, rng, self.settings.text_mask, self.settings.text_mask_split, words)
+
+
+class Ahead:
+    """Batches of a data set, the next one prepared by a thread while this one is trained on."""
+
+    def __init__(self, data: Dataset, batches: list[list[int]]):
+        self.data, self.batches = data, batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[dict]:
+        with ThreadPoolExecutor(1) as thread:
+            coming = thread.submit(self._batch, self.batches[0]) if self.batches else None
+            for rows in self.batches[1:]:
+                ready, coming = coming, thread.submit(self._batch, rows)
+                yield ready.result()
+            if coming is not None:
+                yield coming.result()
+
+    def _batch(self, rows: list[int]) -> dict:
+        items = [self.data[i] for i in rows]
+        # Stacked by NumPy: torch would wake threads of its own for it, beside those of the training step.
+        return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

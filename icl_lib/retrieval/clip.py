@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+TEXTS_TOGETHER = 16  # texts of like length whose attention is computed together, on a CPU
+
 
 def resize_image_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
     """Position embedding [1 + g·g, d] of a square patch grid, bilinearly resized to [1 + rows·columns, d].
@@ -57,14 +59,51 @@ def encode_text_tokens(clip: nn.Module, ids: Tensor) -> tuple[Tensor, Tensor]:
 
     `ids` [B, L]: EOT is the largest id of a row, padding follows it. Under the causal mask nothing after a
     row's EOT changes what comes before, so `trim` may shorten a batch first without changing any token up to
-    EOT.
+    EOT. On a CPU little is computed past EOT where texts differ in length: what stands there may be zeros.
     """
     if ids.shape[1] > len(clip.positional_embedding):
         raise ValueError(f"texts of {ids.shape[1]} tokens, but the text encoder has "
                          f"{len(clip.positional_embedding)} positions: set context_length")
+    groups = _like_length(ids)
+    if groups is not None:
+        return _encode_groups(clip, ids, groups)
     x = clip.token_embedding(ids) + clip.positional_embedding[:ids.shape[1]]
     x, attention = _transform(clip.transformer, x, ids.argmax(1), causal=True)
     return clip.ln_final(x) @ clip.text_projection, attention
+
+
+def _like_length(ids: Tensor) -> tuple[Tensor, ...] | None:
+    """Rows of `ids` [B, L] in groups of like length, shortest first; None where that would save little.
+
+    A GPU would rather have one large batch.
+    """
+    if ids.device.type != "cpu" or len(ids) <= TEXTS_TOGETHER:
+        return None
+    lengths, order = (ids.argmax(1) + 1).sort(stable=True)
+    cost = sum(len(part) * int(part[-1]) for part in lengths.split(TEXTS_TOGETHER))
+    return order.split(TEXTS_TOGETHER) if cost < 0.9 * ids.numel() else None
+
+
+def _encode_groups(clip: nn.Module, ids: Tensor, groups: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """`encode_text_tokens` of each group trimmed to its longest text; all that is done token by token is one
+    product over all groups."""
+    parts = [trim(ids[rows]) for rows in groups]
+    shapes = [tuple(part.shape) for part in parts]
+    place = torch.cat([torch.arange(n).expand(b, n).flatten() for b, n in shapes])
+    x = clip.token_embedding(torch.cat([part.flatten() for part in parts])) + clip.positional_embedding[place]
+    for block in clip.transformer.resblocks:  # x [M, width], the groups' tokens one after another
+        each = _qkv(block.attn, block.ln_1(x)).split([b * n for b, n in shapes])
+        heads = [_split(qkv.unflatten(0, shape), block.attn.num_heads) for qkv, shape in zip(each, shapes)]
+        attended = [_attend(q, k, v, causal=True).transpose(1, 2).flatten(2) for q, k, v in heads]
+        x = x + block.attn.out_proj(torch.cat([part.flatten(0, 1) for part in attended]))
+        x = x + _mlp(block.mlp, block.ln_2(x))
+    projected = clip.ln_final(x) @ clip.text_projection
+    row = torch.cat([rows[:, None].expand(b, n).flatten() for rows, (b, n) in zip(groups, shapes)])
+    tokens = projected.new_zeros(*ids.shape, projected.shape[1]).index_put((row, place), projected)
+    attention = torch.zeros(ids.shape)
+    for rows, part, (q, k, _) in zip(groups, parts, heads):
+        attention[rows, :part.shape[1]] = _anchor_row(q, k, part.argmax(1), causal=True)
+    return tokens, attention
 
 
 def trim(ids: Tensor) -> Tensor:
@@ -115,18 +154,29 @@ def _block(block: nn.Module, x: Tensor, causal: bool,
     x = x + _mlp(block.mlp, block.ln_2(x))
     if anchor is None:
         return x, None
+    return x, _anchor_row(q, k, anchor, causal)
+
+
+def _anchor_row(q: Tensor, k: Tensor, anchor: Tensor, causal: bool) -> Tensor:
+    """The head-averaged attention [B, N] of the token at `anchor` [B]; without gradient."""
     row = q.detach()[torch.arange(len(q), device=q.device), :, anchor][:, :, None]  # [B, heads, 1, width]
     logits = (row @ k.detach().transpose(-1, -2))[:, :, 0].float() * q.shape[-1] ** -0.5
     if causal:
         after = torch.arange(k.shape[2], device=k.device) > anchor[:, None]  # [B, N]
         logits = logits.masked_fill(after[:, None], -torch.inf)
-    return x, logits.softmax(-1).mean(1)
+    return logits.softmax(-1).mean(1)
 
 
 def _heads(attn: nn.MultiheadAttention, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    qkv = F.linear(x, attn.in_proj_weight, attn.in_proj_bias)
-    qkv = qkv.unflatten(-1, (3, attn.num_heads, -1))
-    return qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each [B, heads, N, width]
+    return _split(_qkv(attn, x), attn.num_heads)
+
+
+def _qkv(attn: nn.MultiheadAttention, x: Tensor) -> Tensor:
+    return F.linear(x, attn.in_proj_weight, attn.in_proj_bias)
+
+
+def _split(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    return qkv.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # each [B, heads, N, width]
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
@@ -138,11 +188,13 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
 
 
 def _weights(q: Tensor, k: Tensor, causal: bool) -> Tensor:
-    logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    shape, scale = (*q.shape[:3], k.shape[2]), q.shape[-1] ** -0.5
+    # Scaled, and masked where causal, within the one product.
+    mask = q.new_zeros(1)
     if causal:
-        n = q.shape[2]
-        logits = logits + torch.full((n, n), -torch.inf, device=q.device, dtype=logits.dtype).triu(1)
-    return logits.softmax(-1)
+        mask = torch.full(shape[2:], -torch.inf, device=q.device, dtype=q.dtype).triu(1)
+    logits = torch.baddbmm(mask, q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2), alpha=scale)
+    return logits.view(shape).softmax(-1)
 
 
 def _mlp(mlp: nn.Sequential, x: Tensor) -> Tensor:

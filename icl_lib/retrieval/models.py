@@ -16,6 +16,7 @@ from icl_lib.data.views import Images, normalise
 from icl_lib.retrieval.checkpoints import kit_names, load_state, looks_like, method_of, read_tensors
 from icl_lib.retrieval.clip import encode_image_tokens, encode_text_tokens, trim
 from icl_lib.retrieval.clip_files import MERGES, WEIGHTS, Clip, build_clip, empty_clip, load_clip
+from icl_lib.retrieval.together import batch_norm
 
 DESCRIPTION = "backbone.json"
 
@@ -83,13 +84,7 @@ class _Mlp(nn.Module):
         self.bns = nn.ModuleList([nn.BatchNorm1d(hidden)])
 
     def forward(self, x: Tensor) -> Tensor:
-        bn = self.bns[0]
-        hidden = self.layers[0](x)
-        if len(hidden) > 1:
-            hidden = bn(hidden)
-        else:  # one token has no variance: its batch statistics would be undefined
-            hidden = F.batch_norm(hidden, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
-        return self.layers[1](hidden.relu())
+        return self.layers[1](batch_norm(self.layers[0](x), self.bns[0]).relu())
 
     def _load_from_state_dict(self, state, prefix, *rest):
         for name in [name for name in state if name.startswith(f"{prefix}bns.1.")]:
@@ -188,7 +183,12 @@ class Backbone(nn.Module):
         return self.clip.positional_embedding.device
 
     def autocast(self):
-        """bf16 autocast where `precision` asks for it, or is "auto" and the machine is fast at it."""
+        """bf16 autocast where `precision` asks for it, or is "auto" and the machine is fast at it; or fp16."""
+        if self.precision == "fp16":
+            if self.device.type != "cuda":
+                raise ValueError(f"backbone.precision fp16 needs a CUDA device, and this model is on the "
+                                 f"{self.device.type}: set it to auto, bf16 or fp32.")
+            return torch.autocast("cuda", dtype=torch.float16)
         enabled = uses_bf16(self.precision, self.device)
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 

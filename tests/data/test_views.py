@@ -16,7 +16,7 @@ class Words:
 
     sot_token_id, eot_token_id = 1000, 1001
 
-    def __call__(self, texts):
+    def __call__(self, texts, context_length=12):
         ids = torch.zeros(len(texts), 12, dtype=torch.long)
         for row, text in enumerate(texts):
             inner = [int(word) for word in text.split()][:10]
@@ -214,3 +214,48 @@ def test_hidden_words_are_mostly_masked_as_bert_does():
         told = labels >= 0
         shares.append([told.sum() / 998, (out[told] == MASK_ID).mean(), (out[told] == 5).mean()])
     np.testing.assert_allclose(np.mean(shares, axis=0), [0.15, 0.8, 0.1], atol=0.01)
+
+
+def test_sentences_read_once_are_the_text_read_whole(pictures):
+    data = views(pictures, 1 << 20, [None] * 10)
+    for sentences in (["1 2", "3"], ["4"] * 3, ["7 8 9"] * 6, ["", "5"]):  # 18 words do not fit
+        expected = Words()([" ".join(sentences)])[0].numpy()
+        for _ in range(2):
+            np.testing.assert_array_equal(data._tokens(sentences), expected)
+    assert data._words.keys() == {"1 2", "3", "4", "7 8 9", "", "5"}
+
+
+def test_the_kits_tokenizer_reads_no_token_across_a_space():
+    from icl_lib import load_params
+    from icl_lib.retrieval.clip_files import load_clip
+
+    tokenizer = load_clip(load_params("rstp")).tokenizer
+    data = PairViews(None, np.zeros(1), np.zeros((1, 77), np.int64), tokenizer, None, 0)
+    sentences = ["A man's red-and-white T-shirt, worn open.", "He isn't 30;", "shoes: (black)", "\"quoted\" 'words'", "é ﬁn"]
+    np.testing.assert_array_equal(data._tokens(sentences), tokenizer([" ".join(sentences)])[0].numpy())
+
+
+def test_shares_of_an_epoch_are_the_whole_epoch(pictures):
+    def half(number):
+        return lambda rows: rows[:len(rows) // 2] if number == 0 else rows[len(rows) // 2:]
+
+    whole = list(views(pictures, 1 << 20).loader(0, 4))
+    shares = [list(views(pictures, memory).loader(0, 4, half(number))) for number, memory in ((0, 1 << 20), (1, 0))]
+    for batch, first, second in zip(whole, *shares, strict=True):
+        assert all(torch.equal(batch[name], torch.cat([first[name], second[name]])) for name in batch)
+    assert [len(batch["pair"]) for batch in views(pictures, 1 << 20).loader(0, 4, least=3)] == [4, 4]
+
+
+def test_an_error_while_a_batch_is_prepared_ahead_is_not_lost(pictures):
+    data = views(pictures, 1 << 20)
+    data.image_of = data.image_of + 1  # the last picture does not exist
+    with pytest.raises(IndexError):
+        list(data.loader(0, 4))
+
+
+def test_part_of_the_pictures(pictures):
+    for memory in (1 << 20, 0):
+        images = Images(pictures, (24, 8), memory=memory)
+        part = images.part(slice(1, 3))
+        assert len(part) == 2 and len(images) == 5
+        assert torch.equal(torch.cat(list(part.batches(8))), torch.cat(list(images.batches(8)))[1:3])

@@ -1,9 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from icl_lib.retrieval import clip as clip_module
 from icl_lib.retrieval import clip_files
 from icl_lib.retrieval.clip import (encode_image_tokens, encode_text_tokens, full_attention,
                                     resize_image_grid, resize_image_positions, resize_text_positions, trim)
@@ -225,3 +227,28 @@ def test_a_local_file_of_openais_form_loads_at_person_size(tmp_path, monkeypatch
     assert torch.allclose(clip.model.positional_embedding,
                           resize_text_positions(source["positional_embedding"], 168))
     assert torch.equal(clip.model.token_embedding.weight, source["token_embedding.weight"])
+
+
+def test_texts_in_groups_of_like_length_are_the_same_texts(recorded, golden, monkeypatch):
+    """Each token up to EOT, the attention and the gradients, in groups or not."""
+    words = golden["clip.text"][0, 1:-1].clamp(min=1)
+    top, length = int(golden["clip.text"].max()), golden["clip.text"].shape[1]
+    rng = np.random.default_rng(0)
+    ids = torch.zeros(23, length, dtype=torch.long)
+    for row in ids:
+        end = int(rng.integers(1, length))
+        row[:end], row[end] = words[torch.from_numpy(rng.integers(0, len(words), end))], top
+    real = torch.arange(length) <= ids.argmax(1)[:, None]
+    found = []
+    for together in (4, 1000):
+        monkeypatch.setattr(clip_module, "TEXTS_TOGETHER", together)
+        recorded.zero_grad()
+        tokens, attention = encode_text_tokens(recorded, ids)
+        (tokens[real] * torch.linspace(-1, 1, tokens.shape[2])).sum().backward()
+        trained = [*recorded.transformer.parameters(), recorded.positional_embedding]
+        grads = [parameter.grad.clone() for parameter in trained]
+        found.append((tokens[real].detach(), attention, grads))
+    (tokens, attention, grads), (plain, plain_attention, plain_grads) = found
+    assert torch.allclose(tokens, plain, atol=1e-5) and torch.allclose(attention, plain_attention, atol=1e-6)
+    for one, other in zip(grads, plain_grads, strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))

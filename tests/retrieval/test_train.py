@@ -153,6 +153,23 @@ def test_an_interrupted_run_ends_with_the_same_weights(tiny, benchmark_table, tm
     pd.testing.assert_frame_equal(*logs)
 
 
+def test_killed_after_every_epoch_it_ends_with_the_same_weights(tiny, benchmark_table, tmp_path, one_thread):
+    params, texts = tiny(backbone={"accumulation": 2}), augmented_for(benchmark_table)
+    whole = train_with(params, benchmark_table, tmp_path / "whole", augmented=texts)
+    lengths = []
+
+    def dies(rows):
+        lengths.append(len(rows))
+        raise KeyboardInterrupt
+
+    for _ in range(params.backbone.epochs):
+        with pytest.raises(KeyboardInterrupt):
+            train_backbone(params, benchmark_table, tmp_path / "cut", texts, on_epoch=dies)
+    assert lengths == [1, 2, 3]
+    again = train_with(params, benchmark_table, tmp_path / "cut", augmented=texts)
+    assert whole.keys() == again.keys() and all(torch.equal(whole[name], again[name]) for name in whole)
+
+
 KILLED = """
 import sys
 sys.path.insert(0, {root!r})
@@ -244,3 +261,98 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny, benchmark_table, tmp_path,
 def test_other_losses_train_too(tiny, benchmark_table, tmp_path, loss):
     done = train_backbone(tiny(backbone={"epochs": 1, "loss": loss}), benchmark_table, tmp_path)
     assert math.isfinite(done["best"]["loss"])
+
+
+def test_accumulated_gradients_are_those_of_their_batches(tiny, benchmark_table, tmp_path):
+    """Two batches a step move the weights as one step by the sum of both batches' gradients does."""
+    plain = {"ccd": False, "epochs": 1, "batch_size": 20, "accumulation": 2, "warmup_epochs": 0}
+    run = train._Training(tiny(backbone=plain), benchmark_table, tmp_path, None, "key")
+    other = train._Training(tiny(backbone=plain), benchmark_table, tmp_path, None, "key")
+    run._epoch(0)
+    clean = torch.ones(20, dtype=torch.bool)
+    other.model.train()
+    losses = [other._batch_loss(batch, clean, 1.0) for batch in other.views.loader(0, 20)]
+    assert len(losses) == 2
+    sum(losses).backward()
+    other.optimiser.step()
+    state = other.model.state_dict()
+    for name, tensor in run.model.state_dict().items():
+        assert torch.allclose(tensor, state[name], atol=2e-5), name
+    assert run.optimiser.state[run.optimiser.param_groups[0]["params"][0]]["step"] == 1
+
+
+def test_wrong_pairs_are_counted_in_the_log(tiny, benchmark_table, tmp_path):
+    from icl_lib.data.noise import apply_noise
+
+    params = tiny(backbone={"noise": 0.5, "epochs": 2})
+    train_backbone(params, benchmark_table, tmp_path)
+    log = pd.read_csv(tmp_path / "log.csv")
+    assert {"clean", "clean_precision", "clean_recall"} <= set(log)
+    run = train._Training(params, benchmark_table, tmp_path, None, "key")
+    noisy, truth = apply_noise(benchmark_table, 0.5, params.seed)
+    assert truth.mean() == 0.5 and (run.truth == truth).all()
+    believed = np.random.default_rng(0).random(len(truth)) < 0.3
+    row = run._believed(believed)
+    assert row["clean"] == believed.mean()
+    assert row["clean_precision"] == pytest.approx(truth[believed].mean())
+    assert row["clean_recall"] == pytest.approx(believed[truth].mean())
+    pids = noisy.loc[noisy["split"] == "train", "pid"].to_numpy()
+    assert (run.pids.numpy() == pids).all() and (pids != benchmark_table["pid"].head(len(pids))).any()
+    assert not {"clean_precision", "clean_recall"} & set(train._Training(tiny(), benchmark_table, tmp_path, None,
+                                                                         "key")._believed(believed))
+
+
+def test_a_noise_index_is_part_of_the_run(tiny, benchmark_table, tmp_path):
+    index, path = np.arange(40), tmp_path / "noise.npy"
+    params = tiny(backbone={"noise_index": str(path)})
+    with pytest.raises(FileNotFoundError, match="noise.npy.*backbone.noise"):
+        run_key(params, benchmark_table)
+    keys = set()
+    for swapped in ((0, 1), (8, 39)):
+        index[list(swapped)] = index[list(swapped[::-1])]
+        np.save(path, index)
+        keys.add(run_key(params, benchmark_table))
+    assert len(keys) == 2
+    run = train._Training(params, benchmark_table, tmp_path, None, "key")
+    assert list(np.flatnonzero(~run.truth)) == [8, 39]  # 0 and 1 are captions of one picture
+    with pytest.raises(ValueError, match="set one of them"):
+        tiny(backbone={"noise_index": str(path), "noise": 0.2})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine with CUDA has fp16")
+def test_fp16_without_cuda_is_refused_before_anything_is_read(tiny, benchmark_table, tmp_path):
+    table = benchmark_table.assign(path="nowhere.png")
+    with pytest.raises(ValueError, match="fp16 needs a CUDA device"):
+        train_backbone(tiny(backbone={"precision": "fp16"}), table, tmp_path)
+
+
+@pytest.mark.parametrize("loss", ["tal", "trl", "sdm", "info_nce"])
+def test_a_batch_without_negatives_trains_and_stays_finite(tiny, benchmark_table, tmp_path, loss):
+    """One identity in the whole split: TAL and TRL have nothing to push away, so their loss is 0."""
+    table = benchmark_table[benchmark_table["pid"] == 0]
+    done = train_backbone(tiny(backbone={"epochs": 1, "loss": loss, "batch_size": 4}), table, tmp_path)
+    assert math.isfinite(done["best"]["loss"]) and (loss not in ("tal", "trl") or done["best"]["loss"] == 0)
+    state = load_file(tmp_path / "model.safetensors")
+    assert all(tensor.isfinite().all() for tensor in state.values() if tensor.is_floating_point())
+
+
+def test_a_batch_of_one_is_refused_or_left_out(tiny, benchmark_table, tmp_path):
+    with pytest.raises(ValueError, match="batch_size 1 leaves a pair without a negative"):
+        tiny(backbone={"batch_size": 1})
+    run = train._Training(tiny(backbone={"batch_size": 13}), benchmark_table, tmp_path, None, "key")
+    assert [len(batch["pair"]) for batch in run.views.loader(0, 13)] == [13, 13, 13]  # of 40
+    found = run._batch_loss({"pair": torch.tensor([0]), "pixels": torch.from_numpy(run.images[0])[None],
+                             "ids": run.ids[:1]}, torch.ones(1, dtype=torch.bool), 1.0)
+    assert found == 0
+
+
+def test_an_empty_split_to_select_on_keeps_the_last_epoch(tiny, benchmark_table, tmp_path):
+    done = train_backbone(tiny(backbone={"epochs": 2, "select_on": "test"}), benchmark_table, tmp_path)
+    assert done["selected_on"] == "last epoch" and done["best"]["epoch"] == 1
+
+
+def test_pictures_without_a_caption_are_no_pairs(tiny, benchmark_table, tmp_path):
+    table = benchmark_table.copy()
+    table.loc[[1, 3], ["caption_id", "caption"]] = [-1, ""]
+    run = train._Training(tiny(), table, tmp_path, None, "key")
+    assert len(run.ids) == 38
