@@ -75,6 +75,8 @@ class Backbone(Section):
     precision: Literal["auto", "bf16", "fp32"]  # auto: bf16 autocast where the machine is fast at it
     select_on: Literal["val", "test"]  # split that picks the best epoch
     eval_batch: Positive
+    index: str = "Flat"  # FAISS's recipe of the gallery's index: Flat (exact), HNSW32, IVF1024,PQ16 …
+    index_options: str = ""  # its search parameters: nprobe=16, efSearch=64 …
 
     @model_validator(mode="after")
     def _split_sums_to_one(self):
