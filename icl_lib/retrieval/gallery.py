@@ -1,4 +1,4 @@
-"""The gallery: image vectors in a FAISS inner-product index, exact or approximate, searched by text vectors."""
+"""The gallery: image vectors in a FAISS inner-product index, exact or not, searched by text vectors."""
 
 import hashlib
 import json
@@ -62,8 +62,8 @@ class Gallery:
             if options:
                 faiss.ParameterSpace().set_index_parameters(self.index, options)
         except RuntimeError as error:
-            raise ValueError(f"an index {self.factory!r} has no search options {options!r} ({_short(error)}): "
-                             "IVF takes nprobe=…, HNSW efSearch=…, Flat none.") from None
+            raise ValueError(f"an index {self.factory!r} has no search options {options!r} "
+                             f"({_short(error)}): IVF takes nprobe=…, HNSW efSearch=…, Flat none.") from None
         self.options = options
         return self
 
@@ -99,7 +99,7 @@ class Gallery:
             nonlocal size
             size += len(piece)
 
-        # Counted as it is written, so that measuring a large index does not need its size once more in memory.
+        # Counted as it is written: measuring a large index needs no second one in memory.
         writer = faiss.BufferedIOWriter(faiss.PyCallbackIOWriter(count))
         faiss.write_index(self.index, writer)
         del writer  # flushes
@@ -110,8 +110,8 @@ class Gallery:
         import faiss
 
         path = Path(path)
-        about = {"factory": self.factory, "options": self.options, "items": len(self), "dimensions": self.index.d,
-                 "fingerprint": self.fingerprint, "source": self.source}
+        about = {"factory": self.factory, "options": self.options, "items": len(self),
+                 "dimensions": self.index.d, "fingerprint": self.fingerprint, "source": self.source}
         _about(path).unlink(missing_ok=True)  # never an old description beside a new index
         with atomic_path(path) as temp:
             faiss.write_index(self.index, str(temp))
@@ -131,8 +131,8 @@ class Gallery:
 
         path = Path(path)
         if not path.is_file() or not _about(path).is_file():
-            raise FileNotFoundError(f"no saved gallery at {path}: it should be there with {_about(path).name} "
-                                    "beside it. Make one with Gallery(vectors, …).save(path).")
+            raise FileNotFoundError(f"no saved gallery at {path} with {_about(path).name} beside it: make "
+                                    "one with Gallery(vectors, …).save(path).")
         if vectors is None and source is None:
             raise ValueError("say what the index should be of: Gallery.load(path, vectors=…) or source=…")
         about = read_json(_about(path))
@@ -143,8 +143,9 @@ class Gallery:
             raise ValueError(f"{path} cannot be read as an index ({_short(error)}): make and save it again"
                              ) from None
         if (index.ntotal, index.d) != (about["items"], about["dimensions"]):
-            raise ValueError(f"{path} holds {index.ntotal} vectors of {index.d} dimensions, {_about(path).name} "
-                             f"says {about['items']} of {about['dimensions']}: make and save it again")
+            raise ValueError(f"{path} holds {index.ntotal} vectors of {index.d} dimensions, "
+                             f"{_about(path).name} says {about['items']} of {about['dimensions']}: make and "
+                             "save it again")
         gallery = cls.__new__(cls)
         kept = _matrix(vectors) if vectors is not None else None
         gallery._describe(index, kept, about["factory"], about["source"], about["options"])
@@ -154,8 +155,8 @@ class Gallery:
     def _fitting(self, queries: np.ndarray) -> np.ndarray:
         queries = _matrix(queries)
         if queries.shape[1] != self.index.d:
-            raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery {self.index.d}: encode "
-                             "both with the same backbone")
+            raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery {self.index.d}: "
+                             "encode both with the same backbone")
         return queries
 
 
@@ -198,8 +199,8 @@ def _trained(vectors: np.ndarray, factory: str):
     try:
         index.train(vectors)
     except RuntimeError as error:
-        raise ValueError(f"an index {factory!r} cannot be trained on these {len(vectors):,} vectors of {width} "
-                         f"dimensions ({_short(error)}). \"Flat\" needs no training.") from None
+        raise ValueError(f"an index {factory!r} cannot be trained on these {len(vectors):,} vectors of "
+                         f"{width} dimensions ({_short(error)}). \"Flat\" needs no training.") from None
     return index
 
 

@@ -22,7 +22,8 @@ def metrics_cost(queries: int = 6156, gallery: int = 3074, people: int = 1000, k
         raise ValueError(f"unknown kind {kind!r}: {', '.join(KINDS)}")
     command = [sys.executable, "-m", "icl_lib.speed.cost", *map(str, (queries, gallery, people)), kind]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
-    return {"captions": queries, "pictures": gallery, "kind": kind, **json.loads(told.stdout.splitlines()[-1])}
+    measured = json.loads(told.stdout.splitlines()[-1])
+    return {"captions": queries, "pictures": gallery, "kind": kind, **measured}
 
 
 def metrics_growth(sizes: list[tuple[int, int, int]]) -> pd.DataFrame:
@@ -38,7 +39,7 @@ def metrics_growth(sizes: list[tuple[int, int, int]]) -> pd.DataFrame:
 
 
 def measure(queries: int, gallery: int, people: int, kind: str) -> dict:
-    """The measurement itself, in this process; its memory is only its own in a process that did nothing else."""
+    """The measurement itself, in this process: its peak of memory means something only in a fresh one."""
     import resource
     import time
     import tracemalloc

@@ -1,4 +1,4 @@
-"""Training epochs in the released code's way, with the kit's savings added one by one, and by the kit itself."""
+"""Training epochs in the released code's way, with the kit's savings one by one, and by the kit itself."""
 
 import math
 import tempfile
@@ -149,9 +149,10 @@ def learned(params: Params, pairs: pd.DataFrame, manifest: pd.DataFrame, epochs:
 
 
 def noise(table: pd.DataFrame, metric: str = "rank1", level: float = 0.99) -> pd.DataFrame:
-    """Each way's mean against the released way's: difference, the limit of what seeds alone explain, within it.
+    """Each way's mean against the released way's: difference, limit, and whether it is within the limit.
 
-    The limit is a t-interval at `level` of a difference of means, with the ways' pooled deviation over seeds.
+    The limit of what seeds alone explain is a t-interval at `level` of a difference of means, with the ways'
+    pooled deviation over seeds.
     """
     from scipy.stats import t
 
@@ -168,7 +169,7 @@ def noise(table: pd.DataFrame, metric: str = "rank1", level: float = 0.99) -> pd
 
 def large(params: Params, folder: Path | str, clip: str = "ViT-B-16-quickgelu",
           size: tuple[int, int] = (384, 128), batch: int = 64) -> Params:
-    """`params` for a CLIP of the paper's size with random weights, which take as long as any; kept in `folder`.
+    """`params` for a CLIP of the paper's size with random weights, as slow as any; they go into `folder`.
 
     ViT-B/16 at 384 x 128 pixels, TSE of width 1024, in batches of 64: for machines with a GPU.
     """

@@ -1,4 +1,4 @@
-"""Galleries far larger than a benchmark's: what each FAISS index finds, how long it takes and what it weighs."""
+"""Galleries far larger than a benchmark's: what each FAISS index finds, takes and weighs."""
 
 import math
 import time
@@ -50,8 +50,9 @@ def study(vectors: np.ndarray, queries: np.ndarray, sizes: Iterable[int], recipe
     """Each index at each size, on vectors grown from the given ones: one row an index and size.
 
     `build` seconds to train and fill it; `ms` a query, searched together; `ms alone`, searched one by one
-    (the median of 50); `recall` (percent) of Flat's k best; `bytes` an item and `fixed` bytes that do not grow with items (codebooks, cell centres), both
-    measured by serialising; `MB` in all. Times are those of this machine's cores.
+    (the median of 50); `recall` (percent) of Flat's k best; `bytes` an item and `fixed` bytes that do not
+    grow with items (codebooks, cell centres), both measured by serialising; `MB` in all. Times are those of
+    this machine's cores.
     """
     rows = []
     for items in sizes:
@@ -82,7 +83,7 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
 
 
 def weigh(width: int, recipes: Sequence[str] = RECIPES, items: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """`bytes` an item and `fixed` bytes of each index for vectors of another width, whose values don't matter."""
+    """`bytes` an item and `fixed` bytes of each index for vectors of another width; values don't matter."""
     rng, rows = np.random.default_rng(seed), []
     vectors = rng.standard_normal((items, width), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -93,7 +94,7 @@ def weigh(width: int, recipes: Sequence[str] = RECIPES, items: int = 2000, seed:
 
 
 def on_paper(weights: pd.DataFrame, items: Iterable[int] = (10**6, 10**7, 10**8, 10**9)) -> pd.DataFrame:
-    """Gigabytes (10⁹ bytes) of each index at sizes that were not built: items times measured bytes, and fixed.
+    """Gigabytes (10⁹ bytes) of each index at sizes not built: items times measured bytes, plus fixed ones.
 
     weights: rows of `study` or `weigh`. Of an inverted file the fixed part grows as its cells, with √items.
     """
@@ -126,7 +127,7 @@ def _quietly(vectors: np.ndarray, factory: str) -> Gallery:
 
 
 def _weight(gallery: Gallery) -> dict[str, float]:
-    """`bytes` an item, `fixed` bytes and `MB` in all. Empties the index: the gallery is not to be used after."""
+    """`bytes` an item, `fixed` bytes and `MB` in all. Empties the index: of no use after."""
     items, total = len(gallery), gallery.bytes()
     gallery.index.reset()  # trained and empty: what is left does not grow with the items
     fixed = gallery.bytes()

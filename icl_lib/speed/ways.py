@@ -145,7 +145,7 @@ def similarity(model: RDE, data: Held, way: Way) -> np.ndarray:
 def sorted_metrics(sim: np.ndarray, query_pids: np.ndarray, gallery_pids: np.ndarray) -> dict[str, float]:
     """`retrieval_metrics` by sorting the whole gallery of every query, all queries at once."""
     order = torch.from_numpy(sim).argsort(dim=1, descending=True, stable=True)
-    hits = torch.from_numpy(gallery_pids)[order] == torch.from_numpy(query_pids)[:, None]  # [Q, G]
+    hits = torch.tensor(gallery_pids)[order] == torch.tensor(query_pids)[:, None]  # [Q, G]
     found, count = hits.cumsum(1), hits.sum(1).clamp(min=1)
     rank = torch.arange(1, sim.shape[1] + 1)
     last = (hits * rank).amax(1).clamp(min=1)
@@ -162,7 +162,7 @@ def evaluate(model: RDE, data: Held, way: Way) -> tuple[np.ndarray, dict[str, fl
 
 
 def seconds(work: Callable, repeats: int) -> tuple[float, object]:
-    """The least time of `repeats` runs of `work()`, and its last result; a GPU's pending work is waited for."""
+    """The least time of `repeats` runs of `work()` and its last result; a GPU's work is waited for."""
     best = np.inf
     for _ in range(repeats):
         _wait()
@@ -174,7 +174,7 @@ def seconds(work: Callable, repeats: int) -> tuple[float, object]:
 
 
 def savings(model: RDE, data: Held, repeats: int = 2) -> pd.DataFrame:
-    """Evaluation with one saving more in each row: seconds, gain over the row above, ratio to the released way.
+    """Evaluation with one saving more a row: seconds, gain over the row above, ratio to the released way.
 
     Then what it changed: the share of queries (percent) with the same Top-1 picture as the released way and
     with the same hit or miss there, the largest difference of S, the largest difference of a metric (points),
@@ -214,14 +214,16 @@ def available(model: RDE) -> dict[str, Way]:
 
 
 def agreement(a: np.ndarray, b: np.ndarray, data: Held, rounding: float = 2e-5) -> dict[str, float]:
-    """How far two similarities [Q, G] rank alike: same_top1, same_hit (percent), sim_difference, same_ranking.
+    """How far two similarities [Q, G] rank alike.
 
-    same_ranking: in the order of b, a never rises by more than `rounding`.
+    same_top1, same_hit: percent of queries with the same first picture, and with the same hit or miss there.
+    sim_difference: the largest. same_ranking: in the order of b, a never rises by more than `rounding`.
     """
     top_a, top_b = ranking(a, 1)[:, 0], ranking(b, 1)[:, 0]
     hit_a, hit_b = (data.gallery_pids[top] == data.query_pids for top in (top_a, top_b))
     in_order = np.take_along_axis(a, ranking(b), 1)
-    return {"same_top1": 100 * float((top_a == top_b).mean()), "same_hit": 100 * float((hit_a == hit_b).mean()),
+    return {"same_top1": 100 * float((top_a == top_b).mean()),
+            "same_hit": 100 * float((hit_a == hit_b).mean()),
             "sim_difference": float(np.abs(a - b).max()),
             "same_ranking": bool((np.diff(in_order, axis=1) <= rounding).all())}
 
@@ -236,7 +238,8 @@ def _layers(blocks, x: Tensor, mask: Tensor | None, way: Way) -> tuple[Tensor, T
     return x, weights
 
 
-def _branches(model: RDE, head, anchor: Tensor, tokens: Tensor, attention: Tensor, *more) -> dict[str, Tensor]:
+def _branches(model: RDE, head, anchor: Tensor, tokens: Tensor, attention: Tensor,
+              *more) -> dict[str, Tensor]:
     with torch.autocast(model.device.type, enabled=False):
         tse = head(tokens.float(), attention.detach().float(), *more)
     return {"bge": F.normalize(anchor.float(), dim=-1), "tse": F.normalize(tse, dim=-1)}

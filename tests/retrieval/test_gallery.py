@@ -117,8 +117,8 @@ def test_unknown_recipes_and_options_are_refused():
 
 
 @pytest.mark.parametrize("mmap", [True, False])
-@pytest.mark.parametrize("factory, options", [("Flat", ""), ("HNSW16", "efSearch=40"), ("IVF16,Flat", "nprobe=3"),
-                                              ("IVF4,PQ8x4", "nprobe=2")])
+@pytest.mark.parametrize("factory, options", [("Flat", ""), ("HNSW16", "efSearch=40"),
+                                              ("IVF16,Flat", "nprobe=3"), ("IVF4,PQ8x4", "nprobe=2")])
 def test_a_saved_gallery_searches_as_before(tmp_path, factory, options, mmap):
     vectors, queries = clustered(700), clustered(20, seed=5)
     gallery = Gallery(vectors, factory, options, source="backbone-a")
