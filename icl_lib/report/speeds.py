@@ -40,7 +40,10 @@ def ratio_growth(evaluation: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
         ax.axhline(1, color=BLACK, linewidth=1)
         ax.set(title=title, xlabel="pictures in the gallery", ylabel="times as fast", xscale="log")
         ax.set_ylim(0, None)
-        ax.legend()
+        ax.legend(loc="best")
+    for ax, table in zip(axes[0], (evaluation, metrics)):
+        ax.set_xticks(table["pictures"], [f"{count:,}" for count in table["pictures"]])
+        ax.xaxis.minorticks_off()
     return figure
 
 
@@ -51,7 +54,7 @@ def recall_against_time(study: pd.DataFrame) -> Figure:
     study: as of `icl_lib.speed.scale.study`. A line joins the options of one index.
     """
     sizes = sorted(study["items"].unique())
-    figure, axes = panels(1, len(sizes), sharey=True)
+    figure, axes = panels(1, len(sizes), sharex=True, sharey=True)
     families = study["index"].str.replace(r"IVF\d+", "IVF", regex=True)
     colours = dict(zip(families.unique(), CYCLE * 3))
     for ax, items in zip(axes[0], sizes):
@@ -60,6 +63,10 @@ def recall_against_time(study: pd.DataFrame) -> Figure:
             rows = rows.sort_values("ms")
             ax.plot(rows["ms"], rows["recall"], marker="o", color=colours[family], label=family)
         ax.set(title=f"{items:,} vectors", xlabel="ms a query", xscale="log", ylim=(0, 105))
+    low, high = study["ms"].min() / 10, study["ms"].max() * 10
+    ticks = [tick for tick in 10.0 ** np.arange(-4, 5) if low < tick < high]
+    axes[0, 0].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes[0, 0].xaxis.minorticks_off()
     axes[0, 0].set_ylabel("recall@10 of Flat's (%)")
     axes[0, -1].legend(loc="lower right")
     return figure
@@ -74,7 +81,7 @@ def weight_on_paper(table: pd.DataFrame) -> Figure:
         ax.plot([float(size) for size in sizes], row[sizes], marker="o",
                 label=f"{name}, {row['bytes an item']:.0f} bytes an item")
     ax.axhline(64, color=BLACK, linewidth=1, linestyle="--")
-    ax.text(float(sizes[0]), 70, "64 GB, a large workstation's memory", va="bottom")
+    ax.text(float(sizes[0]), 70, "64 GB, a workstation's memory", va="bottom")
     ax.set(xlabel="vectors", ylabel="GB", xscale="log", yscale="log")
-    ax.legend()
+    ax.legend(loc="lower right")
     return figure

@@ -40,7 +40,6 @@ def metrics_growth(sizes: list[tuple[int, int, int]]) -> pd.DataFrame:
 
 def measure(queries: int, gallery: int, people: int, kind: str) -> dict:
     """The measurement itself, in this process: its peak of memory means something only in a fresh one."""
-    import resource
     import time
     import tracemalloc
 
@@ -52,17 +51,29 @@ def measure(queries: int, gallery: int, people: int, kind: str) -> dict:
     sim = rng.standard_normal((queries, gallery), dtype=np.float32)
     query_pids, gallery_pids = rng.integers(0, people, queries), rng.integers(0, people, gallery)
     metrics(sim[:8], query_pids[:8], gallery_pids)  # loads what is loaded once
-    before, took = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, []
+    before, took = _peak_memory(), []
     for _ in range(3):
         start = time.perf_counter()
         metrics(sim, query_pids, gallery_pids)
         took.append(time.perf_counter() - start)
-    rose = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before  # kilobytes on Linux
+    rose = _peak_memory() - before
     tracemalloc.start()
     metrics(sim, query_pids, gallery_pids)
     traced = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return {"seconds": min(took), "traced_MB": traced / 1e6, "resident_MB": rose * 1024 / 1e6}
+    return {"seconds": min(took), "traced_MB": traced / 1e6, "resident_MB": rose / 1e6}
+
+
+def _peak_memory() -> int:
+    """The most bytes of memory that this process has held so far."""
+    import resource
+    from pathlib import Path
+
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage begins, on Linux, with the peak of the process that started this one
+        return 1024 * int(status.read_text().split("VmHWM:")[1].split()[0])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 if __name__ == "__main__":

@@ -148,11 +148,12 @@ def learned(params: Params, pairs: pd.DataFrame, manifest: pd.DataFrame, epochs:
     return pd.DataFrame(rows), kept
 
 
-def noise(table: pd.DataFrame, metric: str = "rank1", level: float = 0.99) -> pd.DataFrame:
+def noise(table: pd.DataFrame, metric: str = "rank1", level: float = 0.99, least: float = 1.0) -> pd.DataFrame:
     """Each way's mean against the released way's: difference, limit, and whether it is within the limit.
 
     The limit of what seeds alone explain is a t-interval at `level` of a difference of means, with the ways'
-    pooled deviation over seeds.
+    pooled deviation over seeds, but never below `least` points: a few seeds may agree by luck, and one to two
+    points are what retrainings of such models usually differ by.
     """
     from scipy.stats import t
 
@@ -161,7 +162,7 @@ def noise(table: pd.DataFrame, metric: str = "rank1", level: float = 0.99) -> pd
     if count < 2:
         raise ValueError("noise over seeds needs at least two seeds a way")
     spread, freedom = math.sqrt(groups.var().mean()), ways * (count - 1)
-    limit = float(t.ppf((1 + level) / 2, freedom)) * spread * math.sqrt(2 / count)
+    limit = max(least, float(t.ppf((1 + level) / 2, freedom)) * spread * math.sqrt(2 / count))
     means = groups.mean()
     out = pd.DataFrame({"mean": means, "difference": means - means["released"], "limit": limit})
     return out.assign(within=out["difference"].abs() <= limit)

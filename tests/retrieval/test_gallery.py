@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -130,6 +132,28 @@ def test_a_saved_gallery_searches_as_before(tmp_path, factory, options, mmap):
     for mine, theirs in zip(loaded.search(queries, 10), gallery.search(queries, 10)):
         np.testing.assert_array_equal(mine, theirs)
     np.testing.assert_array_equal(loaded.similarity(queries), gallery.similarity(queries))
+
+
+@pytest.mark.parametrize("factory", ["Flat", "IVF4,Flat"])
+def test_a_mapped_gallery_stays_on_disk(tmp_path, factory):
+    vectors = np.random.default_rng(0).standard_normal((100_000, 128), dtype=np.float32)  # 51 MB
+    path = Gallery(vectors, factory, source="a").save(tmp_path / "gallery.faiss")
+    program = """if True:
+        import sys
+        from icl_lib.retrieval.gallery import Gallery
+        import faiss
+        held = lambda: int(open("/proc/self/statm").read().split()[1]) * 4096
+        before = held()
+        gallery = Gallery.load(sys.argv[1], source="a", mmap=sys.argv[2] == "mmap")
+        print(held() - before, len(gallery))
+    """
+    rose = {}
+    for how in ("mmap", "memory"):
+        told = subprocess.run([sys.executable, "-c", program, str(path), how], capture_output=True, text=True,
+                              check=True).stdout.split()
+        rose[how] = int(told[0]) / 1e6
+        assert told[1] == "100000"
+    assert rose["mmap"] < 10 < 40 < rose["memory"]
 
 
 def test_an_index_of_another_model_is_refused(tmp_path):
