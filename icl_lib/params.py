@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from icl_lib.sections import Backbone, Count, Data, Mllm, Rda, Section, Sft, Thi
 
-# Where things lie and how many go at once: these change no result, so they enter no hash.
-WITHOUT_EFFECT = {"data": {"root"}, "backbone": {"eval_batch"},
+# Where things lie, how many go at once, how a gallery is searched by hand (metrics and THI rank exactly): these
+# change no result, so they enter no hash.
+WITHOUT_EFFECT = {"data": {"root"}, "backbone": {"eval_batch", "index", "index_options"},
                   "mllm": {"url", "batch_size", "allow_download"}}
 
 

@@ -103,6 +103,8 @@ class Backbone(Section):
     precision: Literal["auto", "bf16", "fp16", "fp32"]
     select_on: Literal["val", "test"]  # split that picks the best epoch
     eval_batch: Positive
+    index: str = "Flat"  # FAISS's recipe of the gallery's index: Flat (exact), HNSW32, IVF1024,PQ16 …
+    index_options: str = ""  # its search parameters: nprobe=16, efSearch=64 …
     irra: Irra
     as_released: AsReleased
 

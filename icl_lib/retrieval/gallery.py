@@ -1,29 +1,79 @@
-"""The gallery: image vectors in a FAISS inner-product index, searched by text vectors."""
+"""The gallery: image vectors in a FAISS inner-product index, exact or not, searched by text vectors."""
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
 
 import numpy as np
+
+from icl_lib.params import Params, nearest
+from icl_lib.results import atomic_path, read_json, write_json
+
+EXAMPLES = ("Flat", "HNSW32", "IVF256,Flat", "IVF1024,PQ16", "SQ8", "PQ16", "OPQ16,IVF1024,PQ16",
+            "IVF1024,PQ16,RFlat")
+_MAPPED = "IO_FLAG_MMAP_IFC"  # maps what IO_FLAG_MMAP does and flat codes too; FAISS before 1.10 lacks it
+_ENOUGH = 39  # vectors a centroid below which FAISS itself calls k-means poorly trained
 
 
 class Gallery:
     """Unit vectors [G, D] searchable by inner product, which is S for every backbone of this kit.
 
-    `vectors` keeps them as float32, C-contiguous; row numbers are gallery columns everywhere else.
+    `vectors` keeps them as float32, C-contiguous; row numbers are gallery columns everywhere else. `factory`
+    is FAISS's recipe of the index: "Flat" is exact, the others trade recall for time or memory ("HNSW32",
+    "IVF1024,PQ16", …); one that needs training is trained on these vectors. `options` are its search
+    parameters, such as "nprobe=16" or "efSearch=64". `source` says what made the vectors (a backbone's folder
+    name, say), to be compared when a saved index is loaded. Raises ValueError for a recipe that FAISS does
+    not know or cannot train on so few vectors, and for options that the index does not have.
     """
 
-    def __init__(self, vectors: np.ndarray):
-        import faiss
+    def __init__(self, vectors: np.ndarray, factory: str = "Flat", options: str = "", source: str = ""):
+        vectors = _matrix(vectors)
+        index = _trained(vectors, factory)
+        index.add(vectors)
+        self._describe(index, vectors, factory, source, options)
 
-        self.vectors = _matrix(vectors)
-        self.index = faiss.IndexFlatIP(self.vectors.shape[1])
-        self.index.add(self.vectors)
+    @classmethod
+    def of(cls, params: Params, vectors: np.ndarray, source: str = "") -> "Gallery":
+        """The gallery as params.backbone.index and index_options want it."""
+        return cls(vectors, params.backbone.index, params.backbone.index_options, source)
+
+    def _describe(self, index, vectors: np.ndarray | None, factory: str, source: str, options: str) -> None:
+        self.index, self.factory, self.source, self._fingerprint = index, factory, source, None
+        # One copy of the vectors is enough: FAISS's own, where it keeps them as they are.
+        self.vectors = _inside(index) if factory == "Flat" else vectors
+        self.set_options(options)
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return self.index.ntotal
+
+    @property
+    def fingerprint(self) -> str:
+        """`fingerprint` of the vectors that the index was made from."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.vectors)
+        return self._fingerprint
+
+    def set_options(self, options: str) -> "Gallery":
+        """Sets FAISS's search parameters, "name=value,name=value" ("" changes nothing); returns itself."""
+        import faiss
+
+        try:
+            if options:
+                faiss.ParameterSpace().set_index_parameters(self.index, options)
+        except RuntimeError as error:
+            raise ValueError(f"an index {self.factory!r} has no search options {options!r} "
+                             f"({_short(error)}): IVF takes nprobe=…, HNSW efSearch=…, Flat none.") from None
+        self.options = options
+        return self
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k best images of each query: scores [Q, k] descending float32 and columns [Q, k] int64.
 
         k is cut to the gallery's size. Equal scores come in ascending order of column, as in a stable
-        descending argsort; only which of several images tied AT rank k are returned is FAISS's choice.
+        descending argsort; only which of several images tied AT rank k are returned is FAISS's choice. An
+        approximate index that looked at fewer than k images gives column −1 with the lowest score for the
+        rest.
         """
         queries, k = self._fitting(queries), min(int(k), len(self))
         if k < 1:
@@ -33,21 +83,186 @@ class Gallery:
         return np.take_along_axis(scores, order, 1), np.take_along_axis(columns, order, 1)
 
     def similarity(self, queries: np.ndarray) -> np.ndarray:
-        """S of every query with every image [Q, G], float32."""
+        """S of every query with every image [Q, G], float32; exact whatever the index."""
+        if self.vectors is None:
+            raise ValueError(f"this gallery was loaded without its vectors, and an index {self.factory!r} "
+                             "does not hold them: give Gallery.load(path, vectors=…)")
         return self._fitting(queries) @ self.vectors.T
+
+    def bytes(self) -> int:
+        """Size of the index in bytes, as saved."""
+        import faiss
+
+        size = 0
+
+        def count(piece: bytes) -> None:
+            nonlocal size
+            size += len(piece)
+
+        # Counted as it is written: measuring a large index needs no second one in memory.
+        writer = faiss.BufferedIOWriter(faiss.PyCallbackIOWriter(count))
+        faiss.write_index(self.index, writer)
+        del writer  # flushes
+        return size
+
+    def save(self, path: Path | str) -> Path:
+        """Writes the index to `path` and what it is (recipe, size, fingerprint, source) to <path>.json."""
+        import faiss
+
+        path = Path(path)
+        about = {"factory": self.factory, "options": self.options, "items": len(self),
+                 "dimensions": self.index.d, "fingerprint": self.fingerprint, "source": self.source}
+        _about(path).unlink(missing_ok=True)  # never an old description beside a new index
+        with atomic_path(path) as temp:
+            faiss.write_index(self.index, str(temp))
+        write_json(_about(path), about)
+        return path
+
+    @classmethod
+    def load(cls, path: Path | str, vectors: np.ndarray | None = None, source: str | None = None,
+             mmap: bool = True) -> "Gallery":
+        """The gallery that `save` wrote; with `mmap` it stays on disk and is read as searches need it.
+
+        Say what should be inside, so that the index of another model is never searched: the `vectors` [G, D]
+        themselves (they may be a np.memmap), or the `source` that the gallery was made with, or both. Raises
+        ValueError if that is not what the index was made from, FileNotFoundError if nothing is there.
+        """
+        import faiss
+
+        path = Path(path)
+        if not path.is_file() or not _about(path).is_file():
+            raise FileNotFoundError(f"no saved gallery at {path} with {_about(path).name} beside it: make "
+                                    "one with Gallery(vectors, …).save(path).")
+        if vectors is None and source is None:
+            raise ValueError("say what the index should be of: Gallery.load(path, vectors=…) or source=…")
+        about = read_json(_about(path))
+        _same_source(path, about, vectors, source)
+        try:
+            index = faiss.read_index(str(path), getattr(faiss, _MAPPED, faiss.IO_FLAG_MMAP) if mmap else 0)
+        except RuntimeError as error:
+            raise ValueError(f"{path} cannot be read as an index ({_short(error)}): make and save it again"
+                             ) from None
+        if (index.ntotal, index.d) != (about["items"], about["dimensions"]):
+            raise ValueError(f"{path} holds {index.ntotal} vectors of {index.d} dimensions, "
+                             f"{_about(path).name} says {about['items']} of {about['dimensions']}: make and "
+                             "save it again")
+        gallery = cls.__new__(cls)
+        kept = _matrix(vectors) if vectors is not None else None
+        gallery._describe(index, kept, about["factory"], about["source"], about["options"])
+        gallery._fingerprint = about["fingerprint"]
+        return gallery
 
     def _fitting(self, queries: np.ndarray) -> np.ndarray:
         queries = _matrix(queries)
-        if queries.shape[1] != self.vectors.shape[1]:
-            raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery "
-                             f"{self.vectors.shape[1]}: encode both with the same backbone")
+        if queries.shape[1] != self.index.d:
+            raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery {self.index.d}: "
+                             "encode both with the same backbone")
         return queries
+
+
+def fingerprint(vectors: np.ndarray) -> str:
+    """16 hex digits of the vectors [G, D] as float32, bit for bit: the same only for the same vectors."""
+    vectors = _matrix(vectors)
+    told = hashlib.sha256(json.dumps(vectors.shape).encode())
+    for start in range(0, len(vectors), 65536):  # a memory-mapped array is read piece by piece
+        told.update(vectors[start:start + 65536])
+    return told.hexdigest()[:16]
 
 
 def ranking(sim: np.ndarray, k: int | None = None) -> np.ndarray:
     """Columns of sim [Q, G] by descending similarity [Q, min(k, G)]; of equal ones the lower column comes
     first."""
     return np.argsort(-np.asarray(sim), axis=1, kind="stable")[:, :k]
+
+
+def _trained(vectors: np.ndarray, factory: str):
+    import faiss
+
+    width = vectors.shape[1]
+    try:
+        index = faiss.index_factory(width, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        close = nearest(factory, EXAMPLES)
+        hint = f" Did you mean {close!r}?" if close else ""
+        raise ValueError(f"FAISS makes no index {factory!r} of {width} dimensions ({_short(error)}).{hint} "
+                         f"Examples: {', '.join(EXAMPLES)}.") from None
+    if index.is_trained:
+        return index
+    needed = _prepared(index)
+    if len(vectors) < needed:
+        raise ValueError(f"an index {factory!r} needs at least {needed:,} vectors to be trained, better "
+                         f"{_ENOUGH * needed:,}; the gallery has {len(vectors):,}. Use \"Flat\" (exact, and "
+                         "quick at that size), \"HNSW32\", or an IVF with fewer cells.")
+    if len(vectors) < _ENOUGH * needed:
+        warnings.warn(f"an index {factory!r} trained on {len(vectors):,} vectors finds less than it could: "
+                      f"{_ENOUGH * needed:,} are advised", stacklevel=3)
+    try:
+        index.train(vectors)
+    except RuntimeError as error:
+        raise ValueError(f"an index {factory!r} cannot be trained on these {len(vectors):,} vectors of "
+                         f"{width} dimensions ({_short(error)}). \"Flat\" needs no training.") from None
+    return index
+
+
+def _prepared(index) -> int:
+    """Readies an index for its training; the size of the largest k-means in it, which needs as many vectors.
+
+    FAISS's own word on few vectors is silenced (it comes once a sub-quantizer), and so is its optimising of
+    codes for a Hamming filter that nothing here uses: of PQ16 on 1,500 vectors that is 26 of 27 seconds.
+    """
+    import faiss
+
+    index, needed = faiss.downcast_index(index), 1
+    for name in ("index", "base_index", "refine_index", "quantizer"):
+        inner = getattr(index, name, None)
+        if isinstance(inner, faiss.Index) and not inner.is_trained:
+            needed = max(needed, _prepared(inner))
+    if isinstance(index, faiss.IndexIVF):
+        needed = max(needed, index.nlist)
+        index.cp.min_points_per_centroid = 1
+    if hasattr(index, "do_polysemous_training"):
+        index.do_polysemous_training = False
+    if hasattr(index, "pq"):
+        needed = max(needed, index.pq.ksub)
+        index.pq.cp.min_points_per_centroid = 1
+    return needed
+
+
+class _Inside:
+    """A flat index's own memory as an array, which keeps the index, and so the memory, alive."""
+
+    def __init__(self, flat):
+        import faiss
+
+        self.index = flat
+        values = faiss.rev_swig_ptr(faiss.downcast_index(flat).get_xb(), flat.ntotal * flat.d)
+        inner = values.__array_interface__
+        read_only = (inner["data"][0], True)
+        self.__array_interface__ = inner | {"data": read_only, "shape": (flat.ntotal, flat.d)}
+
+
+def _inside(flat) -> np.ndarray:
+    """The vectors [G, D] that a flat index holds: a read-only view of its memory, or of its mapped file."""
+    return np.asarray(_Inside(flat)) if flat.ntotal else np.zeros((0, flat.d), np.float32)
+
+
+def _same_source(path: Path, about: dict, vectors, source: str | None) -> None:
+    told = f"{path} is the index of {about['items']:,} vectors of {about['dimensions']} dimensions"
+    again = "It belongs to another model or gallery: make and save it again."
+    if source is not None and source != about["source"]:
+        raise ValueError(f"{told} made by {about['source']!r}, not by {source!r}. {again}")
+    if vectors is not None and fingerprint(vectors) != about["fingerprint"]:
+        raise ValueError(f"{told} that are not the {len(vectors):,} given here (fingerprint "
+                         f"{about['fingerprint']}, not {fingerprint(vectors)}). {again}")
+
+
+def _about(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _short(error: Exception) -> str:
+    """The end of FAISS's message, without the C++ signature and the file that it begins with."""
+    return str(error).rsplit(":", 1)[-1].strip()
 
 
 def _matrix(vectors) -> np.ndarray:

@@ -1,7 +1,12 @@
+import subprocess
+import sys
+import warnings
+
 import numpy as np
 import pytest
 
-from icl_lib.retrieval.gallery import Gallery, ranking
+from icl_lib import load_params
+from icl_lib.retrieval.gallery import Gallery, fingerprint, ranking
 
 
 def unit(rng, *shape):
@@ -47,3 +52,171 @@ def test_vectors_that_do_not_fit_are_refused():
         Gallery(unit(rng, 3, 16)).search(unit(rng, 3, 8), 2)
     with pytest.raises(ValueError, match="matrix"):
         Gallery(np.zeros(5))
+
+
+def clustered(items, width=32, seed=4):
+    """Unit vectors around 40 centres: what an index by cells is made for."""
+    rng = np.random.default_rng(seed)
+    centres = unit(rng, 40, width)
+    vectors = centres[rng.integers(0, 40, items)] + 0.6 * unit(rng, items, width)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("factory", ["Flat", "HNSW16", "IVF16,Flat", "SQ8", "IVF16,PQ16x8,RFlat"])
+def test_a_wide_search_of_any_index_finds_the_exact_best(factory):
+    vectors = clustered(1500)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gallery = Gallery(vectors, factory)
+    if "IVF16," in factory and "R" not in factory:
+        gallery.set_options("nprobe=16")
+    exact = ranking(vectors[:50] @ vectors.T, 1)
+    assert (gallery.search(vectors[:50], 5)[1][:, :1] == exact).mean() > 0.95
+    np.testing.assert_allclose(gallery.similarity(vectors[:3]), vectors[:3] @ vectors.T, atol=1e-6)
+
+
+def test_all_cells_of_an_ivf_give_the_exact_ranking_and_more_cells_more_recall():
+    vectors, queries = clustered(2000), clustered(100, seed=5)
+    exact = Gallery(vectors).search(queries, 10)[1]
+    shares = []
+    for probes in (1, 4, 16):
+        found = Gallery(vectors, "IVF16,Flat", f"nprobe={probes}").search(queries, 10)[1]
+        shares.append(np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, exact)]))
+    assert shares[0] < shares[1] < shares[2] == 1
+    np.testing.assert_array_equal(found, exact)
+
+
+def test_what_few_cells_do_not_hold_is_minus_one_and_last():
+    gallery = Gallery(clustered(640), "IVF16,Flat")
+    scores, columns = gallery.search(clustered(5, seed=6), 640)
+    missing = columns == -1
+    assert missing.any() and (np.diff(missing.astype(int), axis=1) >= 0).all()
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+def test_too_few_vectors_to_train_on_are_refused_with_the_number_needed():
+    vectors = clustered(100)
+    with pytest.raises(ValueError, match="needs at least 128 vectors.*has 100"):
+        Gallery(vectors, "IVF128,Flat")
+    with pytest.raises(ValueError, match="needs at least 256 vectors.*has 100"):
+        Gallery(vectors, "OPQ8,IVF4,PQ8")
+    with pytest.raises(ValueError, match="needs at least 4 vectors.*has 0"):
+        Gallery(np.zeros((0, 32)), "IVF4,Flat")
+    with pytest.warns(UserWarning, match="624 are advised"):
+        Gallery(vectors, "IVF16,Flat")
+
+
+def test_unknown_recipes_and_options_are_refused():
+    vectors = clustered(700)
+    with pytest.raises(ValueError, match="'Flatt'.*Did you mean 'Flat'"):
+        Gallery(vectors, "Flatt")
+    with pytest.raises(ValueError, match="multiple of the number of subquantizers"):
+        Gallery(vectors, "PQ7")
+    with pytest.raises(ValueError, match="no search options 'nprobe=4'.*Flat none"):
+        Gallery(vectors, "Flat", "nprobe=4")
+    with pytest.raises(ValueError, match="no search options 'nprob=4'"):
+        Gallery(vectors, "IVF16,Flat", "nprob=4")
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+@pytest.mark.parametrize("factory, options", [("Flat", ""), ("HNSW16", "efSearch=40"),
+                                              ("IVF16,Flat", "nprobe=3"), ("IVF4,PQ8x4", "nprobe=2")])
+def test_a_saved_gallery_searches_as_before(tmp_path, factory, options, mmap):
+    vectors, queries = clustered(700), clustered(20, seed=5)
+    gallery = Gallery(vectors, factory, options, source="backbone-a")
+    path = gallery.save(tmp_path / "gallery.faiss")
+    assert path.stat().st_size == gallery.bytes()
+    loaded = Gallery.load(path, vectors, "backbone-a", mmap=mmap)
+    assert (loaded.factory, loaded.options, loaded.source) == (factory, options, "backbone-a")
+    assert len(loaded) == 700 and loaded.fingerprint == fingerprint(vectors)
+    for mine, theirs in zip(loaded.search(queries, 10), gallery.search(queries, 10)):
+        np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_array_equal(loaded.similarity(queries), gallery.similarity(queries))
+
+
+@pytest.mark.parametrize("factory", ["Flat", "IVF4,Flat"])
+def test_a_mapped_gallery_stays_on_disk(tmp_path, factory):
+    vectors = np.random.default_rng(0).standard_normal((100_000, 128), dtype=np.float32)  # 51 MB
+    path = Gallery(vectors, factory, source="a").save(tmp_path / "gallery.faiss")
+    program = """if True:
+        import sys
+        from icl_lib.retrieval.gallery import Gallery
+        import faiss
+        held = lambda: int(open("/proc/self/statm").read().split()[1]) * 4096
+        before = held()
+        gallery = Gallery.load(sys.argv[1], source="a", mmap=sys.argv[2] == "mmap")
+        print(held() - before, len(gallery))
+    """
+    rose = {}
+    for how in ("mmap", "memory"):
+        told = subprocess.run([sys.executable, "-c", program, str(path), how], capture_output=True, text=True,
+                              check=True).stdout.split()
+        rose[how] = int(told[0]) / 1e6
+        assert told[1] == "100000"
+    assert rose["mmap"] < 10 < 40 < rose["memory"]
+
+
+def test_an_index_of_another_model_is_refused(tmp_path):
+    vectors = clustered(50)
+    path = Gallery(vectors, source="backbone-a").save(tmp_path / "gallery.faiss")
+    other = vectors.copy()
+    other[7, 3] = np.nextafter(other[7, 3], 2)
+    for wrong in (other, vectors[::-1], vectors[:49], vectors[:, :16]):
+        with pytest.raises(ValueError, match="another model or gallery"):
+            Gallery.load(path, wrong)
+    with pytest.raises(ValueError, match="made by 'backbone-a', not by 'backbone-b'"):
+        Gallery.load(path, vectors, source="backbone-b")
+    with pytest.raises(ValueError, match="say what the index should be of"):
+        Gallery.load(path)
+    with pytest.raises(FileNotFoundError, match="no saved gallery"):
+        Gallery.load(tmp_path / "none.faiss", vectors)
+
+
+def test_a_spoiled_file_is_refused(tmp_path):
+    vectors = clustered(50)
+    path = Gallery(vectors).save(tmp_path / "gallery.faiss")
+    other = Gallery(vectors[:20]).save(tmp_path / "other.faiss")
+    whole = path.read_bytes()
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(ValueError, match="holds 20 vectors.*says 50"):
+        Gallery.load(path, vectors)
+    path.write_bytes(whole[:100])
+    with pytest.raises(ValueError, match="cannot be read as an index"):
+        Gallery.load(path, vectors, mmap=False)
+
+
+def test_a_compressed_gallery_without_its_vectors_searches_but_knows_no_exact_similarity(tmp_path):
+    vectors = clustered(700)
+    gallery = Gallery(vectors, "IVF4,PQ8x4", source="a")
+    loaded = Gallery.load(gallery.save(tmp_path / "pq.faiss"), source="a")
+    np.testing.assert_array_equal(loaded.search(vectors[:4], 3)[1], gallery.search(vectors[:4], 3)[1])
+    with pytest.raises(ValueError, match="without its vectors"):
+        loaded.similarity(vectors[:4])
+
+
+def test_vectors_of_a_flat_gallery_outlive_it_and_cannot_be_changed():
+    vectors = clustered(300)
+    inside = Gallery(vectors).vectors
+    np.ones((300, 32), np.float32).sum()  # memory freed too early would be taken by something like this
+    np.testing.assert_array_equal(inside, vectors)
+    with pytest.raises(ValueError, match="read-only"):
+        inside[0] = 0
+
+
+def test_bytes_are_those_of_the_recipe():
+    vectors = clustered(2000)
+    a, b = (Gallery(vectors[:n]).bytes() for n in (1000, 2000))
+    assert (b - a) / 1000 == 4 * 32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        a, b = (Gallery(vectors[:n], "IVF4,PQ16").bytes() for n in (1000, 2000))
+    assert (b - a) / 1000 == 16 + 8  # 16 codes of a byte, and the id
+
+
+def test_the_params_choose_the_index_and_no_result_depends_on_it():
+    vectors = clustered(700)
+    plain, cells = load_params("rstp"), load_params("rstp", index="IVF16,Flat", index_options="nprobe=4")
+    assert Gallery.of(plain, vectors).factory == "Flat"
+    chosen = Gallery.of(cells, vectors)
+    assert (chosen.factory, chosen.options) == ("IVF16,Flat", "nprobe=4")
+    assert plain.hash("backbone") == cells.hash("backbone")

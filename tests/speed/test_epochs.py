@@ -1,0 +1,94 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from icl_lib.data.views import Images, PairViews
+from icl_lib.retrieval.losses import tal
+from icl_lib.retrieval.models import new_backbone
+from icl_lib.speed import epochs
+from icl_lib.speed.ways import KIT, RELEASED, some_people
+
+
+@pytest.fixture(scope="module")
+def params(tiny_params):
+    return tiny_params(backbone={"rda": False})
+
+
+@pytest.fixture(scope="module")
+def pairs(benchmark_table):
+    return some_people(benchmark_table, "train", 10)
+
+
+def test_released_and_saving_epochs_learn_the_same(params, pairs):
+    """Compared by what the models say: Adam turns rounding of zero gradients (keys' biases) into steps."""
+    released, took = epochs.train(params, pairs, RELEASED, 2)
+    assert len(took) == 2 and min(took) > 0
+    learned = {"released": released, "saving": epochs.train(params, pairs, KIT, 2)[0],
+               "start": new_backbone(params)}
+    texts, pictures = pairs["caption"].tolist(), pairs["path"].tolist()
+    sims = {name: model.encode_texts(texts) @ model.encode_images(pictures).T
+            for name, model in learned.items()}
+    apart = np.abs(sims["released"] - sims["saving"]).max()
+    assert apart < 0.1 * np.abs(sims["released"] - sims["start"]).max()
+
+
+def test_ccd_losses_are_those_of_pairs_taken_one_by_one(params, pairs):
+    model = new_backbone(params).eval()
+    pictures = pairs.drop_duplicates("image_id")["path"].tolist()
+    image_of, pids = np.arange(len(pairs)) // 2, torch.from_numpy(pairs["pid"].to_numpy().copy())
+    ids = model.tokenise(pairs["caption"].tolist())
+    views = PairViews(Images(pictures, model.image_size), image_of, ids.numpy(), model.tokenizer,
+                      params.backbone, 0)
+    found = {way: epochs.pair_losses(model, views, pids, tal, {}, 8, way, np.random.default_rng(5))
+             for way in (RELEASED, KIT)}
+    images = model.branches_of(model.encode_images(pictures))
+    texts = model.branches_of(model.encode_ids(ids))
+    batches = np.array_split(np.random.default_rng(5).permutation(len(pairs)), 5)
+    for name in images:
+        expected = np.zeros(len(pairs))
+        for batch in batches:
+            sim = torch.from_numpy(texts[name][batch] @ images[name][image_of[batch]].T)
+            expected[batch] = tal(sim, pids[batch]).numpy()
+        for losses in found.values():
+            np.testing.assert_allclose(losses[name], expected, atol=1e-4)
+
+
+def test_savings_end_with_the_kits_own_loop(params, pairs, monkeypatch):
+    monkeypatch.setattr(epochs, "_bf16", lambda: True)
+    table = epochs.savings(params, pairs)
+    assert list(table.index) == [*epochs.STEPS, "the kit's own loop", "+ bf16"]
+    assert table["ratio"].iloc[0] == 1 and (table["seconds"] > 0).all()
+    np.testing.assert_allclose(table["gain"].cumprod(), table["ratio"])
+
+
+def test_learned_measures_every_way_and_seed(params, pairs, benchmark_table, monkeypatch):
+    monkeypatch.setattr(epochs, "_bf16", lambda: False)
+    table, model = epochs.learned(params, pairs, benchmark_table, 1, [0, 1])
+    assert table["way"].tolist() == ["released", "kit"] * 2 and table["seed"].tolist() == [0, 0, 1, 1]
+    assert table["rank1"].between(0, 100).all() and model.precision == "fp32"
+    assert set(epochs.noise(table).index) == {"released", "kit"}
+
+
+def test_noise_is_a_pooled_t_interval_of_the_difference():
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(400):
+        ways = np.repeat(["released", "kit", "kit, bf16"], 3)
+        table = pd.DataFrame({"way": ways, "rank1": rng.normal(30, 2, 9)})
+        inside += epochs.noise(table).loc["kit", "within"]
+    assert 0.97 <= inside / 400 <= 1.0
+    table.loc[table["way"] == "kit", "rank1"] += 30
+    assert not epochs.noise(table).loc["kit", "within"]
+    with pytest.raises(ValueError, match="two seeds"):
+        epochs.noise(table.drop_duplicates("way"))
+
+
+def test_a_large_clip_of_random_weights_goes_the_same_way(params, pairs, tmp_path):
+    """With the smallest ViT that open_clip names, as the paper's size needs a GPU to be quick."""
+    big = epochs.large(params, tmp_path, clip="ViT-S-32-alt", size=(64, 32), batch=4)
+    model = new_backbone(big)
+    assert model.image_size == (64, 32) and model.widths["tse"] == 1024
+    assert len(epochs.train_kit(big, pairs[:8], "fp32", 1)[1]) == 1
+    with torch.inference_mode():
+        assert epochs.image_branches(model, torch.zeros(2, 3, 64, 32), RELEASED)["tse"].shape == (2, 1024)
