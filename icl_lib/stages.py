@@ -70,12 +70,15 @@ def data(params: Params) -> pd.DataFrame:
     return manifest if has_val else hold_out(manifest, (params.data.ids_val or 0) if wanted is None else wanted)
 
 
-def baseline(params: Params) -> Path:
-    """The backbone trained on the original captions alone (Table 6, row 4; the miner of Eq. 3)."""
+def baseline(params: Params, variant: str = "") -> Path:
+    """The backbone trained on the original captions alone (Table 6, row 4; the miner of Eq. 3).
+
+    variant: what sets this training apart from the run's own ("seed1", "noisy"); its time is not the run's.
+    """
     params = params.model_copy(update={"backbone": params.backbone.model_copy(update={"rda": False})})
     manifest = data(params)
     return _stage(params, "baseline", _backbone_key(params, manifest),
-                  lambda folder: train_backbone(params, manifest, folder, on_epoch=live_curve(params.backbone.epochs)))
+                  lambda folder: train_backbone(params, manifest, folder, on_epoch=live_curve(params.backbone.epochs)), variant)
 
 
 def reorganised(params: Params) -> dict[int, dict]:
@@ -89,19 +92,29 @@ def reorganised(params: Params) -> dict[int, dict]:
                                    PATH_KEYS[params.dataset])
         write_json(folder / "parse_report.json", dict(mllm.parse_report))
 
-    folder = _stage(params, "rda", {**params.key("rda"), "data": fingerprint(train), "mllm": mllm.writer_name, "prompts": mllm.prompts.hash},
-                    build)
+    # No seed: M writes greedily, and what is drawn from its texts is drawn in training.
+    key = {"rewrites": params.rda.rewrites, "data": fingerprint(train), "mllm": mllm.writer_name, "prompts": mllm.prompts.hash}
+    folder = _stage(params, "rda", key, build)
     return rda_steps.augment(train, mllm, folder, params.rda.rewrites)
 
 
-def backbone(params: Params) -> Path:
+def backbone(params: Params, variant: str = "") -> Path:
     """The ICL backbone: trained on the captions and RDA's texts of them; the baseline where backbone.rda is off."""
     if not params.backbone.rda:
-        return baseline(params)
+        return baseline(params, variant)
     manifest = data(params)
     texts = {i: row["parts"] for i, row in reorganised(params).items()}
     return _stage(params, "backbone", {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm")},
-                  lambda folder: train_backbone(params, manifest, folder, texts, live_curve(params.backbone.epochs)))
+                  lambda folder: train_backbone(params, manifest, folder, texts, live_curve(params.backbone.epochs)), variant)
+
+
+def trained(params: Params, seeds: int) -> dict[int, dict[str, Path]]:
+    """{seed: {"without RDA": folder, "with RDA": folder}} of `seeds` trainings each, from params.seed on."""
+    runs = {}
+    for seed in range(params.seed, params.seed + seeds):
+        other, variant = params.model_copy(update={"seed": seed}), "" if seed == params.seed else f"seed{seed}"
+        runs[seed] = {"without RDA": baseline(other, variant), "with RDA": backbone(other, variant)}
+    return runs
 
 
 def pairs(params: Params, split: str) -> pd.DataFrame:
@@ -175,9 +188,14 @@ def judged(params: Params) -> dict[str, pd.DataFrame]:
     return out
 
 
+def measured(params: Params, folder: Path) -> dict[str, np.ndarray]:
+    """Test metrics of a backbone, query by query."""
+    return per_query_metrics(*similarity(load_backbone(params, folder), data(params), "test"))
+
+
 def evaluated(params: Params, folder: Path, name: str) -> dict[str, np.ndarray]:
-    """Test metrics of a backbone, query by query; fills backbone.<name> of the summary."""
-    values = per_query_metrics(*similarity(load_backbone(params, folder), data(params), "test"))
+    """`measured`, and what fills backbone.<name> of the summary."""
+    values = measured(params, folder)
     picked = read_json(folder / "training.json")["selected_on"]
     update_summary(params, f"backbone.{name}", {**with_intervals(values), "selected_on": picked})
     return values
@@ -289,13 +307,14 @@ def _model_hash(params: Params) -> str:
     return folder_hash(model_folder(params))
 
 
-def _stage(params: Params, name: str, key: dict, build) -> Path:
+def _stage(params: Params, name: str, key: dict, build, variant: str = "") -> Path:
     """`made`, with a line that says what was found or made."""
+    name = f"{name}-{variant}" if variant else name
     found = is_made(params, name, key)
     start = time.monotonic()
     folder = made(params, name, key, build)
     seconds = time.monotonic() - start
-    if not found:
+    if not found and not variant:
         record_seconds(params, name, seconds)
     if folder not in _TOLD:
         print(f"made {folder.name} in {seconds:.0f} s" if not found else f"found {folder.name}", flush=True)

@@ -127,15 +127,26 @@ def changes(table: pd.DataFrame, paper: dict | None = None, ylim=(-5, 15)):
 @styled
 def believed_share(logs: dict[str, pd.DataFrame], ylim=(0, 100)):
     """Share of training pairs that CCD believes, an epoch. logs: {label: table with the columns epoch and
-    clean}.
+    clean}; of a log that knows the truth (clean_precision, clean_recall), right and wrong pairs apart.
     """
     figure, ((ax,),) = panels()
     for label, log in logs.items():
-        ax.plot(log["epoch"], 100 * log["clean"], marker="o", label=label)
+        shares = believed_by_truth(log) if "clean_recall" in log else {label: log["clean"]}
+        for (name, share), style in zip(shares.items(), ("-", "--")):
+            ax.plot(log["epoch"], 100 * share, style, marker="o", label=name)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(xlabel="epoch", ylabel="pairs believed (%)", ylim=ylim)
     ax.legend()
     return figure
+
+
+def believed_by_truth(log: pd.DataFrame) -> dict[str, pd.Series]:
+    """Shares in [0, 1] of the right and of the wrong pairs that CCD believes, an epoch, from a log's clean (the
+    share of all pairs), clean_precision and clean_recall.
+    """
+    believed_right = log["clean"] * log["clean_precision"]  # of all pairs
+    right = (believed_right / log["clean_recall"]).median()  # the same in every epoch, up to the log's digits
+    return {"right pairs": log["clean_recall"], "wrong pairs": (log["clean"] - believed_right) / (1 - right)}
 
 
 @styled

@@ -101,6 +101,19 @@ def test_believed_share_is_in_percent():
     assert figure.axes[0].lines[0].get_ydata().tolist() == [50, 75] and figure.axes[0].get_ylim() == (0, 100)
 
 
+def test_right_and_wrong_pairs_are_told_apart_where_the_truth_is_known():
+    right, believed = np.array([True] * 80 + [False] * 20), []
+    for kept_right, kept_wrong in ((60, 10), (72, 3)):
+        clean = np.zeros(100, bool)
+        clean[:kept_right], clean[80 : 80 + kept_wrong] = True, True
+        believed.append((clean.mean(), (clean & right).sum() / clean.sum(), (clean & right).sum() / right.sum()))
+    log = pd.DataFrame(believed, columns=["clean", "clean_precision", "clean_recall"]).assign(epoch=[0, 1])
+    figure = studies.believed_share({"20% wrong": log})
+    assert [line.get_label() for line in figure.axes[0].lines] == ["right pairs", "wrong pairs"]
+    assert figure.axes[0].lines[0].get_ydata() == pytest.approx([75, 90])
+    assert figure.axes[0].lines[1].get_ydata() == pytest.approx([50, 15])
+
+
 def test_rank_shift_puts_every_query_into_one_group():
     table = pd.DataFrame(
         {
