@@ -58,6 +58,16 @@ def test_without_rounds_the_ranking_is_the_backbones(params, done):
     assert np.allclose(plain["rank1"], stages.evaluated(params, stages.backbone(params), "rda")["rank1"])
 
 
+def test_another_seed_trains_anew_on_the_same_texts_and_leaves_the_summary_alone(params, done):
+    before = read_summary(params)
+    runs = stages.trained(params, 2)
+    assert runs[0] == {"without RDA": stages.baseline(params), "with RDA": stages.backbone(params)}
+    assert {folder.name.rsplit("-", 1)[0] for folder in runs[1].values()} == {"baseline-seed1", "backbone-seed1"}
+    assert len(list(params.cache_dir.glob("rda-*"))) == 1 and read_summary(params) == before
+    first, other = (stages.measured(params, both["with RDA"])["first"] for both in runs.values())
+    assert not np.array_equal(first, other)
+
+
 def test_pairs_never_call_the_same_person_a_negative(params, done):
     pairs = stages.pairs(params, "train")
     assert ((pairs["pid"] == pairs["image_pid"]) == (pairs["label"] == 1)).all()
