@@ -14,14 +14,15 @@ import click
 def app(dataset, profile, parameters, yaml_texts, yaml_files) -> None:
     """Train the backbones of DATASET (rstp, cuhk, icfg, ufine) where notebook 03 will find them.
 
-    Both of them: without RDA, and with it (backbone.rda false: the first alone). Alone, or in as many processes as
-    accelerate starts, for example two GPUs of one machine:
+    Both of them: without RDA, and with it (backbone.rda false: the first alone). Alone, or in as many
+    processes as accelerate starts, for example on two GPUs of one machine:
 
         accelerate launch --multi_gpu --num_processes 2 -m icl_lib.launch rstp -p seed 1
 
-    backbone.batch_size is the whole batch, which the processes share out: any number of them makes the same model,
-    but for rounding. Process 0 alone does what is not training (RDA) and writes; the others wait. On several
-    machines the data set and the CLIP weights lie at the same place on each.
+    backbone.batch_size is the whole batch, which the processes share out: any number of them makes the same
+    model, but for rounding. Process 0 alone does what is not training (RDA) and writes; the others wait. On
+    several machines the data set and the CLIP weights lie at the same place on each. Without a GPU the same
+    command (--multi_gpu too) starts processes that meet over gloo.
     """
     from icl_lib import load_params, stages
     from icl_lib.notebooks import merge_parameters
@@ -39,7 +40,7 @@ def app(dataset, profile, parameters, yaml_texts, yaml_files) -> None:
 
 
 def main() -> None:
-    """Entry point: bad input ends in one paragraph and exit code 2; accelerate then ends the other processes."""
+    """Entry point: bad input ends in one paragraph and exit code 2; accelerate then ends the others."""
     try:
         app()
     except (ValueError, FileNotFoundError) as error:

@@ -7,10 +7,10 @@ from icl_lib.results import watched
 
 
 def live_curve(epochs: int) -> Callable[[list[dict]], None] | None:
-    """Draws log.csv's rows after every epoch, for `train_backbone(on_epoch=…)`; gone after the last of `epochs`.
+    """Draws log.csv's rows after every epoch, for `train_backbone(on_epoch=…)`; gone after the last.
 
-    None where nobody watches: on a terminal and in notebooks that papermill or nbval execute, so that the outputs
-    of a cell are the same whether or not it had to train.
+    None where nobody watches: on a terminal and in notebooks that papermill or nbval execute, so that the
+    outputs of a cell are the same whether or not it had to train.
     """
     return _LiveCurve(epochs) if watched() else None
 

@@ -1,8 +1,8 @@
 """Several processes that train one model: each takes its share of a batch, all take the same step.
 
 Alone, every function here gives back what it was given. Processes are started by `accelerate launch` (see
-`icl_lib.launch`); batches, sums and statistics are those of the whole batch, so that one process and many make
-the same model.
+`icl_lib.launch`); sums and statistics are those of the whole batch, so that one process and many make the
+same model.
 """
 
 import datetime
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 def start() -> None:
     """Joins the processes that `accelerate launch` has started; alone it does nothing.
 
-    The first process may be busy for hours before all of them train (RDA asks an MLLM about every picture), so
-    the others are patient.
+    The first process may be busy for hours before all of them train (RDA asks an MLLM about every picture),
+    so the others are patient.
     """
     import os
 
@@ -74,8 +74,8 @@ def joined(part: np.ndarray) -> np.ndarray:
 def gathered(value):
     """The rows [B, …] of every process, in the order of `share`, with gradient to the process they came from.
 
-    `value` is a tensor, or dicts, lists and tuples of tensors. A loss of gathered rows is the whole batch's in
-    every process: divide it by `world()` before the backward pass, and `sum_gradients` after it.
+    `value` is a tensor, or dicts, lists and tuples of tensors. A loss of gathered rows is the whole batch's
+    in every process: divide it by `world()` before the backward pass, and `sum_gradients` after it.
     """
     if world() == 1:
         return value
@@ -92,7 +92,7 @@ def total(number: int) -> int:
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Every gradient becomes its sum over the processes; a parameter that one process did not use counts 0."""
+    """Every gradient becomes its sum over the processes; of a parameter that one did not use, it is 0 there."""
     if world() == 1:
         return
     trained = [parameter for parameter in parameters if parameter.requires_grad]

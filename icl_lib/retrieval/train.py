@@ -1,7 +1,7 @@
 """One training loop for every backbone and both profiles, resumable at any epoch bit for bit.
 
-Alone or in several processes (`icl_lib.launch`): the whole batch is shared out, its vectors come together again
-before the loss, and every process takes the same step. Process 0 alone writes.
+Alone or in several processes (`icl_lib.launch`): the whole batch is shared out, its vectors come together
+again before the loss, and every process takes the same step. Process 0 alone writes.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from icl_lib.retrieval.clean_pairs import divide
 from icl_lib.retrieval.metrics import retrieval_metrics
 from icl_lib.retrieval.models import Backbone, load_backbone, new_backbone
 from icl_lib.retrieval.objectives import Objective
+from icl_lib.retrieval.schedule import lr_factor, parameter_groups, rda_weight
 
 LAST, LOG, DONE = "last.pt", "log.csv", "training.json"
 
@@ -38,8 +39,8 @@ def train_backbone(params: Params, manifest, folder: Path | str, augmented: dict
     log.csv a row an epoch, and training.json at the end. Until then last.pt holds the latest epoch: a killed
     run called again goes on from it and ends with the same weights. A folder that is done is left as it is.
     With backbone.checkpoint nothing is trained: that backbone is put into the folder. Where processes train
-    together all must call this (or `follow`); what process 0 is given counts. Raises ValueError if the folder holds another
-    run's state, the train split is empty, or the loss is no longer finite.
+    together all must call this (or `follow`); what process 0 is given counts. Raises ValueError if the folder
+    holds another run's state, the train split is empty, or the loss is no longer finite.
     """
     return _train(*together.from_first((params, manifest, folder, augmented)), on_epoch)
 
@@ -86,43 +87,6 @@ def noise_key(params: Params) -> dict:
         raise FileNotFoundError(f"no noise index at {path} (backbone.noise_index): give a .npy file, or a "
                                 "share of wrong pairs as backbone.noise")
     return {"noise_index": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
-
-
-def lr_factor(epoch: float, epochs: int, warmup: int, warmup_factor: float, final: float = 0.0) -> float:
-    """Share of the learning rate at `epoch` (from 0; fractions are within an epoch), in [0, 1].
-
-    Linear from warmup_factor to 1 over `warmup` epochs, then a cosine to `final` at the end. Whole epochs
-    agree with the released schedule; between them this one goes on smoothly, which matters when epochs are
-    few.
-    """
-    if epoch < warmup:
-        return warmup_factor + (1 - warmup_factor) * epoch / warmup
-    done = (epoch - warmup) / max(1, epochs - warmup)
-    return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
-
-
-def parameter_groups(model: Backbone, settings) -> list[dict]:
-    """Adam's groups, each with `base_lr`: CLIP's weights, biases (own factor, no weight decay), the layers
-    that a method adds at their own rate (TSE's: tse_lr), text positions at their own factor where they were
-    resized."""
-    groups: dict[tuple, list] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        bias = name.endswith("bias")
-        lr = settings.lr * (settings.bias_lr_factor if bias else 1)
-        if (own := model.own_rate(name, settings)) is not None:
-            lr = own
-        elif name == "clip.positional_embedding" and model.source.text_positions_resized:
-            lr = settings.lr * settings.text_position_lr_factor
-        groups.setdefault((lr, 0.0 if bias else settings.weight_decay), []).append(parameter)
-    return [{"params": members, "lr": lr, "base_lr": lr, "weight_decay": decay}
-            for (lr, decay), members in groups.items()]
-
-
-def rda_weight(epoch: int, slope: float = 0.03, floor: float = 0.1) -> float:
-    """w(epoch) = max(floor, 1 − slope·epoch), the weight of the augmented texts' loss; epochs from 0."""
-    return max(floor, 1 - slope * epoch)
 
 
 def similarity(model: Backbone, manifest, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -218,7 +182,7 @@ class _Training:
         self.optimiser.zero_grad(set_to_none=True)
 
     def _believed(self, clean: np.ndarray) -> dict:
-        """The log's columns on CCD: share believed and, where the truth is known, its precision and recall."""
+        """The log's columns on CCD: share believed; where the truth is known, its precision and recall."""
         row = {"clean": float(clean.mean())}
         if self.truth is not None:
             right = (clean & self.truth).sum()
@@ -315,8 +279,8 @@ def _with_noise(manifest, params: Params) -> tuple:
 def _check(manifest, settings) -> None:
     pairs = len(_pairs(manifest))
     if pairs < 2:
-        raise ValueError(f"the train split has {pairs} captions; training needs at least 2. Check the data set "
-                         "with `icl data check`.")
+        raise ValueError(f"the train split has {pairs} captions; training needs at least 2. Check the data "
+                         "set with `icl data check`.")
     if settings.batch_size < together.world():
         raise ValueError(f"backbone.batch_size {settings.batch_size} is the whole batch, which "
                          f"{together.world()} processes cannot share out: start fewer, or raise it")

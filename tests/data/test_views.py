@@ -231,7 +231,8 @@ def test_the_kits_tokenizer_reads_no_token_across_a_space():
 
     tokenizer = load_clip(load_params("rstp")).tokenizer
     data = PairViews(None, np.zeros(1), np.zeros((1, 77), np.int64), tokenizer, None, 0)
-    sentences = ["A man's red-and-white T-shirt, worn open.", "He isn't 30;", "shoes: (black)", "\"quoted\" 'words'", "é ﬁn"]
+    sentences = ["A man's red-and-white T-shirt, worn open.", "He isn't 30;", "shoes: (black)",
+                 "\"quoted\" 'words'", "é ﬁn"]
     np.testing.assert_array_equal(data._tokens(sentences), tokenizer([" ".join(sentences)])[0].numpy())
 
 
@@ -240,7 +241,8 @@ def test_shares_of_an_epoch_are_the_whole_epoch(pictures):
         return lambda rows: rows[:len(rows) // 2] if number == 0 else rows[len(rows) // 2:]
 
     whole = list(views(pictures, 1 << 20).loader(0, 4))
-    shares = [list(views(pictures, memory).loader(0, 4, half(number))) for number, memory in ((0, 1 << 20), (1, 0))]
+    shares = [list(views(pictures, memory).loader(0, 4, half(number)))
+              for number, memory in ((0, 1 << 20), (1, 0))]
     for batch, first, second in zip(whole, *shares, strict=True):
         assert all(torch.equal(batch[name], torch.cat([first[name], second[name]])) for name in batch)
     assert [len(batch["pair"]) for batch in views(pictures, 1 << 20).loader(0, 4, least=3)] == [4, 4]

@@ -1,0 +1,42 @@
+"""How fast which part of a backbone learns, and how much the second texts count, epoch by epoch."""
+
+import math
+
+from icl_lib.retrieval.models import Backbone
+
+
+def lr_factor(epoch: float, epochs: int, warmup: int, warmup_factor: float, final: float = 0.0) -> float:
+    """Share of the learning rate at `epoch` (from 0; fractions are within an epoch), in [0, 1].
+
+    Linear from warmup_factor to 1 over `warmup` epochs, then a cosine to `final` at the end. Whole epochs
+    agree with the released schedule; between them this one goes on smoothly, which matters when epochs are
+    few.
+    """
+    if epoch < warmup:
+        return warmup_factor + (1 - warmup_factor) * epoch / warmup
+    done = (epoch - warmup) / max(1, epochs - warmup)
+    return final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
+
+
+def parameter_groups(model: Backbone, settings) -> list[dict]:
+    """Adam's groups, each with `base_lr`: CLIP's weights, biases (own factor, no weight decay), the layers
+    that a method adds at their own rate (TSE's: tse_lr), text positions at their own factor where they were
+    resized."""
+    groups: dict[tuple, list] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        bias = name.endswith("bias")
+        lr = settings.lr * (settings.bias_lr_factor if bias else 1)
+        if (own := model.own_rate(name, settings)) is not None:
+            lr = own
+        elif name == "clip.positional_embedding" and model.source.text_positions_resized:
+            lr = settings.lr * settings.text_position_lr_factor
+        groups.setdefault((lr, 0.0 if bias else settings.weight_decay), []).append(parameter)
+    return [{"params": members, "lr": lr, "base_lr": lr, "weight_decay": decay}
+            for (lr, decay), members in groups.items()]
+
+
+def rda_weight(epoch: int, slope: float = 0.03, floor: float = 0.1) -> float:
+    """w(epoch) = max(floor, 1 − slope·epoch), the weight of the augmented texts' loss; epochs from 0."""
+    return max(floor, 1 - slope * epoch)
