@@ -83,6 +83,17 @@ def save_table(table: pd.DataFrame, params: Params, name: str) -> pd.DataFrame:
     return table
 
 
+def stored_table(params: Params, name: str, index: str | None = None) -> pd.DataFrame | None:
+    """What `save_table` wrote, perhaps in a longer run, without its stamp; None (and a line on how to make it) if nothing."""
+    path = table_path(params, name)
+    if not path.is_file():
+        print(f"no {path.name} in {path.parent} yet: the parameters cell says how to make it")
+        return None
+    table = pd.read_csv(path)
+    stamped = [column for column in ("profile", "dataset", "seed", "epoch_picked_on") if column in table and column != index]
+    return table.drop(columns=stamped).set_index(index) if index else table.drop(columns=stamped)
+
+
 def _at(summary: dict, place: str):
     for part in place.split("."):
         summary = summary.get(part, {}) if isinstance(summary, dict) else {}

@@ -36,14 +36,15 @@ def spread(table: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
 
 
 @styled
-def seed_lines(runs: dict[int, dict[str, dict]], metrics=("rank1", "mAP"), ylim=(0, 100)):
-    """Each seed's means as a line from the first method to the last; runs as in `over_seeds`, percent."""
+def seed_lines(table: pd.DataFrame, metrics=("rank1", "mAP"), ylim=(0, 100)):
+    """Each seed's means as a line from the first method to the last; `table` of `over_seeds`, percent."""
     figure, (axes,) = panels(1, len(metrics))
     for ax, name in zip(axes, metrics):
-        for color, (seed, values) in zip(CYCLE * len(runs), runs.items()):
-            means = [scores[name].mean() for scores in values.values()]
+        labels = [column[len(name) + 1:] for column in table if column.startswith(f"{name} ")]
+        labels.remove("gain")
+        for color, (seed, row) in zip(CYCLE * len(table), table.iterrows()):
+            means = [row[f"{name} {label}"] for label in labels]
             ax.plot(range(len(means)), means, marker="o", color=color, label=f"seed {seed}")
-        labels = list(next(iter(runs.values())))
         ax.set_xticks(range(len(labels)), labels)
         ax.set(ylabel=f"{LABELS.get(name, name)} (%)", ylim=ylim, xlim=(-0.3, len(labels) - 0.7))
     axes[0].legend()

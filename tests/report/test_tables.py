@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from icl_lib import load_params
-from icl_lib.report import paper_results, paper_table, save_table
+from icl_lib.report import paper_results, paper_table, save_table, stored_table
 from icl_lib.report.style import stamp
 from icl_lib.report.tables import beside_paper, summary_table
 
@@ -68,3 +68,14 @@ def test_an_epoch_picked_on_test_is_told(tmp_path, monkeypatch):
     assert "epoch_picked_on" not in pd.read_csv(released.results_dir / "tables" / "sound.csv")
     told = {"ours": {"rank1": 45.0, "selected_on": "test"}, "own": {"rank1": 1.0, "selected_on": "val"}}
     assert beside_paper(told, "rstp")["method"].tolist() == ["ours (epoch picked on test)", "own"]
+
+
+def test_what_a_longer_run_saved_is_found_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ICL_RESULTS", str(tmp_path))
+    params = load_params("rstp", seed=3)
+    assert stored_table(params, "03_seeds") is None and "no 03_seeds.csv" in capsys.readouterr().out
+    table = pd.DataFrame({"rank1 gain": [1.5, 2.0]}, index=pd.Index([3, 4], name="seed"))
+    save_table(table, params, "03_seeds")
+    pd.testing.assert_frame_equal(stored_table(params, "03_seeds", "seed"), table)
+    save_table(pd.DataFrame({"epoch": [0, 1]}), params, "03_noise")
+    assert list(stored_table(params, "03_noise").columns) == ["epoch"]

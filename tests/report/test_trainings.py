@@ -35,7 +35,7 @@ def test_one_seed_has_no_spread():
 
 
 def test_a_line_a_seed_and_a_panel_a_metric():
-    figure = seed_lines(runs([1.0, 2.0]), ylim=(30, 60))
+    figure = seed_lines(over_seeds(runs([1.0, 2.0])), ylim=(30, 60))
     assert [len(ax.lines) for ax in figure.axes] == [2, 2] and figure.axes[1].get_ylim() == (30, 60)
     line = figure.axes[0].lines[1]
     assert np.diff(line.get_ydata()) == pytest.approx([2])
