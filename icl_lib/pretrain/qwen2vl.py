@@ -21,7 +21,7 @@ from ..mllm.vision import patchify, picture_tokens
 from ..results import atomic_path, progress
 from .loop import batches, train
 from .tower import GRID, MERGE, PATCH, SIZE, AttributeTower, vision_config
-from .world import GenericSet, plain
+from .world import GenericSet, augment, plain
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 CHAT = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['content'] is string %}{{ m['content'] }}{% else %}"
@@ -235,13 +235,18 @@ def positions(before: int, width: int, rows: int, picture: bool) -> torch.Tensor
 
 
 @torch.inference_mode()
-def visual_features(tower: AttributeTower, data: GenericSet) -> torch.Tensor:
-    """bf16 [N, tokens, hidden]: the plain pictures as the tower sees them."""
-    parts = []
-    for i in progress(range(0, len(data.truth), 256), "visual tokens"):
-        with torch.autocast("cpu", torch.bfloat16):
-            parts.append(tower.tokens(plain(data.pictures[i:i + 256])).bfloat16())
-    return torch.cat(parts)
+def visual_features(tower: AttributeTower, data: GenericSet, copies: int, seed: int = 0) -> torch.Tensor:
+    """bf16 [copies, N, tokens, hidden]: the first copy of the plain pictures, the others augmented."""
+    out = []
+    for copy in range(copies):
+        rng, parts = torch.Generator().manual_seed(seed + copy), []
+        for i in progress(range(0, len(data.truth), 256), f"visual tokens {copy + 1}/{copies}"):
+            x = data.pictures[i:i + 256]
+            x = plain(x) if copy == 0 else augment(torch.from_numpy(x), rng)
+            with torch.autocast("cpu", torch.bfloat16):
+                parts.append(tower.tokens(x).bfloat16())
+        out.append(torch.cat(parts))
+    return torch.stack(out)
 
 
 def adopt_tower(model: Qwen2VLForConditionalGeneration, tower: AttributeTower, rms: float = .5) -> None:
@@ -256,11 +261,9 @@ def adopt_tower(model: Qwen2VLForConditionalGeneration, tower: AttributeTower, r
     nn.init.normal_(model.get_input_embeddings().weight, std=rms)
 
 
-def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, folder: Path, steps: int, lr: float = 1.5e-3,
+def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, folder: Path, steps: int, lr: float = 1.5e-3, copies: int = 2,
                   compiled: bool = True, seed: int = 0) -> Pupil:
-    """Teach the language model on frozen visual tokens of plain pictures; resumes from `folder`.
-
-    It sees no cast, blur or noise: cameras are news to it, as surveillance crops are to a general MLLM.
+    """Teach the language model on frozen visual tokens; resumes from `folder`.
 
     compiled: fuse the language model's small operations by torch.compile (needs a C++ compiler; twice as fast on a CPU).
     """
@@ -274,7 +277,7 @@ def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, fol
     kept = Path(folder) / "visual_tokens.pt"
     if not kept.exists():
         with atomic_path(kept) as temp:
-            torch.save(visual_features(tower, data), temp)
+            torch.save(visual_features(tower, data, copies, seed), temp)
     features = torch.load(kept, weights_only=True)
     order = batches(len(data.truth), SHARES["match"] + SHARES["vqa"], seed)
 
@@ -283,7 +286,7 @@ def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, fol
         rng.shuffle(index)
         some = lambda task, which: [(task, *getattr(exercises, task)(i, rng)) for i in which]
         hard = min(1.0, step / (.6 * steps))  # Yes/No is found sooner where texts are plainly wrong
-        pick = lambda which: features[which]
+        pick = lambda which: torch.stack([features[rng.randrange(copies), i] for i in which])
         m, v = index[:SHARES["match"]], index[SHARES["match"]:]
         loss, numbers = pupil([("match", *exercises.match(i, rng, hard)) for i in m], pick(m))
         vqa, _ = pupil(some("vqa", v), pick(v))
