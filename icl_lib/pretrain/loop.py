@@ -14,10 +14,10 @@ from ..results import progress
 
 
 def train(model: nn.Module, loss_of: Callable[[int], tuple[torch.Tensor, dict]], steps: int, lr: float, folder: Path, stage: str,
-          weight_decay: float = .02, warmup: int = 200, save_every: int = 500) -> None:
+          weight_decay: float = .02, warmup: int = 200, save_every: int = 500, decay: bool = True) -> None:
     """Minimise `loss_of(step)` -> (loss, numbers to log) over the parameters of `model` that ask for a gradient.
 
-    AdamW, linear warm-up, cosine to 2% of `lr`, gradient norm clipped at 1. `folder/<stage>.pt` keeps the state every
+    AdamW, linear warm-up, cosine to 2% of `lr` (without `decay`: constant), gradient norm clipped at 1. `folder/<stage>.pt` keeps the state every
     `save_every` steps and `folder/<stage>.csv` the log; a second call goes on from there. Data must depend on `step` alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -26,8 +26,8 @@ def train(model: nn.Module, loss_of: Callable[[int], tuple[torch.Tensor, dict]],
     rest = [p for n, p in named if p.ndim <= 1]
     optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.}], lr=lr,
                                   betas=(.9, .98), fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: min((s + 1) / warmup, 1) * (
-        .02 + .98 * .5 * (1 + math.cos(math.pi * min(1, s / steps)))))
+    cosine = lambda s: .02 + .98 * .5 * (1 + math.cos(math.pi * min(1, s / steps)))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: min((s + 1) / warmup, 1) * (cosine(s) if decay else 1))
     state, log = folder / f"{stage}.pt", folder / f"{stage}.csv"
     first, before = 0, 0.0
     if state.exists():

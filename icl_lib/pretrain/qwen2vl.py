@@ -261,9 +261,12 @@ def adopt_tower(model: Qwen2VLForConditionalGeneration, tower: AttributeTower, r
     nn.init.normal_(model.get_input_embeddings().weight, std=rms)
 
 
-def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, folder: Path, steps: int, lr: float = 1.5e-3, copies: int = 2,
-                  compiled: bool = True, seed: int = 0) -> Pupil:
+def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, folder: Path, steps: int, lr: float = 1.5e-3, open_steps: int = 150,
+                  open_lr: float = 8e-4, copies: int = 2, compiled: bool = True, seed: int = 0) -> Pupil:
     """Teach the language model on frozen visual tokens; resumes from `folder`.
+
+    The last `open_steps` go on at a constant rate: a general model is not annealed to one task, and its adapter's own
+    schedule is what settles it. (Annealed to the end the raw model is better, and LoRA adds less: see notebook A2.)
 
     compiled: fuse the language model's small operations by torch.compile (needs a C++ compiler; twice as fast on a CPU).
     """
@@ -285,7 +288,7 @@ def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, fol
         rng, index = random.Random(f"{seed}-{step}"), order(step).tolist()
         rng.shuffle(index)
         some = lambda task, which: [(task, *getattr(exercises, task)(i, rng)) for i in which]
-        hard = min(1.0, step / (.6 * steps))  # Yes/No is found sooner where texts are plainly wrong
+        hard = min(1.0, step / (.6 * steps))  # (stays 1 in the open steps) Yes/No is found sooner where texts are plainly wrong
         pick = lambda which: torch.stack([features[rng.randrange(copies), i] for i in which])
         m, v = index[:SHARES["match"]], index[SHARES["match"]:]
         loss, numbers = pupil([("match", *exercises.match(i, rng, hard)) for i in m], pick(m))
@@ -295,6 +298,7 @@ def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, fol
         return loss + vqa + written, {**numbers, "vqa": vqa.item(), "written": written.item()}
 
     train(pupil, loss_of, steps, lr, Path(folder), "qwen2vl")
+    train(pupil, lambda step: loss_of(steps + step), open_steps, open_lr, Path(folder), "qwen2vl_open", warmup=10, decay=False)
     return pupil.eval()
 
 

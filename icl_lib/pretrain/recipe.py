@@ -16,7 +16,7 @@ from .tower import train_tower
 from .world import GENERIC_SEED, generic_set
 
 PEOPLE, EACH = 6000, 6  # generic identities, pictures of each
-STEPS = {"tower": 2000, "clip": 450, "qwen2vl": 1800}
+STEPS = {"tower": 2000, "clip": 450, "qwen2vl": 1800, "qwen2vl_open": 150}
 HELD_OUT = (GENERIC_SEED + 1, 400, 4)  # seed, people, pictures of each: never trained on
 
 
@@ -43,9 +43,9 @@ def pretrain_clip(work: Path, out: Path, steps: dict = STEPS, people: int = PEOP
 def pretrain_qwen2vl(work: Path, out: Path, steps: dict = STEPS, people: int = PEOPLE) -> None:
     """Make the small Qwen2-VL in `out`; `work` as in `pretrain_clip`, with which it shares the first stage."""
     data, first = tower(work, steps["tower"], people)
-    pupil = train_qwen2vl(data, first, _prompts(), work, steps["qwen2vl"])
+    pupil = train_qwen2vl(data, first, _prompts(), work, steps["qwen2vl"], open_steps=steps["qwen2vl_open"])
     save_model(pupil, out)
-    record(work, out, "small Qwen2-VL", {"tower": steps["tower"], "qwen2vl": steps["qwen2vl"]}, people)
+    record(work, out, "small Qwen2-VL", {name: steps[name] for name in ("tower", "qwen2vl", "qwen2vl_open")}, people)
 
 
 def record(work: Path, out: Path, title: str, stages: dict[str, int], people: int, note: str = "") -> None:

@@ -58,7 +58,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(world, tmp_path, m
         return real(*args)
 
     monkeypatch.setattr(module, "attribute_loss", dies)
-    monkeypatch.setattr(module.train, "__defaults__", (.02, 200, 1))  # keep the state after every step
+    monkeypatch.setattr(module.train, "__defaults__", (.02, 200, 1, True))  # keep the state after every step
     with pytest.raises(KeyboardInterrupt):
         train_tower(world, tmp_path / "b", steps=4, batch=6)
     monkeypatch.setattr(module, "attribute_loss", real)
