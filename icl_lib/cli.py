@@ -126,9 +126,14 @@ def make_standin(name, root, identities, seed) -> None:
 
 
 def main() -> None:
-    """Entry point of the console script: bad input ends in one paragraph and exit code 2, not a traceback."""
+    """Entry point of the console script."""
+    guarded(app)
+
+
+def guarded(command) -> None:
+    """Runs a click command: bad input ends in one paragraph and exit code 2, not in a traceback."""
     try:
-        app()
+        command()
     except (ValueError, FileNotFoundError) as error:
         click.echo(f"icl: {error}", err=True)
         raise SystemExit(2) from None

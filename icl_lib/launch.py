@@ -2,6 +2,8 @@
 
 import click
 
+from icl_lib.cli import guarded
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("dataset", default="rstp")
@@ -40,12 +42,8 @@ def app(dataset, profile, parameters, yaml_texts, yaml_files) -> None:
 
 
 def main() -> None:
-    """Entry point: bad input ends in one paragraph and exit code 2; accelerate then ends the others."""
-    try:
-        app()
-    except (ValueError, FileNotFoundError) as error:
-        click.echo(f"icl: {error}", err=True)
-        raise SystemExit(2) from None
+    """Entry point; where one process ends with an error, accelerate ends the others."""
+    guarded(app)
 
 
 if __name__ == "__main__":
