@@ -13,6 +13,7 @@ HIDDEN = {"step", "seconds", "loss"}
 def pretraining_curves(logs: dict[str, pd.DataFrame]) -> Figure:
     """One panel a stage: its losses (nats, left axis) and, where it has one, its accuracy (percent, right axis, 0-100)."""
     figure, axes = panels(1, len(logs))
+    explained = set()
     for ax, (stage, log) in zip(axes[0], logs.items()):
         losses = [c for c in log.columns if c not in HIDDEN | set(SHARES)] or ["loss"]
         for name in losses:
@@ -23,5 +24,7 @@ def pretraining_curves(logs: dict[str, pd.DataFrame]) -> Figure:
             twin.plot(log["step"], 100 * log[name], color="#767676", linestyle="--", label=SHARES[name])
             twin.set(ylim=(0, 100), ylabel=f"{SHARES[name]} (%)")
             twin.grid(False)
-        ax.legend(loc="best")
+        if not explained >= set(losses):  # a stage that goes on with the same losses needs no second legend
+            ax.legend(loc="best")
+        explained |= set(losses)
     return figure
