@@ -45,16 +45,20 @@ def caption_lengths(manifest: pd.DataFrame, limit: int | None = None, xlim=None)
 
 @styled
 def training_curves(logs: dict[str, pd.DataFrame], ylim=(0, 100)):
-    """Loss and val Rank-1 an epoch. logs: {label: table with the columns epoch, loss, rank1}."""
+    """Loss and val Rank-1 an epoch. logs: {label: table with the columns epoch, loss and, where there is a val
+    split, rank1}.
+    """
     figure, ((left, right),) = panels(1, 2)
     for label, log in logs.items():
         left.plot(log["epoch"], log["loss"], marker="o", label=label)
+        if "rank1" not in log:
+            continue
         right.plot(log["epoch"], log["rank1"], marker="o", label=label)
         best = log["rank1"].idxmax()
         right.plot(log["epoch"][best], log["rank1"][best], marker="*", ms=13, color=BLACK, ls="", zorder=3)
     left.set(xlabel="epoch", ylabel="training loss (mean a batch)")
     right.set(xlabel="epoch", ylabel="val Rank-1 (%)", ylim=ylim, title="★ the epoch that is kept")
-    right.legend()
+    (right if right.lines else left).legend()
     _whole_numbers(left)
     _whole_numbers(right)
     return figure

@@ -113,6 +113,8 @@ def test_training_curves_mark_the_best_epoch():
     log = pd.DataFrame({"epoch": [0, 1, 2], "loss": [9.0, 5, 4], "rank1": [10.0, 30, 20]})
     star = [line for line in figures.training_curves({"RDA": log}).axes[1].lines if line.get_marker() == "*"]
     assert star[0].get_xydata().tolist() == [[1, 30]]
+    without_val = figures.training_curves({"RDA": log.drop(columns="rank1")})
+    assert len(without_val.axes[0].lines) == 1 and not without_val.axes[1].lines
 
 
 def test_caption_lengths_leave_out_pictures_without_caption():
