@@ -241,7 +241,7 @@ def visual_features(tower: AttributeTower, data: GenericSet, copies: int, seed: 
     for copy in range(copies):
         rng, parts = torch.Generator().manual_seed(seed + copy), []
         for i in progress(range(0, len(data.truth), 256), f"visual tokens {copy + 1}/{copies}"):
-            x = data.pictures[i:i + 256]
+            x = np.array(data.pictures[i:i + 256])  # a copy: the memory map is read-only
             x = plain(x) if copy == 0 else augment(torch.from_numpy(x), rng)
             with torch.autocast("cpu", torch.bfloat16):
                 parts.append(tower.tokens(x).bfloat16())

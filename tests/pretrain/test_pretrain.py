@@ -11,7 +11,7 @@ from icl_lib.mllm.vision import patchify, picture_tokens
 from icl_lib.params import repo_root
 from icl_lib.pretrain.clip import KEPT_MERGES, adopt_tower, save_clip, small_clip, train_clip
 from icl_lib.pretrain.qwen2vl import (GRID, MERGE, PATCH, SHARES, Exercises, Pupil, contradictions, make_model, make_processor,
-                                      make_tokenizer, positions, save_model)
+                                      make_tokenizer, positions, save_model, train_qwen2vl)
 from icl_lib.pretrain.tower import AttributeTower, attribute_accuracy, train_tower, vision_config
 from icl_lib.pretrain.world import HEADS, augment, generic_set, plain
 
@@ -125,3 +125,18 @@ def test_the_pupils_sequences_are_the_chat_templates(exercises, world, tmp_path)
                                            attention_mask=inputs["attention_mask"])
     assert torch.equal(theirs, positions(len(pupil.open), len(ids), 1, True))
     assert make_processor(tokenizer).image_processor.patch_size == PATCH
+
+
+def test_the_language_model_ends_on_a_constant_rate_and_is_made_once(tmp_path):
+    data = generic_set(tmp_path, 40, 3, workers=1)
+    tower = AttributeTower(vision_config()).eval()
+    prompts = load_prompts("short", repo_root() / "params" / "prompts")
+    make = lambda: train_qwen2vl(data, tower, prompts, tmp_path, steps=2, open_steps=2, open_lr=8e-4, compiled=False)
+    made = make()
+    annealed, still_open = (torch.load(tmp_path / f"{stage}.pt", weights_only=True) for stage in ("qwen2vl", "qwen2vl_open"))
+    rate = lambda state: state["optimiser"]["param_groups"][0]["lr"]
+    assert rate(still_open) == pytest.approx(8e-4 * 3 / 10), "still in its warm-up of ten steps, and undecayed"
+    assert rate(annealed) < 1.5e-3 * 3 / 200, "decayed within its warm-up of 200"
+    assert any(not torch.equal(a, b) for a, b in zip(annealed["model"].values(), still_open["model"].values()))
+    again = make()
+    assert all(torch.equal(a, b) for a, b in zip(made.parameters(), again.parameters()))
