@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+FEW_TOKENS = 64  # up to which a CPU attends faster without the fused kernel
 TEXTS_TOGETHER = 16  # texts of like length whose attention is computed together, on a CPU
 
 
@@ -41,16 +42,17 @@ def resize_text_positions(positions: Tensor, length: int) -> Tensor:
     return resized[0].T.to(positions.dtype)
 
 
-def encode_image_tokens(clip: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+def encode_image_tokens(clip: nn.Module, images: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor]:
     """All projected tokens [B, 1 + patches, D] and the class token's last-layer attention [B, 1 + patches].
 
     The attention is averaged over heads; token 0 is the class token. `images` [B, 3, H, W] are normalised
-    pixels.
+    pixels. With `keep`, only the class token and the `keep` patches it attends to most are given, of both
+    [B, 1 + keep, ...]: what the last layer would make of the others is then never computed.
     """
     visual = clip.visual
     x = visual.ln_pre(_image_embeddings(visual, images))
     anchor = torch.zeros(len(x), dtype=torch.long, device=x.device)
-    x, attention = _transform(visual.transformer, x, anchor, causal=False)
+    x, attention = _transform(visual.transformer, x, anchor, causal=False, keep=keep)
     return visual.ln_post(x) @ visual.proj, attention
 
 
@@ -139,22 +141,28 @@ def _image_embeddings(visual: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([first, x], dim=1) + visual.positional_embedding
 
 
-def _transform(transformer: nn.Module, x: Tensor, anchor: Tensor, causal: bool) -> tuple[Tensor, Tensor]:
+def _transform(transformer: nn.Module, x: Tensor, anchor: Tensor, causal: bool,
+               keep: int | None = None) -> tuple[Tensor, Tensor]:
     for block in transformer.resblocks[:-1]:
         x, _ = _block(block, x, causal)
-    return _block(transformer.resblocks[-1], x, causal, anchor)
+    return _block(transformer.resblocks[-1], x, causal, anchor, keep)
 
 
-def _block(block: nn.Module, x: Tensor, causal: bool,
-           anchor: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-    """One pre-norm residual block; with `anchor` [B], also that token's head-averaged attention [B, N]."""
+def _block(block: nn.Module, x: Tensor, causal: bool, anchor: Tensor | None = None,
+           keep: int | None = None) -> tuple[Tensor, Tensor | None]:
+    """One pre-norm residual block; with `anchor` [B], also that token's head-averaged attention [B, N].
+
+    With `keep`, of token 0 (the anchor) and the `keep` it attends to most alone.
+    """
     q, k, v = _heads(block.attn, block.ln_1(x))
+    row = None if anchor is None else _anchor_row(q, k, anchor, causal)
+    if keep is not None and keep < x.shape[1] - 1:
+        some = F.pad(row[:, 1:].topk(keep, dim=1).indices + 1, (1, 0))  # [B, 1 + keep], token 0 first
+        row, x = row.gather(1, some), x.gather(1, some[..., None].expand(-1, -1, x.shape[2]))
+        q = q.gather(2, some[:, None, :, None].expand(-1, q.shape[1], -1, q.shape[3]))
     attended = _attend(q, k, v, causal).transpose(1, 2).flatten(2)
     x = x + block.attn.out_proj(attended)
-    x = x + _mlp(block.mlp, block.ln_2(x))
-    if anchor is None:
-        return x, None
-    return x, _anchor_row(q, k, anchor, causal)
+    return x + _mlp(block.mlp, block.ln_2(x)), row
 
 
 def _anchor_row(q: Tensor, k: Tensor, anchor: Tensor, causal: bool) -> Tensor:
@@ -180,9 +188,9 @@ def _split(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
-    # Measured on 2 cores with AMX, bf16: the fused kernel's backward takes 5 times as long as that of plain
-    # products.
-    if q.device.type == "cpu" and torch.is_grad_enabled():
+    # Measured on 2 cores, bf16: the fused kernel's backward takes 5 times as long as that of plain products,
+    # and forward it is slower too where a whole row of weights fits into a few cache lines.
+    if q.device.type == "cpu" and (torch.is_grad_enabled() or k.shape[2] <= FEW_TOKENS):
         return _weights(q, k, causal).to(v.dtype) @ v
     return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
 

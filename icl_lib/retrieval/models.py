@@ -42,21 +42,23 @@ class TokenSelection(nn.Module):
 
         tokens [B, N, D] projected; attention [B, N], the class (EOT) token's row, or the whole [B, N, N]. For
         texts, ids [B, N] say which tokens are words: those between the first and EOT, the largest id.
-        `length` is the text length that the ratio refers to, N if None: give the context length when texts
-        were trimmed. A text without words is embedded by its EOT token.
+        `length` is the number of tokens that the ratio refers to, N if None: give the context length when
+        texts were trimmed, and all tokens of an image when only the most attended are here. A text without
+        words is embedded by its EOT token.
         """
         position = torch.arange(tokens.shape[1], device=tokens.device)
         end = ids.argmax(1) if ids is not None else None  # [B]
         if attention.ndim == 3:
             row = end if ids is not None else torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
             attention = attention[torch.arange(len(tokens), device=tokens.device), row]
+        length = length or tokens.shape[1]
         if ids is None:
             inner = (position > 0).expand(len(tokens), -1)
-            count = int(self.ratio * (tokens.shape[1] - 1))
+            count = int(self.ratio * (length - 1))
         else:
             inner = (position > 0) & (position < end[:, None])  # [B, N]
             inner = inner | ((position == end[:, None]) & (end[:, None] <= 1))
-            count = int(self.ratio * ((length or tokens.shape[1]) - 2))
+            count = int(self.ratio * (length - 2))
         count = min(max(count, 1), tokens.shape[1])
         score, chosen = attention.masked_fill(~inner, -torch.inf).topk(count, dim=1)  # [B, k]
         real = score > -torch.inf  # [B, k]: a short text has fewer than k words
@@ -107,7 +109,7 @@ class Backbone(nn.Module):
 
     def image_branches(self, pixels: Tensor) -> dict[str, Tensor]:
         """Unit vectors {branch: [B, D]} float32 of pixels [B, 3, H, W], uint8 or normalised float."""
-        tokens, _ = encode_image_tokens(self.clip, self._pixels(pixels))
+        tokens, _ = encode_image_tokens(self.clip, self._pixels(pixels), keep=0)
         return {"bge": F.normalize(tokens[:, 0].float(), dim=-1)}
 
     def text_branches(self, ids: Tensor) -> dict[str, Tensor]:
@@ -247,8 +249,10 @@ class RDE(Backbone):
         return settings.tse_lr if name.startswith("tse_") else None
 
     def image_branches(self, pixels: Tensor) -> dict[str, Tensor]:
-        tokens, attention = encode_image_tokens(self.clip, self._pixels(pixels))
-        return self._both(tokens[:, 0], self.tse_image, tokens, attention)
+        length = len(self.clip.visual.positional_embedding)
+        keep = max(1, int(self.tse_image.ratio * (length - 1)))  # what TSE selects
+        tokens, attention = encode_image_tokens(self.clip, self._pixels(pixels), keep)
+        return self._both(tokens[:, 0], self.tse_image, tokens, attention, None, length)
 
     def text_branches(self, ids: Tensor) -> dict[str, Tensor]:
         ids = trim(ids.to(self.device))

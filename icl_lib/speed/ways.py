@@ -26,7 +26,8 @@ class Way:
     once: each picture and caption is encoded once. Else pictures are encoded once for BGE and once for TSE,
     captions three times, and CCD encodes the picture of every caption again. attention: "every" layer gives
     head-averaged weights, so none can be fused; only the "last" does; or "row", the kit's encoder, which
-    forms no more than the one row that TSE reads. trimmed: captions end at their last word instead of after
+    forms no more than the one row that TSE reads, and of the last layer's pictures' tokens only those that it
+    selects. trimmed: captions end at their last word instead of after
     all positions. counted: ranks are counted, not sorted out of the whole gallery.
     """
 

@@ -42,6 +42,27 @@ def test_tokens_and_attention_agree_with_the_released_code(golden, recorded, gra
         assert torch.allclose(row, golden["clip.text_attn"][torch.arange(4), ids.argmax(1)], atol=1e-4)
 
 
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("keep", [0, 1, 5, 10_000])
+def test_kept_tokens_are_those_of_a_whole_last_layer(golden, recorded, keep, grad):
+    with torch.set_grad_enabled(grad):
+        tokens, row = encode_image_tokens(recorded, golden["clip.image"])
+        some, weights = encode_image_tokens(recorded, golden["clip.image"], keep)
+    best = row[:, 1:].topk(min(keep, row.shape[1] - 1), dim=1).indices.sort(1).values + 1
+    wanted = torch.cat([torch.zeros(len(best), 1, dtype=torch.long), best], 1)
+    if grad:  # what is left out had no say in what is kept: the gradients are equal too
+        pick = wanted[..., None].expand(-1, -1, tokens.shape[2])
+        weight = recorded.visual.transformer.resblocks[-1].mlp.c_fc.weight
+        full, = torch.autograd.grad(tokens.gather(1, pick).square().sum(), weight)
+        short, = torch.autograd.grad(some.square().sum(), weight)
+        assert torch.allclose(full, short, atol=1e-5 * float(full.abs().max()))
+    for a, b, held in zip(some, tokens, wanted):
+        near = torch.cdist(a, b[held]).argmin(1)  # kept tokens may stand in any order, but for the first
+        assert near[0] == 0 and sorted(near.tolist()) == list(range(len(held)))
+        assert torch.allclose(a, b[held][near], atol=1e-5)
+    assert torch.allclose(weights.sort(1).values, row.gather(1, wanted).sort(1).values, atol=1e-6)
+
+
 def test_the_whole_attention_agrees_too(golden, recorded):
     with torch.no_grad():
         found = full_attention(recorded, images=golden["clip.image"])
