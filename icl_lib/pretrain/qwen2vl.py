@@ -30,6 +30,7 @@ CHAT = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['content'] 
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
 TOKENS = (GRID[0] // MERGE) * (GRID[1] // MERGE)  # visual tokens a picture
 SHARES = {"match": 80, "vqa": 14, "aggregate": 10, "decompose": 4, "rewrite": 5}  # sequences of each task in a batch
+JOINT = {"match": 56, "vqa": 28, "aggregate": 16, "decompose": 5, "rewrite": 6}  # the same while the tower learns too
 
 
 class Exercises:
@@ -179,8 +180,11 @@ class Pupil(nn.Module):
         self.seen = tokenizer("<|vision_start|>" + "<|image_pad|>" * TOKENS + "<|vision_end|>", add_special_tokens=False)["input_ids"]
         self.turn = tokenizer("<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False)["input_ids"]
 
-    def forward(self, exercises: list[tuple[str, str, str]], visual: torch.Tensor | None):
-        """exercises: (task, prompt, answer); visual: [B, tokens, hidden] for the tasks with a picture. -> (loss, numbers)."""
+    def forward(self, exercises: list[tuple[str, str, str]], visual: torch.Tensor | None, yes_weight: float = 1.0):
+        """exercises: (task, prompt, answer); visual: [B, tokens, hidden] for the tasks with a picture. -> (loss, numbers).
+
+        yes_weight: of Yes/No's loss beside that of the words.
+        """
         prompts = self.tokenizer([e[1] for e in exercises], add_special_tokens=False)["input_ids"]
         answers = self.tokenizer([e[2] + "<|im_end|>" for e in exercises], add_special_tokens=False)["input_ids"]
         head = self.open + (self.seen if visual is not None else [])
@@ -218,7 +222,7 @@ class Pupil(nn.Module):
             yes = F.cross_entropy(logits, target)
             right = (logits[:, self.yes_no].argmax(-1) == (target == self.yes_no[1]).long()).float().mean()
             numbers = {"yes_no": yes.item(), "yes_no_accuracy": right.item(), "caption_words": words.item()}
-            loss = loss + yes
+            loss = loss + yes_weight * yes
         return loss, numbers
 
 
@@ -299,6 +303,33 @@ def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, fol
 
     train(pupil, loss_of, steps, lr, Path(folder), "qwen2vl")
     train(pupil, lambda step: loss_of(steps + step), open_steps, open_lr, Path(folder), "qwen2vl_open", warmup=10, decay=False)
+    return pupil.eval()
+
+
+def train_jointly(pupil: Pupil, data: GenericSet, prompts: Prompts, folder: Path, steps: int, lr: float = 6e-4, pictures: int = 48,
+                  yes_weight: float = .5, vqa_weight: float = 3.0, seed: int = 0) -> Pupil:
+    """The vision tower goes on learning, from what the language model is asked: its few tokens come to hold what answers need.
+
+    Each step encodes `pictures`, augmented three times in five; each serves several exercises. Resumes from `folder`.
+    """
+    exercises, visual = Exercises(data, prompts), pupil.model.model.visual.requires_grad_(True)
+    order = batches(len(data.truth), pictures, seed)
+
+    def loss_of(step):
+        rng, index = random.Random(f"{seed}-joint-{step}"), order(step).tolist()
+        pixels = data.pictures[index]
+        x = augment(torch.from_numpy(pixels), torch.Generator().manual_seed(step)) if rng.random() < .6 else plain(pixels)
+        tokens = picture_tokens(visual, patchify(x, PATCH, MERGE), GRID)
+        asked = [rng.randrange(pictures) for _ in range(JOINT["match"])]
+        described = rng.sample(range(pictures), min(JOINT["vqa"], pictures))
+        loss, numbers = pupil([("match", *exercises.match(index[i], rng)) for i in asked], tokens[asked], yes_weight)
+        vqa, _ = pupil([("vqa", *exercises.vqa(index[i], rng)) for i in described], tokens[described])
+        texts = [(task, *getattr(exercises, task)(rng.randrange(len(data.truth)), rng))
+                 for task in ("aggregate", "decompose", "rewrite") for _ in range(JOINT[task])]
+        written, _ = pupil(texts, None)
+        return loss + vqa_weight * vqa + written, {**numbers, "vqa": vqa.item(), "written": written.item()}
+
+    train(pupil, loss_of, steps, lr, Path(folder), "qwen2vl_joint", warmup=30, save_every=200)
     return pupil.eval()
 
 
