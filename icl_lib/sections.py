@@ -159,8 +159,8 @@ class Mllm(Section):
     @model_validator(mode="after")
     def _server_has_an_address(self):
         if self.backend == "server" and not (self.url or "").startswith(("http://", "https://")):
-            raise ValueError("backend server needs the server's address, as url http://127.0.0.1:8000/v1, not "
-                             f"{self.url!r}")
+            raise ValueError("backend server needs the server's address, as url http://127.0.0.1:8000/v1, "
+                             f"not {self.url!r}")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Speaks to one OpenAI-compatible server: requests at once, time-outs, retries, and errors that say what to do."""
+"""Speaks to an OpenAI-compatible server: many requests at once, time-outs, retries, errors in plain words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from icl_lib.sections import Server
 AGAIN = {408, 425, 429, 500, 502, 503, 504}  # worth another try; every other refusal is final
 LARGEST = 64 * 2**20  # bytes of an answer; a server that sends more has run wild
 # How servers word it.
-_NO_MODEL = re.compile(r"model\b.*(not (exist|found|served|available|loaded)|unknown)|unknown model|pinned to")
+_NO_MODEL = re.compile(r"model\b.*(not (exist|found|served|available|loaded)|unknown)|unknown model|pinned")
 _TOO_LONG = re.compile(r"context length|max_model_len|maximum model length|too (long|large)")
 _PICTURE = re.compile(r"\b(image|picture|multi-?modal|vision|modalit)")
 Read = TypeVar("Read")
@@ -56,7 +56,8 @@ class Endpoint:
         here = httpx.URL(self.url).host in ("127.0.0.1", "localhost", "::1")
         self._client = httpx.Client(
             timeout=httpx.Timeout(settings.timeout, connect=settings.connect_timeout),
-            limits=httpx.Limits(max_connections=settings.concurrency),
+            # No connection is used twice: servers close them when they like, and a request would be lost in it.
+            limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=0),
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             trust_env=not here,
         )
@@ -64,9 +65,10 @@ class Endpoint:
     def ask_all(self, count: int, body: Callable[[int], dict], read: Callable[[dict], Read]) -> list[Read]:
         """`read(answer)` of the requests body(0) … body(count - 1), at most `concurrency` of them under way.
 
-        `read` raises Unusable for an answer that it cannot take. Until the server has once answered, requests
-        go one at a time: what is wrong with all of them is told once and at once. Raises ConnectionError where
-        no usable answer came, PermissionError for the key, Refused for what the server will not do.
+        `read` raises Unusable for an answer that it cannot take. Until the server has once answered,
+        requests go one at a time: what is wrong with all of them is told once and at once. Raises
+        ConnectionError where no usable answer came, PermissionError for the key, Refused for what the server
+        will not do.
         """
         stop, answers = threading.Event(), {}
 
@@ -109,14 +111,14 @@ class Endpoint:
                 if problem.after > settings.longest_wait:
                     raise ConnectionError(
                         f"{self.url} asks to be left alone for {problem.after:.0f} s ({told}), longer than "
-                        f"server.longest_wait ({settings.longest_wait:g} s). Run again later: what was answered is "
-                        "kept."
+                        f"server.longest_wait ({settings.longest_wait:g} s). Run again later: what was answered "
+                        "is kept."
                     ) from None
                 if problem.after:  # for everyone, not for this request alone
                     self._not_before = max(self._not_before, time.monotonic() + problem.after)
         raise ConnectionError(
-            f"{self.url} gave no usable answer in {settings.retries + 1} tries; the last time: {told}. What was "
-            "answered before is kept: run again once the server is well. If it is overloaded, lower "
+            f"{self.url} gave no usable answer in {settings.retries + 1} tries; the last time: {told}. What "
+            "was answered before is kept: run again once the server is well. If it is overloaded, lower "
             f"server.concurrency ({settings.concurrency}) or raise server.timeout ({settings.timeout:g} s)."
         )
 
@@ -135,10 +137,10 @@ class Endpoint:
         except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
             if self._reached:
                 raise Unusable(f"no connection ({problem})") from None
+            model, why = body["model"], str(problem) or type(problem).__name__
             raise ConnectionError(
-                f"No server answers at {self.url} ({str(problem) or type(problem).__name__}). Check mllm.url, or "
-                f"start one: `vllm serve {body['model']}`, or `transformers serve {body['model']}`, which listen on "
-                "port 8000."
+                f"No server answers at {self.url} ({why}). Check mllm.url, or start one: `vllm serve {model}`, or "
+                f"`transformers serve {model}`; both listen on port 8000."
             ) from None
         except httpx.TimeoutException:
             raise Unusable(f"no answer within {self.settings.timeout:g} s") from None
@@ -170,22 +172,22 @@ class Endpoint:
             return PermissionError(f"{self.url} refuses the API key ({told}). {where}")
         if status == 404 or _NO_MODEL.search(low):
             listed = ", ".join(self.models())
-            serves = f"It serves: {listed}." if listed else "What it serves it does not tell; mllm.url should end in /v1."
+            serves = f"It serves: {listed}." if listed else "It lists none; mllm.url should end in /v1."
             return Refused(
-                f"{self.url} does not serve {model!r} ({told}). {serves} Set server.served_model (the model) and "
-                "server.served_adapter (the same with the adapter) to names that it serves, or serve this one.",
+                f"{self.url} does not serve {model!r} ({told}). {serves} Set server.served_model (the model) "
+                "and server.served_adapter (it with the adapter) to names that it serves, or serve this one.",
                 words,
             )
         if status == 413 or _TOO_LONG.search(low):
             return Refused(
-                f"A request is too long for {self.url} ({told}). Start the server with room for more tokens (vLLM: "
-                "--max-model-len), or lower mllm.max_pixels or mllm.max_new_tokens.",
+                f"A request is too long for {self.url} ({told}). Start the server with room for more tokens "
+                "(vLLM: --max-model-len), or lower mllm.max_pixels or mllm.max_new_tokens.",
                 words,
             )
         if "logprob" not in low and _PICTURE.search(low):
             return Refused(
-                f"{self.url} refuses pictures for {model!r} ({told}). M has to see: serve a vision-language model, "
-                "and do not switch pictures off (vLLM: --limit-mm-per-prompt).",
+                f"{self.url} refuses pictures for {model!r} ({told}). M has to see: serve a vision-language "
+                "model, and do not switch pictures off (vLLM: --limit-mm-per-prompt).",
                 words,
             )
         return Refused(f"{self.url} refuses the request ({told}).", words)

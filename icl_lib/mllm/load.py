@@ -20,8 +20,9 @@ def load_mllm(params, adapter: str | Path | None = None) -> MLLM:
     """M of `params.mllm`, its answers kept in <cache_dir>/answers.sqlite.
 
     `adapter` is a peft folder, used by `p_yes` alone; with `mllm.backend: server` its place is taken by the
-    model name `server.served_adapter`. Raises FileNotFoundError that says what was looked for and how to get it:
-    nothing is downloaded unless `params.mllm.allow_download`. A server is first spoken to when it is first asked.
+    model name `server.served_adapter`, and the server is first spoken to when it is first asked. Raises
+    FileNotFoundError that says what was looked for and how to get it: nothing is downloaded unless
+    `params.mllm.allow_download`.
     """
     if params.mllm.backend == "server":
         return Memory(_on_server(params, adapter is not None), params.cache_dir / "answers.sqlite")
@@ -71,16 +72,17 @@ def served(params, adapter: bool = False) -> tuple[str, str]:
     """(the name a server knows M by, what tells it from other models in keys).
 
     The second is the first, unless that is the path of a folder on this machine: then the folder's name and
-    content, so that answers outlive a move and meet no other weights. Raises ValueError if `adapter` is asked for
-    and `server.served_adapter` names none.
+    content, so that answers outlive a move and meet no other weights. Raises ValueError if `adapter` is asked
+    for and `server.served_adapter` names none.
     """
     wanted = params.server.served_adapter if adapter else params.server.served_model or params.mllm.model
     if wanted is None:
         raise ValueError(
-            "A server trains no adapter, and server.served_adapter names none that it serves. Train one with "
-            "backend local (notebook 02_lora_sft), serve it (vLLM: --enable-lora --lora-modules icl=<the folder "
-            f"adapter-… in {params.cache_dir}>; elsewhere a folder made by icl_lib.mllm.local.save_merged) and set "
-            "served_adapter to its name there; or to the model's own name, to ask that one as it is served."
+            "A server trains no adapter, and server.served_adapter names none that it serves. Train one "
+            "with backend local (notebook 02_lora_sft), serve it (vLLM: --enable-lora --lora-modules icl=<the "
+            f"folder adapter-… in {params.cache_dir}>; elsewhere a folder made by icl_lib.mllm.local's "
+            "save_merged) and set served_adapter to its name there; or to the model's own name, to ask that "
+            "one as it is served."
         )
     folder = SMALL_MODEL if wanted == "small" else Path(wanted)
     if (folder / "config.json").is_file():

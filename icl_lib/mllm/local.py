@@ -127,7 +127,7 @@ def load_adapter(model, folder: str | Path):
 
 
 def save_merged(params, adapter: str | Path, folder: str | Path) -> Path:
-    """Writes the params' model with `adapter` merged into its weights to `folder`, and returns that.
+    """Writes the params' model with `adapter` merged into its weights to `folder`; returns its whole path.
 
     For servers that know models only and no adapters, as `transformers serve`.
     """
@@ -135,4 +135,4 @@ def save_merged(params, adapter: str | Path, folder: str | Path) -> Path:
     with quiet():
         load_adapter(model, adapter).merge_and_unload().save_pretrained(folder)
         processor.save_pretrained(folder)
-    return Path(folder)
+    return Path(folder).resolve()

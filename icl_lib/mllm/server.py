@@ -1,4 +1,4 @@
-"""M behind an OpenAI-compatible server: vLLM, SGLang, `transformers serve`, or anything that speaks like them."""
+"""M behind an OpenAI-compatible server: vLLM, SGLang, `transformers serve`, or any that speaks like them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _WORD = re.compile(r"^\W*(yes|no)\b", re.IGNORECASE)
 class ServerMLLM(MLLM):
     """`model` writes, and judges unless `asker` is given: on a server an adapter is a model name of its own.
 
-    `asker` answers `p_yes` alone, for the reason told in `LocalMLLM`. Pictures go as PNG in data URLs: lossless,
-    so the server sees the very pixels that a local model would, where a file's own bytes may carry a rotation that
-    servers apply and the kit does not. They are shrunk to `max_pixels`, if given, before they go;
-    the server's own processor may still round their sides.
+    `asker` answers `p_yes` alone, for the reason told in `LocalMLLM`. Pictures go as PNG in data URLs:
+    lossless, so the server sees the very pixels that a local model would, where a file's own bytes may carry
+    a rotation that servers apply and the kit does not. They are shrunk to `max_pixels`, if given, before they
+    go; the server's own processor may still round their sides.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class ServerMLLM(MLLM):
         self._logprobs, self._given, self._sees, self._warned = settings.logprobs, False, set(), False
 
     def p_yes(self, images: Sequence[Picture], texts: Sequence[str]) -> np.ndarray:
-        """P(Yes) [N] of Eq. 2 from the log-probabilities of the answer's first token, where the server gives them.
+        """P(Yes) [N] of Eq. 2 from the answer's first token's log-probabilities, where the server gives them.
 
-        As in `LocalMLLM`, both spellings of each word ("Yes", " Yes") count, and P(Yes) and P(No) are renormalised
-        over the two; a word that is not among the 20 likeliest counts as 0. Where the server gives none, the word is
-        read: Yes is 1, No is 0. An answer that is neither is 0.5, no evidence for either side, never a guess, and
-        is counted in `parse_report` ("Yes/No asked", "… read from the word", "… unread").
+        As in `LocalMLLM`, both spellings of each word ("Yes", " Yes") count, and P(Yes) and P(No) are
+        renormalised over the two; a word that is not among the 20 likeliest counts as 0. Where the server
+        gives none, the word is read: Yes is 1, No is 0. An answer that is neither is 0.5, no evidence for
+        either side, and is counted in `parse_report` ("Yes/No asked", "… read from the word", "… unread").
         """
         check_pairs(images, texts)
         prompts = [self.prompts.ask_match(text) for text in texts]
@@ -82,9 +82,8 @@ class ServerMLLM(MLLM):
         self.parse_report["Yes/No unread"] += len(unread)
         if unread and not self._warned:
             self._warned = True
-            warnings.warn(
-                f"{self.asker!r} answered neither Yes nor No ({unread[0][:80]!r}); such answers are taken as 0.5."
-            )
+            told = unread[0][:80]
+            warnings.warn(f"{self.asker!r} answered neither Yes nor No ({told!r}); such answers count as 0.5.")
         return np.array([p for p, _ in read], np.float32)
 
     def write(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> list[str]:
@@ -102,14 +101,16 @@ class ServerMLLM(MLLM):
     def _without_logprobs(self, why: str) -> None:
         self._logprobs = False
         warnings.warn(
-            f"{self.endpoint.url} gives no log-probabilities ({why}): P(Yes) is read from the word, 1 or 0. Set "
-            "server.logprobs to false to say so beforehand; then these answers are kept apart from another server's."
+            f"{self.endpoint.url} gives no log-probabilities ({why}): P(Yes) is read from the word, 1 or 0. "
+            "Set server.logprobs to false to say so beforehand; such answers are then kept apart from those of "
+            "a server that gives them."
         )
 
     def _ask(self, model: str, prompts: Sequence[str], images, options: dict) -> list[dict]:
         """The first choice of each answer."""
         first: dict[str, int] = {}
-        places = [first.setdefault(picture_id(image), row) for row, image in enumerate(() if images is None else images)]
+        shown = () if images is None else images
+        places = [first.setdefault(picture_id(image), row) for row, image in enumerate(shown)]
         encoded = lru_cache(64)(lambda row: data_url(images[row], self.max_pixels))
 
         def body(row: int, picture: bool = images is not None) -> dict:
@@ -125,7 +126,7 @@ class ServerMLLM(MLLM):
         return self.endpoint.ask_all(len(prompts), body, lambda answer: self._choice(answer, model))
 
     def _look(self, model: str, bodies: list[dict]) -> None:
-        """Refuses a server that leaves pictures out without a word: they would have lengthened the prompt."""
+        """Refuses a server that leaves pictures out in silence: they would have lengthened the prompt."""
         def tokens(answer: dict) -> int | None:
             self._choice(answer, model)
             usage = answer.get("usage")
@@ -134,19 +135,19 @@ class ServerMLLM(MLLM):
         seeing, blind = self.endpoint.ask_all(2, bodies.__getitem__, tokens)
         if seeing is not None and seeing == blind:
             raise ValueError(
-                f"{self.endpoint.url} takes pictures for {model!r} but leaves them out: a prompt is {seeing} tokens "
-                "long with and without one. M has to see: serve a vision-language model."
+                f"{self.endpoint.url} takes pictures for {model!r} but leaves them out: a prompt is {seeing} "
+                "tokens long with and without one. M has to see: serve a vision-language model."
             )
         self._sees.add(model)
 
     def _choice(self, answer: dict, model: str) -> dict:
-        """The first choice, checked. Raises Unusable where there is none, Refused if another model gave it."""
+        """The first choice. Raises Unusable where there is none, Refused if another model gave it."""
         said = answer.get("model")
         # `transformers serve` adds a revision (@main), OpenAI a date.
         if isinstance(said, str) and said and not said.startswith(model):
             raise Refused(
-                f"{self.endpoint.url} was asked for {model!r}, and {said!r} answered. Set server.served_model (or "
-                "server.served_adapter) to the model that it serves, or serve the one you mean."
+                f"{self.endpoint.url} was asked for {model!r}, and {said!r} answered. Set server.served_model "
+                "(or server.served_adapter) to the model that it serves, or serve the one you mean."
             )
         try:
             choice = answer["choices"][0]

@@ -7,11 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Fake(ThreadingHTTPServer):
-    """`script(number, body)` answers the number-th request (from 0): a dict as JSON, or (status, headers, bytes).
+    """`script(number, body)` answers the number-th request: a dict as JSON, or (status, headers, bytes).
 
-    Also "cut": the connection breaks inside the answer; "drip": bytes without end; "hang": nothing, until the
-    test is over. `requests` are the bodies in the order they came, `headers` theirs; `most` of them were under
-    way at once.
+    Also "cut": the connection breaks inside the answer; "drip": bytes without end; "hang": nothing, until
+    the test is over. `requests` are the bodies in the order they came, `headers` theirs; `most` of them were
+    under way at once.
     """
 
     daemon_threads = True

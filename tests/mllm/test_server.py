@@ -1,4 +1,4 @@
-"""The server backend against a fake that misbehaves in every way, and against a real `transformers serve`."""
+"""The server backend against a fake that misbehaves in every way, and a real `transformers serve`."""
 
 import asyncio
 import base64
@@ -75,12 +75,16 @@ def test_both_spellings_count_and_the_two_words_are_renormalised(at, pictures, f
         assert at(fake).p_yes(pictures[:1], ["a man"]) == pytest.approx(p, abs=1e-6)
 
 
-@given(st.dictionaries(st.sampled_from(["Yes", " Yes", "No", " No", "The", "\n"]), st.floats(-40, 0), min_size=1))
+TOKENS = st.sampled_from(["Yes", " Yes", "No", " No", "The", "\n"])
+
+
+@given(st.dictionaries(TOKENS, st.floats(-40, 0), min_size=1))
 def test_a_probability_whatever_the_tokens(first):
     from icl_lib.mllm.server import _p_yes
 
     p, how = _p_yes(said("No.", first)["choices"][0])
-    yes, no = (math.fsum(math.exp(first[t]) for t in (word, " " + word) if t in first) for word in ("Yes", "No"))
+    mass = [math.exp(first[token]) if token in first else 0.0 for token in ("Yes", " Yes", "No", " No")]
+    yes, no = sum(mass[:2]), sum(mass[2:])
     assert (p, how) == (pytest.approx(yes / (yes + no)), "logprobs") if yes + no else (0.0, "word")
 
 
@@ -109,7 +113,7 @@ def test_what_is_asked(at, pictures):
         ("", 0.5, "unread"),
     ],
 )
-def test_without_log_probabilities_the_word_is_read_and_what_is_neither_is_counted(at, pictures, answer, p, how):
+def test_without_log_probabilities_the_word_is_read_and_counted(at, pictures, answer, p, how):
     with serving(lambda number, body: said(answer, body=body)) as fake:
         mllm = at(fake)
         with pytest.warns(UserWarning, match="gives no log-probabilities.*server.logprobs"):
@@ -222,7 +226,7 @@ def test_what_passes_is_tried_again(at, nasty, settings):
 )
 def test_what_does_not_pass_ends_the_run_and_says_what_it_was(at, nasty, told):
     with serving(lambda number, body: nasty) as fake:
-        with pytest.raises(ConnectionError, match=f"no usable answer in 4 tries; the last time: {told}.*is kept"):
+        with pytest.raises(ConnectionError, match=f"in 4 tries; the last time: {told}.*is kept"):
             at(fake).write([f"prompt {i}" for i in range(100)])
     assert len(fake.requests) == 4  # the hundred were not sent against a wall
 
@@ -234,7 +238,11 @@ def test_a_server_that_fails_midway_is_not_stormed(at):
         assert len(fake.requests) < 100
 
 
-@pytest.mark.parametrize("form", [str, lambda seconds: email.utils.formatdate(time.time() + seconds, usegmt=True)])
+def as_date(seconds):
+    return email.utils.formatdate(time.time() + seconds, usegmt=True)
+
+
+@pytest.mark.parametrize("form", [str, as_date])
 def test_a_server_may_ask_for_patience(at, form, monkeypatch):
     slept = []
     monkeypatch.setattr(Endpoint, "_pause", staticmethod(lambda seconds, stop: slept.append(seconds)))
@@ -243,7 +251,7 @@ def test_a_server_may_ask_for_patience(at, form, monkeypatch):
         assert at(fake).write(["a"]) == ["a"]
         assert 25 < max(slept) <= 30
         script.append(refused(429, "busy", Retry_After=form(4000)))
-        with pytest.raises(ConnectionError, match="left alone for [34]\\d\\d\\d s .*busy.*server.longest_wait"):
+        with pytest.raises(ConnectionError, match="alone for [34]\\d\\d\\d s .*busy.*server.longest_wait"):
             at(fake).write(["b"])
 
 
@@ -251,7 +259,7 @@ def test_no_server(at):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    with pytest.raises(ConnectionError, match=f"No server answers at {url} .*vllm serve small-.*transformers serve"):
+    with pytest.raises(ConnectionError, match=f"No server answers at {url} .*vllm serve small-.*both listen"):
         at(url).write(["a"])
 
 
@@ -266,7 +274,7 @@ def test_no_server(at):
 def test_another_model_is_served(at, answer):
     with serving(lambda number, body: answer) as fake:
         fake.models = ["other", "icl"]
-        with pytest.raises(Refused, match="does not serve 'small-model'.*It serves: other, icl.*server.served_model"):
+        with pytest.raises(Refused, match="not serve 'small-model'.*It serves: other, icl.*server.served_model"):
             at(fake).write(["a"])
     assert len(fake.requests) == 1
 
@@ -287,17 +295,18 @@ def test_a_wrong_path_is_told(at):
 
 
 def test_pictures_are_refused_or_left_out(at, pictures):
-    with serving(lambda number, body: refused(400, "At most 0 image(s) may be provided in one prompt.")) as fake:
-        with pytest.raises(Refused, match="refuses pictures for 'small-model' .*At most 0.*vision-language model"):
+    words = "At most 0 image(s) may be provided in one prompt."
+    with serving(lambda number, body: refused(400, words)) as fake:
+        with pytest.raises(Refused, match="refuses pictures for 'small-model' .*At most 0.*vision-language"):
             at(fake).p_yes(pictures[:1], ["a"])
     with serving(lambda number, body: said("Yes", usage={"prompt_tokens": 9}, body=body)) as fake:
-        with pytest.raises(ValueError, match="leaves them out: a prompt is 9 tokens long with and without one"):
+        with pytest.raises(ValueError, match="leaves them out: a prompt is 9 tokens long with and without"):
             at(fake).p_yes(pictures[:1], ["a"])
         assert at(fake).write(["a text alone"]) == ["Yes"]
 
 
 def test_a_request_that_is_too_long(at):
-    words = "This model's maximum context length is 64 tokens; your prompt holds 80, of them 64 image tokens."
+    words = "This model's maximum context length is 64 tokens; your prompt holds 80, 64 of them image tokens."
     with serving(lambda number, body: refused(400, words)) as fake:
         with pytest.raises(Refused, match="too long.*--max-model-len.*mllm.max_pixels"):
             at(fake).write(["a"])
@@ -446,14 +455,15 @@ def real(tmp_path_factory):
     home = tmp_path_factory.mktemp("serve")
     command = "from transformers.cli.transformers import main; main()"
     options = ["serve", "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
-    quiet = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    quiet = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home), "OMP_NUM_THREADS": "1"}
     with open(home / "log", "w+") as log:
         process = subprocess.Popen([sys.executable, "-c", command, *options], stdout=log, stderr=log,
                                    env={**os.environ, **quiet})
         try:
             deadline = time.monotonic() + 300  # a loaded machine imports slowly
             while not _healthy(port):
-                assert process.poll() is None and time.monotonic() < deadline, (home / "log").read_text()[-3000:]
+                told = (home / "log").read_text()[-3000:]
+                assert process.poll() is None and time.monotonic() < deadline, told
                 time.sleep(0.2)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
@@ -537,4 +547,4 @@ def test_thi_from_end_to_end_by_a_served_adapter(real, monkeypatch, tmp_path):
     assert set(np.unique(run.trace.p_yes[~np.isnan(run.trace.p_yes)])) <= {0.0, 0.5, 1.0}
     assert {path.name for path in stages.adapter(server).iterdir()} == {"threshold.json", "provenance.json"}
     again = load_params(**tiny, backend="server", url="http://127.0.0.1:1/v1", served_adapter=str(merged))
-    assert np.array_equal(stages.final(again)[2]["rank1"], values["rank1"])  # found, though no server is there
+    assert np.array_equal(stages.final(again)[2]["rank1"], values["rank1"])  # no server is there
