@@ -12,12 +12,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from icl_lib.sections import Backbone, Count, Data, Mllm, Rda, Section, Sft, Thi
+from icl_lib.sections import Backbone, Count, Data, Mllm, Rda, Section, Server, Sft, Thi
 
 # Where things lie, how many go at once, how a gallery is searched by hand (metrics and THI rank exactly): these
 # change no result, so they enter no hash.
 WITHOUT_EFFECT = {"data": {"root"}, "backbone": {"eval_batch", "index", "index_options"},
-                  "mllm": {"url", "batch_size", "allow_download"}}
+                  "mllm": {"url", "batch_size", "allow_download"},
+                  "server": set(Server.model_fields) - {"served_model", "served_adapter", "logprobs"}}
 
 
 class Params(Section):
@@ -29,6 +30,7 @@ class Params(Section):
     data: Data
     backbone: Backbone
     mllm: Mllm
+    server: Server
     rda: Rda
     sft: Sft
     thi: Thi
@@ -40,6 +42,8 @@ class Params(Section):
             if name not in known:
                 hint = _nearest(name, known) or "."
                 raise ValueError(f"unknown section {name!r}{hint} Valid: {', '.join(known)}.")
+        if self.mllm.backend != "server":
+            known.remove("server")  # it has no say
         chosen = {name: getattr(self, name).model_dump(mode="json", exclude=WITHOUT_EFFECT.get(name))
                   for name in sections or known}
         return {"dataset": self.dataset, "profile": self.profile, "seed": self.seed, **chosen}

@@ -8,6 +8,7 @@ Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0)]
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 Splits = tuple[Count, Count, Count]  # train, val, test; 0 where the benchmark has no such split
 Loss = Literal["tal", "trl", "sdm", "info_nce"]
@@ -154,6 +155,28 @@ class Mllm(Section):
     max_new_tokens: Positive
     temperature: Rate  # 0.01 is greedy in effect, and is decoded greedily
     allow_download: bool
+
+    @model_validator(mode="after")
+    def _server_has_an_address(self):
+        if self.backend == "server" and not (self.url or "").startswith(("http://", "https://")):
+            raise ValueError("backend server needs the server's address, as url http://127.0.0.1:8000/v1, "
+                             f"not {self.url!r}")
+        return self
+
+
+class Server(Section):
+    """The server that is M where mllm.backend is server: what it calls its models, and how it is asked."""
+
+    served_model: str | None = None  # M's name there; null: mllm.model, or the folder of "small"
+    served_adapter: str | None = None  # name there of M with its LoRA adapter, which answers Yes and No
+    logprobs: bool  # P(Yes) from log-probabilities where the server gives them; false: always from the word
+    key_variable: str | None = None  # environment variable that holds the API key; null: none is sent
+    concurrency: Positive  # requests at once
+    connect_timeout: Seconds  # to reach the server
+    timeout: Seconds  # for one whole answer
+    retries: Count  # of a request that timed out, broke off, or met an overloaded or failing server
+    backoff: Seconds  # before the first retry, doubled before each further one
+    longest_wait: Seconds  # between two tries; a server that asks for more ends the run
 
 
 class Rda(Section):

@@ -17,7 +17,7 @@ from icl_lib.data import read_benchmark
 from icl_lib.data.benchmarks import PATH_KEYS
 from icl_lib.data.manifest import captions, fingerprint, hold_out, images, nonempty
 from icl_lib.data.standin import make_standin
-from icl_lib.mllm.load import load_mllm, model_folder
+from icl_lib.mllm.load import load_mllm, model_folder, served
 from icl_lib.mllm.pairs import choose_threshold, judge_metrics, mine_pairs
 from icl_lib.mllm.sft import train_adapter
 from icl_lib.params import Params
@@ -37,7 +37,7 @@ def prerequisites(params: Params) -> None:
     """Raises one FileNotFoundError that lists all that is missing of data and weights, and how to get each."""
     missing = []
     for look in (lambda: None if params.data.standin else read_benchmark(params.dataset, params.data_root),
-                 lambda: find_weights(params), lambda: model_folder(params)):
+                 lambda: find_weights(params), lambda: params.mllm.backend == "server" or model_folder(params)):
         try:
             look()
         except FileNotFoundError as problem:
@@ -104,7 +104,8 @@ def backbone(params: Params, variant: str = "") -> Path:
         return baseline(params, variant)
     manifest = data(params)
     texts = {i: row["parts"] for i, row in reorganised(params).items()}
-    return _stage(params, "backbone", {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm")},
+    writer = {"writer": served(params)[1]} if params.mllm.backend == "server" else {}
+    return _stage(params, "backbone", {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm"), **writer},
                   lambda folder: train_backbone(params, manifest, folder, texts, live_curve(params.backbone.epochs)), variant)
 
 
@@ -127,18 +128,23 @@ def pairs(params: Params, split: str) -> pd.DataFrame:
 
 
 def adapter(params: Params) -> Path:
-    """The LoRA adapter (Eq. 3), with `threshold.json`: the P(Yes) above which an answer counts as Yes, chosen on val."""
+    """The LoRA adapter (Eq. 3), with `threshold.json`: the P(Yes) above which an answer counts as Yes, chosen on val.
+
+    A server's adapter was trained elsewhere: the folder then holds the threshold alone.
+    """
+    on_server = {"adapter": served(params, adapter=True)[1]} if params.mllm.backend == "server" else {}
     manifest, miner = data(params), baseline(params)
 
     def build(folder: Path) -> None:
-        train_adapter(params, pairs(params, "train"), folder)
+        if not on_server:
+            train_adapter(params, pairs(params, "train"), folder)
         threshold = params.sft.threshold
         if threshold is None:
             judged = judge(params, load_mllm(params, folder), candidates(params, "val"))
             threshold = choose_threshold(judged["label"], judged["p"])
         write_json(folder / "threshold.json", {"threshold": threshold, "chosen_on": "val" if params.sft.threshold is None else "params"})
 
-    key = {**params.key("sft", "mllm"), "data": fingerprint(manifest), "miner": miner.name, "model": _model_hash(params)}
+    key = {**params.key("sft", "mllm"), "data": fingerprint(manifest), "miner": miner.name, "model": _model_hash(params), **on_server}
     return _stage(params, "adapter", key, build)
 
 
@@ -304,6 +310,8 @@ def _weights_hash(params: Params) -> str:
 
 
 def _model_hash(params: Params) -> str:
+    if params.mllm.backend == "server":
+        return served(params)[1] + ("" if params.server.logprobs else " by word")
     return folder_hash(model_folder(params))
 
 

@@ -19,13 +19,13 @@ SMALL_MODEL = Path(__file__).resolve().parents[1] / "small" / "qwen2vl"
 def load_mllm(params, adapter: str | Path | None = None) -> MLLM:
     """M of `params.mllm`, its answers kept in <cache_dir>/answers.sqlite.
 
-    `adapter` is a peft folder, used by `p_yes` alone. Raises FileNotFoundError that says what was looked for
-    and how to get it: nothing is downloaded unless `params.mllm.allow_download`.
+    `adapter` is a peft folder, used by `p_yes` alone; with `mllm.backend: server` its place is taken by the
+    model name `server.served_adapter`, and the server is first spoken to when it is first asked. Raises
+    FileNotFoundError that says what was looked for and how to get it: nothing is downloaded unless
+    `params.mllm.allow_download`.
     """
-    if params.mllm.backend != "local":
-        raise ValueError(
-            f"The MLLM backend {params.mllm.backend!r} is not part of this version; use backend='local'."
-        )
+    if params.mllm.backend == "server":
+        return Memory(_on_server(params, adapter is not None), params.cache_dir / "answers.sqlite")
     folder = model_folder(params)
     model, processor = load_model(params, folder)
     size = f"{params.mllm.max_pixels or 'own'} pixels"
@@ -47,6 +47,47 @@ def remembered(params, model, processor, name: str, adapter: str | Path | None =
         adapter=adapter,
     )
     return Memory(mllm, params.cache_dir / "answers.sqlite")
+
+
+def _on_server(params, adapted: bool) -> MLLM:
+    from icl_lib.mllm.server import ServerMLLM
+
+    model, writer = served(params)
+    asker, asking = served(params, adapter=True) if adapted else (model, writer)
+    size = f"{params.mllm.max_pixels or 'own'} pixels"
+    return ServerMLLM(
+        params.mllm.url,
+        prompts_of(params),
+        params.server,
+        model,
+        name=f"{asking} served {size}" + ("" if params.server.logprobs else " by word"),
+        writer_name=f"{writer} served {size}",
+        asker=asker,
+        max_pixels=params.mllm.max_pixels,
+        max_new_tokens=params.mllm.max_new_tokens,
+    )
+
+
+def served(params, adapter: bool = False) -> tuple[str, str]:
+    """(the name a server knows M by, what tells it from other models in keys).
+
+    The second is the first, unless that is the path of a folder on this machine: then the folder's name and
+    content, so that answers outlive a move and meet no other weights. Raises ValueError if `adapter` is asked
+    for and `server.served_adapter` names none.
+    """
+    wanted = params.server.served_adapter if adapter else params.server.served_model or params.mllm.model
+    if wanted is None:
+        raise ValueError(
+            "A server trains no adapter, and server.served_adapter names none that it serves. Train one "
+            "with backend local (notebook 02_lora_sft), serve it (vLLM: --enable-lora --lora-modules icl=<the "
+            f"folder adapter-… in {params.cache_dir}>; elsewhere a folder made by icl_lib.mllm.local's "
+            "save_merged) and set served_adapter to its name there; or to the model's own name, to ask that "
+            "one as it is served."
+        )
+    folder = SMALL_MODEL if wanted == "small" else Path(wanted)
+    if (folder / "config.json").is_file():
+        return str(SMALL_MODEL) if wanted == "small" else wanted, f"{folder.name}@{folder_hash(folder)}"
+    return wanted, wanted
 
 
 def prompts_of(params) -> Prompts:

@@ -13,7 +13,7 @@ import torch
 from icl_lib.mllm.base import MLLM, Picture, check_pairs, picture_id
 from icl_lib.mllm.chat import Chat, batches
 from icl_lib.mllm.forward import inputs_of, last_logits
-from icl_lib.mllm.load import quiet
+from icl_lib.mllm.load import load_model, model_folder, quiet
 from icl_lib.mllm.prompts import Prompts
 from icl_lib.results import folder_hash
 
@@ -124,3 +124,15 @@ def load_adapter(model, folder: str | Path):
             return PeftModel.from_pretrained(model, str(folder))
     except (ValueError, RuntimeError, KeyError) as problem:
         raise ValueError(f"The adapter {folder} does not fit this model: {problem}") from problem
+
+
+def save_merged(params, adapter: str | Path, folder: str | Path) -> Path:
+    """Writes the params' model with `adapter` merged into its weights to `folder`; returns its whole path.
+
+    For servers that know models only and no adapters, as `transformers serve`.
+    """
+    model, processor = load_model(params, model_folder(params))
+    with quiet():
+        load_adapter(model, adapter).merge_and_unload().save_pretrained(folder)
+        processor.save_pretrained(folder)
+    return Path(folder).resolve()
