@@ -72,33 +72,36 @@ def recommended_K(line: pd.DataFrame, share: float = 0.9) -> int:
     return int(line["K"].to_numpy()[np.argmax(gain >= share * gain.max())]) if gain.max() > 0 else 0
 
 
-def costs(run, table: pd.DataFrame, K: int, xi: float) -> pd.DataFrame:
-    """What THI cost at (K, xi), one row a quantity, column `value`; questions are those that Algorithm 1
-    needs there.
+def costs(run, table: pd.DataFrame, K: int, xi: float, tokens: dict[str, float] | None = None) -> pd.DataFrame:
+    """What THI cost at (K, xi), one row a quantity: in all, a query, a repaired query, and a point of Rank-1.
 
-    run: an `icl_lib.stages.Interaction`; table: its `icl_lib.report.cases.cases`. Seconds are those of the
-    machine that asked; NaN where nothing was asked.
+    run: an `icl_lib.stages.Interaction`; table: its `icl_lib.report.cases.cases` at (K, xi). Questions are
+    those that Algorithm 1 needs there. tokens: {"tokens read": …, …} in all, further rows. Seconds are those
+    of the machine that asked and wrote (an answer found in the memory takes none); writing is charged by the
+    share of the trace's merged texts that (K, xi) needs. NaN where nothing was timed, and for a point of
+    Rank-1 where none was gained.
     """
-    top, trace = run.sim.max(1), run.trace
-    asked, released = (
-        int(questions(top, trace, K, xi).sum()),
-        int(released_questions(top, trace, K, xi).sum()),
-    )
-    anchors, whole = table["anchor"][table["anchor"] >= 0], int(trace.asked.sum())
-    second = float(np.nansum(trace.seconds)) / whole if whole else np.nan
-    value = {
-        "questions asked": asked,
-        "questions of the released code": released,
-        "share of the released code's": asked / max(1, released),
-        "questions in the whole trace": whole,
-        "questions a query": asked / max(1, len(table)),
-        "questions a repaired query": asked / max(1, int((table["outcome"] == "repaired").sum())),
+    top, trace, queries = run.sim.max(1), run.trace, len(table)
+    need, anchors = questions(top, trace, K, xi), table["anchor"][table["anchor"] >= 0]
+    asked = np.arange(trace.k_max) < need[:, None]
+    share = len(anchors) / max(1, int((trace.first_yes >= 0).sum()))
+    total = {
+        "questions": need.sum(),
+        "questions of the released code": released_questions(top, trace, K, xi).sum(),
+        "questions for every K, ξ and λ": trace.asked.sum(),
         "pictures described": anchors.nunique(),
         "texts merged": len(anchors),
-        "seconds a question": second,
-        "seconds a query, for its questions": second * asked / max(1, len(table)),
+        **(tokens or {}),
+        "seconds of asking": np.nansum(trace.seconds[asked]) if asked.any() else np.nan,
+        "seconds of describing and merging": share * run.writing_seconds,
     }
-    return pd.Series(value, name="value", dtype=float).rename_axis("quantity").to_frame()
+    hits = ((table["after"] == 1).sum() - (table["before"] == 1).sum()) * 100 / max(1, queries)
+    frame = pd.DataFrame({"in all": pd.Series(total, dtype=float)}).rename_axis("quantity")
+    repaired = int((table["outcome"] == "repaired").sum())
+    frame["a query"] = frame["in all"] / max(1, queries)
+    frame["a repaired query"] = frame["in all"] / (repaired or np.nan)
+    frame["a point of Rank-1"] = frame["in all"] / (hits if hits > 0 else np.nan)
+    return frame
 
 
 @styled
