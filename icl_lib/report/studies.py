@@ -44,9 +44,11 @@ def compared(rows: dict[str, dict], metrics=("rank1", "mAP"), seed: int = 0) -> 
     return pd.DataFrame(table).set_index("method")
 
 
-def differences(after: dict, before: dict, metrics=tuple(LABELS), seed: int = 0) -> pd.DataFrame:
+def differences(after: dict, before: dict, metrics=tuple(LABELS), seed: int = 0, pids=None) -> pd.DataFrame:
     """Paired bootstrap of every metric, a row each: before, after (percent), difference, low, high
     (points), p, excludes_0.
+
+    pids [Q]: also "people low" and "people high", from drawing whole people anew, with all their queries.
     """
     rows = {}
     for name in metrics:
@@ -57,7 +59,22 @@ def differences(after: dict, before: dict, metrics=tuple(LABELS), seed: int = 0)
             **test,
             "excludes_0": _excludes_zero(test),
         }
+        if pids is not None:
+            low, high = people_ci(after[name] - before[name], pids, seed)
+            rows[name] |= {"people low": low, "people high": high}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
+
+
+def people_ci(values, pids, seed: int = 0, draws: int = 2000, level: float = 0.95) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of `values` [Q], resampling the people of `pids` [Q], not single
+    queries: queries of one person are not independent of each other.
+    """
+    people, who = np.unique(pids, return_inverse=True)
+    total, count = np.bincount(who, weights=values), np.bincount(who)
+    drawn = np.random.default_rng(seed).integers(0, len(people), (draws, len(people)))
+    means = total[drawn].sum(1) / count[drawn].sum(1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def recommended_K(line: pd.DataFrame, share: float = 0.9) -> int:

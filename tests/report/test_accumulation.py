@@ -21,7 +21,7 @@ class Run:
         owner = rng.integers(0, people, queries)
         same = gallery == owner[:, None]
         self.pids, self.K = (owner, gallery), K
-        self.sim = np.clip(rng.normal(.4 + .15 * same, .15), -1, 1)
+        self.sim = np.clip(rng.normal(.4 + .05 * same, .15), -1, 1)
         self.p = np.clip(rng.normal(.3 + .4 * same, .25), 0, 1)
 
         class Judge:
@@ -34,7 +34,7 @@ class Run:
         described = gallery == gallery[first][:, None]  # the refined text tells of the anchor, right or wrong
         self.sim_refined = np.clip(rng.normal(.4 + .3 * described, .15), -1, 1)
         self.queries = pd.DataFrame({"caption": map(str, range(queries))})
-        at = {"K": K, "xi": .6, "lam": lam}
+        at = {"K": K, "xi": .85, "lam": lam}
         self.final, self.anchor = replay(self.sim, self.sim_refined, self.trace, **at)
         self.jumped, _ = replay(self.sim, self.sim, self.trace, **at)
         self.table = cases.cases(self, self.final, self.anchor)
