@@ -2,16 +2,13 @@
 given.
 """
 
-from types import SimpleNamespace
-
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 
 from icl_lib.report import studies
-from icl_lib.retrieval.metrics import paired_bootstrap
-from icl_lib.thi import Trace
+from icl_lib.retrieval.metrics import bootstrap_ci, paired_bootstrap
 
 
 def values(rank1):
@@ -51,27 +48,27 @@ def test_compared_tests_against_the_row_above():
     assert gains.loc["mINP", "difference"] == -25 and gains["excludes_0"].all() and len(gains) == 5
 
 
+def test_people_are_drawn_with_all_their_queries():
+    rng = np.random.default_rng(0)
+    people, each = 200, 10
+    alike, pids = np.repeat(rng.normal(0, 10, people), each), np.repeat(np.arange(people), each)
+    low, high = studies.people_ci(alike, pids)
+    assert high - low == pytest.approx(2 * 1.96 * alike.std() / people**0.5, rel=0.1), "ten equal queries are one"
+    alone = studies.people_ci(alike, np.arange(len(alike)))
+    query = bootstrap_ci(alike)
+    assert alone == pytest.approx(query, abs=0.05) and high - low > 2.5 * (alone[1] - alone[0])
+    odd = studies.people_ci([1.0, 1, 1, 0], [7, 7, 7, 9])
+    assert odd == (0, 1), "a person who is drawn alone is the whole mean"
+    table = studies.differences(values(alike), values(0 * alike), pids=pids)
+    assert table.loc["rank1", ["people low", "people high"]].tolist() == [low, high]
+
+
 def test_recommended_K_follows_its_rule():
     assert studies.recommended_K(line([50, 58.9, 59, 60])) == 2, "59 is nine tenths of the way from 50 to 60"
     assert studies.recommended_K(line([50, 60, 55, 60])) == 1
     assert studies.recommended_K(line([50, 49, 48, 47])) == 0, "where asking only costs, don't ask"
     with pytest.raises(ValueError, match="one row a K"):
         studies.recommended_K(pd.concat([line([50, 60])] * 2))
-
-
-def test_costs_add_up():
-    sim = np.array([[0.9, 0.5, 0.1], [0.4, 0.3, 0.2], [0.4, 0.3, 0.2]])
-    yes = [[1.0, np.nan, np.nan], [0.0, 1.0, np.nan], [0.0, 0.0, 0.0]]
-    seconds = np.where(np.isnan(yes), np.nan, 0.5)
-    run = SimpleNamespace(sim=sim, trace=Trace([[0, 1, 2]] * 3, yes, seconds=seconds))
-    table = pd.DataFrame({"anchor": [0, 1, -1], "outcome": ["right anchor", "repaired", "no anchor, wrong"]})
-    value = studies.costs(run, table, 3, 0.5)["value"]
-    assert value["questions asked"] == 1 + 2 + 3 and value["questions of the released code"] == 1 + 2 + 3
-    assert value["questions in the whole trace"] == 6 and value["questions a repaired query"] == 6
-    assert value["pictures described"] == value["texts merged"] == 2
-    assert value["seconds a query, for its questions"] == pytest.approx(1.0)
-    confirmed = studies.costs(run, table, 3, 0.3)["value"]
-    assert (confirmed["questions asked"], confirmed["questions of the released code"]) == (3, 1 + 3 + 3)
 
 
 def test_changes_draws_bars_and_the_paper():
