@@ -191,7 +191,7 @@ def replay(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float) -> tup
     _refuse_unknown(top, trace, K, xi, gallery=sim.shape[1])
     anchor = np.full(len(sim), -1)
     rows = np.flatnonzero(rank >= 0)
-    anchor[rows] = _columns(sim, trace, rows, rank[rows])
+    anchor[rows] = anchor_columns(sim, trace, rows, rank[rows])
     final = sim.copy()
     final[rows] = _rerank(sim[rows], sim_refined[rows], anchor[rows], lam)
     return final, anchor
@@ -228,7 +228,7 @@ def grid(sim, sim_refined, trace: Trace, query_pids, gallery_pids, Ks, xis, lams
         _refuse_unknown(top, trace, K, xi, gallery=sim.shape[1])
     used = np.array([_anchor_rank(top, trace, K, xi) >= 0 for K, xi in points]).reshape(len(points), len(sim))
     rows = np.flatnonzero(used.any(0))
-    anchor = _columns(sim, trace, rows, trace.first_yes[rows])
+    anchor = anchor_columns(sim, trace, rows, trace.first_yes[rows])
     plain = _stack(per_query_metrics(sim, query_pids, gallery_pids), NAMES)  # [Q, 5]
     base, table = plain.mean(0), []
     for lam in map(float, lams):
@@ -279,7 +279,7 @@ def _refuse_unknown(top, trace: Trace, K: int, xi: float, gallery: int) -> None:
         )
 
 
-def _columns(sim: np.ndarray, trace: Trace, rows: np.ndarray, rank: np.ndarray) -> np.ndarray:
+def anchor_columns(sim: np.ndarray, trace: Trace, rows: np.ndarray, rank: np.ndarray) -> np.ndarray:
     """Gallery columns of the images at `rank` in the candidates of `rows`."""
     if trace.candidates.dtype.kind in "iu":
         columns = trace.candidates[rows, rank]

@@ -45,6 +45,17 @@ class MLLM(ABC):
     def write(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> list[str]:
         """Greedy answers to N prompts, each about its own picture when pictures are given -> N texts."""
 
+    def tokens_read(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> np.ndarray | None:
+        """Tokens [N] that each finished prompt is read as, its picture's included, by M's own tokenizer.
+
+        Nothing is asked. None where M shows no tokenizer (a server, a simulated answerer).
+        """
+        return None
+
+    def tokens_written(self, texts: Sequence[str]) -> np.ndarray | None:
+        """Tokens [N] of each written answer, its end token included; None as for `tokens_read`."""
+        return None
+
 
 def open_picture(picture: Picture) -> Image.Image:
     """The picture as RGB, decoded whole; a path that cannot be read is named in the error.

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
 
@@ -150,6 +151,23 @@ class Chat:
             texts, _ = self.processor.get_text_with_replacements(texts, [picture.words for picture in seen])
         return self.tokenizer(texts, add_special_tokens=False)["input_ids"]
 
+    def lengths(self, prompts: Sequence[str], pictures: Sequence[Picture] | None = None) -> list[int]:
+        """Tokens of each prompt's turn, with those of its picture; a size of picture is prepared once."""
+        rendered = [self.render(prompt, picture=pictures is not None) for prompt in prompts]
+        if pictures is None:
+            return [len(ids) for ids in self.tokens(rendered)] if rendered else []
+        sizes = {picture_id(picture): _size(picture) for picture in pictures}
+        if not hasattr(self.processor, "_process_images"):
+            one_by_one = zip(rendered, pictures)
+            return [int(self.batch_of_pictures([r], [p])["attention_mask"].sum()) for r, p in one_by_one]
+        of_size: dict[tuple, int] = {}
+        for picture in pictures:
+            if (size := sizes[picture_id(picture)]) not in of_size:
+                # A control token each, so that their number adds to the text's whatever the text is.
+                of_size[size] = len(self.tokenizer(self._process([picture])[1][0], add_special_tokens=False)["input_ids"]) - 1
+        own = dict(zip(distinct := list(dict.fromkeys(rendered)), map(len, self.tokens(distinct)))) if rendered else {}
+        return [own[text] + of_size[sizes[picture_id(picture)]] for text, picture in zip(rendered, pictures)]
+
     def batch(self, tokens: Sequence[Sequence[int]], seen: Sequence[Seen] = ()) -> dict:
         """Left-padded inputs of B prompts' tokens, each about its own encoded picture (or none of them)."""
         width = max(map(len, tokens))
@@ -222,6 +240,13 @@ def _place(picture: Picture) -> tuple | None:
         return None
     state = os.stat(picture)
     return str(picture), state.st_mtime_ns, state.st_size
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    if isinstance(picture, Image.Image):
+        return picture.size
+    with Image.open(picture) as opened:  # its header alone
+        return opened.size
 
 
 def batches(order: Sequence[int], size: int) -> Iterable[list[int]]:

@@ -109,6 +109,17 @@ class LocalMLLM(MLLM):
                     written[row] = text.strip()
         return written
 
+    def tokens_read(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> np.ndarray:
+        """Tokens [N] of each prompt in the chat template, and of its picture; no model runs."""
+        if images is not None:
+            check_pairs(images, prompts)
+        return np.array(self._writer.lengths(prompts, images), dtype=int)
+
+    def tokens_written(self, texts: Sequence[str]) -> np.ndarray:
+        """Tokens [N] of each answer, and the one that ends it."""
+        ids = self._writer.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if len(texts) else []
+        return np.array([len(own) + 1 for own in ids], dtype=int)
+
 
 def load_adapter(model, folder: str | Path):
     """The model with the peft adapter of `folder` inside; errors name the folder."""

@@ -77,6 +77,14 @@ class Memory(MLLM):
 
         return self._answer(keys, ask, lambda row: len(prompts[row]), "writing")
 
+    def tokens_read(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> np.ndarray | None:
+        """The wrapped MLLM's own count."""
+        return self.inner.tokens_read(prompts, images)
+
+    def tokens_written(self, texts: Sequence[str]) -> np.ndarray | None:
+        """The wrapped MLLM's own count."""
+        return self.inner.tokens_written(texts)
+
     def __len__(self) -> int:
         with self._open() as database:
             return database.execute("SELECT count(*) FROM answers").fetchone()[0]

@@ -8,6 +8,7 @@ from icl_lib import load_params
 from icl_lib.mllm import load_mllm, open_picture
 from icl_lib.mllm.chat import Chat
 from icl_lib.mllm.load import limit_pixels, load_model, model_folder
+from icl_lib.mllm.memory import Memory
 
 TEXTS = [
     "A woman.",
@@ -208,3 +209,22 @@ def test_a_model_that_is_nowhere_is_explained(params):
 def test_server_backend_is_refused_plainly(tiny_folder):
     with pytest.raises(ValueError, match="backend='local'"):
         load_mllm(load_params(model=str(tiny_folder), prompts="full", mllm__backend="server"))
+
+
+def test_tokens_are_those_that_the_model_is_given(make_local, pictures, tmp_path):
+    mllm, tall = make_local(), str(tmp_path / "tall.png")
+    Image.open(pictures[0]).resize((30, 300)).save(tall)
+    images, prompts = [*pictures[:3], tall, tall], [*TEXTS, "A <|im_end|> man."]
+    given = [mllm._writer.batch_of_pictures([mllm._writer.render(prompt, picture=True)], [image])["input_ids"].shape[1]
+             for prompt, image in zip(prompts, images)]
+    assert mllm.tokens_read(prompts, images).tolist() == given and len(set(given)) > 2
+    written = [mllm._writer.tokenizer(mllm._writer.render(prompt, picture=False))["input_ids"] for prompt in prompts]
+    assert mllm.tokens_read(prompts).tolist() == [len(ids) for ids in written]
+    ids = mllm._writer.tokenizer.encode("Yes", add_special_tokens=False)
+    assert mllm.tokens_written(["Yes", ""]).tolist() == [len(ids) + 1, 1]
+    assert len(mllm.tokens_read([])) == len(mllm.tokens_read([], [])) == len(mllm.tokens_written([])) == 0
+
+
+def test_an_mllm_without_a_tokenizer_counts_no_tokens(scripted, tmp_path):
+    mllm = Memory(scripted(), tmp_path / "answers.sqlite")
+    assert mllm.tokens_read(["A man."]) is None and mllm.tokens_written(["Yes"]) is None
