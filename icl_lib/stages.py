@@ -30,6 +30,7 @@ from icl_lib.retrieval.models import Backbone, load_backbone
 from icl_lib.retrieval.train import noise_key, similarity, train_backbone
 
 JUDGED = 1000  # captions of val and test that Yes/No is measured on: enough for intervals of a point or two
+TABLE6 = ("baseline", "RDA", "RDA + THI", "RDA + THI + LoRA", "THI", "THI + LoRA")  # the paper's rows 4 to 1, and two more
 _TOLD: set[Path] = set()  # folders that this process has spoken of
 
 
@@ -110,50 +111,53 @@ def backbone(params: Params, variant: str = "") -> Path:
 
 def trained(params: Params, seeds: int) -> dict[int, dict[str, Path]]:
     """{seed: {"without RDA": folder, "with RDA": folder}} of `seeds` trainings each, from params.seed on."""
-    runs = {}
-    for seed in range(params.seed, params.seed + seeds):
-        other, variant = params.model_copy(update={"seed": seed}), "" if seed == params.seed else f"seed{seed}"
-        runs[seed] = {"without RDA": baseline(other, variant), "with RDA": backbone(other, variant)}
-    return runs
+    return {other.seed: {"without RDA": baseline(other, variant), "with RDA": backbone(other, variant)}
+            for other, variant in _seeds(params, seeds)}
 
 
-def pairs(params: Params, split: str) -> pd.DataFrame:
+def _seeds(params: Params, seeds: int) -> list[tuple[Params, str]]:
+    """(params, variant) of `seeds` seeds from params.seed on; the first is the run's own."""
+    others = [params.model_copy(update={"seed": params.seed + i}) for i in range(seeds)]
+    return [(other, "" if other.seed == params.seed else f"seed{other.seed}") for other in others]
+
+
+def pairs(params: Params, split: str, variant: str = "") -> pd.DataFrame:
     """Yes/No pairs of Eq. 3 of one split, its hard negatives from the baseline's Top-10."""
     manifest = nonempty(data(params), split)
     table, gallery = captions(manifest, split), images(manifest, split)
-    sim = _similarity(load_backbone(params, baseline(params)), table, gallery)
+    sim = _similarity(load_backbone(params, baseline(params, variant)), table, gallery)
     limit, draws = (params.sft.pairs, params.sft.draws) if split == "train" else (JUDGED, 1)
     return mine_pairs(table, gallery, sim, params.sft.top_k, np.random.default_rng(params.seed), limit, draws)
 
 
-def adapter(params: Params) -> Path:
+def adapter(params: Params, variant: str = "") -> Path:
     """The LoRA adapter (Eq. 3), with `threshold.json`: the P(Yes) above which an answer counts as Yes, chosen on val."""
-    manifest, miner = data(params), baseline(params)
+    manifest, miner = data(params), baseline(params, variant)
 
     def build(folder: Path) -> None:
-        train_adapter(params, pairs(params, "train"), folder)
+        train_adapter(params, pairs(params, "train", variant), folder)
         threshold = params.sft.threshold
         if threshold is None:
-            judged = judge(params, load_mllm(params, folder), candidates(params, "val"))
+            judged = judge(params, load_mllm(params, folder), candidates(params, "val", variant=variant))
             threshold = choose_threshold(judged["label"], judged["p"])
         write_json(folder / "threshold.json", {"threshold": threshold, "chosen_on": "val" if params.sft.threshold is None else "params"})
 
     key = {**params.key("sft", "mllm"), "data": fingerprint(manifest), "miner": miner.name, "model": _model_hash(params)}
-    return _stage(params, "adapter", key, build)
+    return _stage(params, "adapter", key, build, variant)
 
 
-def threshold(params: Params) -> float:
+def threshold(params: Params, variant: str = "") -> float:
     """The adapter's threshold on P(Yes)."""
-    return read_json(adapter(params) / "threshold.json")["threshold"]
+    return read_json(adapter(params, variant) / "threshold.json")["threshold"]
 
 
-def candidates(params: Params, split: str, queries: int = 300) -> pd.DataFrame:
+def candidates(params: Params, split: str, queries: int = 300, variant: str = "") -> pd.DataFrame:
     """The baseline's whole Top-10 of up to `queries` captions of a split, as pairs: what the MLLM is asked in THI."""
     manifest = nonempty(data(params), split)
     table, gallery = captions(manifest, split), images(manifest, split)
     if len(table) > queries:
         table = table.sample(queries, random_state=params.seed).sort_index()
-    sim = _similarity(load_backbone(params, baseline(params)), table, gallery)
+    sim = _similarity(load_backbone(params, baseline(params, variant)), table, gallery)
     columns = ranking(sim, params.sft.top_k)
     rows = np.repeat(np.arange(len(table)), columns.shape[1])
     found = gallery.iloc[columns.ravel()]
@@ -216,6 +220,7 @@ class Interaction:
     trace: thi.Trace
     texts: list[str]
     answers: list
+    writing_seconds: float = np.nan  # of describing and merging, for all of the trace
 
     @property
     def pids(self) -> tuple[np.ndarray, np.ndarray]:
@@ -232,29 +237,36 @@ class Interaction:
         return {**per_query_metrics(final, *self.pids), "anchor": anchor}
 
 
-def interaction(params: Params, split: str, lora: bool = True) -> Interaction:
-    """The trace and the refined texts of a split, asked to depth thi.k_max; `lora=False` asks the raw model."""
+def interaction(params: Params, split: str, lora: bool = True, rda: bool = True, variant: str = "") -> Interaction:
+    """The trace and the refined texts of a split, asked to depth thi.k_max.
+
+    lora=False asks the raw model; rda=False starts from the baseline's ranking. variant: as for `baseline`.
+    """
     manifest = nonempty(data(params), split)
-    model, asker = backbone(params), adapter(params) if lora else None
-    limit = threshold(params) if lora else .5
+    model, asker = (backbone if rda else baseline)(params, variant), adapter(params, variant) if lora else None
+    limit = threshold(params, variant) if lora else .5
     queries, gallery = captions(manifest, split), images(manifest, split)
     f = load_backbone(params, model)
-    sim = _similarity(f, queries, gallery)
     paths, texts = gallery["path"].tolist(), queries["caption"].tolist()
+    pictures = f.encode_images(paths)
+    sim = f.encode_texts(texts) @ pictures.T
 
     def build(folder: Path) -> None:
         mllm = load_mllm(params, asker)
         trace = thi.interact(texts, ranking(sim, params.thi.k_max), mllm, params.thi.k_max, limit, paths, folder)
+        began = time.perf_counter()
         refined, answers = thi.refine(texts, trace, mllm, paths)
-        write_json(folder / "refined.json", {"texts": refined, "answers": answers})
+        seconds = time.perf_counter() - began
+        write_json(folder / "refined.json", {"texts": refined, "answers": answers, "seconds": seconds})
 
-    name = f"thi-{split}" if lora else f"thi-{split}-raw"
+    name = f"thi-{split}{'' if lora else '-raw'}{'' if rda else '-without-rda'}"
     key = {**params.key("mllm"), "backbone": model.name, "asker": asker.name if asker else _model_hash(params), "split": split,
            "threshold": limit, "k_max": params.thi.k_max}
-    folder = _stage(params, name, key, build)
+    folder = _stage(params, name, key, build, variant)
     told = read_json(folder / "refined.json")
-    sim_refined = f.encode_texts(told["texts"]) @ f.encode_images(paths).T
-    return Interaction(queries, gallery, sim, sim_refined, thi.Trace.load(folder), told["texts"], told["answers"])
+    sim_refined = f.encode_texts(told["texts"]) @ pictures.T
+    return Interaction(queries, gallery, sim, sim_refined, thi.Trace.load(folder), told["texts"], told["answers"],
+                       told.get("seconds", np.nan))
 
 
 def xi_grid(run: Interaction, points: int = 11) -> list[float]:
@@ -279,12 +291,37 @@ def final(params: Params) -> tuple[dict, Interaction, dict]:
     values = run.per_query(**point)
     picked = read_json(backbone(params) / "training.json")["selected_on"]
     update_summary(params, "thi.final", {**with_intervals(values), **point, "selected_on": picked})
-    top = run.sim.max(1)
-    asked = int(thi.questions(top, run.trace, point["K"], point["xi"]).sum())
-    update_summary(params, "cost", {"questions": asked, "queries": len(top), "seconds_asking": round(float(np.nansum(run.trace.seconds)), 2),
-                                    "released_questions": int(thi.released_questions(top, run.trace, point["K"], point["xi"]).sum()),
-                                    "pictures_described": int(len({a for a in values["anchor"] if a >= 0}))})
+    update_summary(params, "cost", cost(run, point, values["anchor"]))
     return point, run, values
+
+
+def cost(run: Interaction, point: dict, anchor: np.ndarray) -> dict:
+    """What a split's THI cost at a point that gave `anchor` [Q]; seconds_asking is the whole trace's."""
+    top = run.sim.max(1)
+    asked, released = (int(count(top, run.trace, point["K"], point["xi"]).sum()) for count in (thi.questions, thi.released_questions))
+    return {"questions": asked, "queries": len(top), "seconds_asking": round(float(np.nansum(run.trace.seconds)), 2),
+            "released_questions": released, "pictures_described": int(len({a for a in anchor if a >= 0}))}
+
+
+def ablation(params: Params, seeds: int = 1) -> dict[int, dict[str, tuple]]:
+    """Table 6 in full: {seed: {row of TABLE6: (test metrics query by query, chosen point, cost)}}, from params.seed on.
+
+    The rows are all of RDA, THI and LoRA that differ: without THI nothing is asked, so LoRA changes nothing. A seed
+    trains both backbones and the adapter anew, its pairs mined by that seed's baseline; each row with THI has K, xi and
+    lambda chosen on val and a `cost`, the others have {} for both.
+    """
+    runs = {}
+    for other, variant in _seeds(params, seeds):
+        rows: dict[str, tuple] = {"baseline": (measured(other, baseline(other, variant)), {}, {}),
+                                  "RDA": (measured(other, backbone(other, variant)), {}, {})}
+        for row in TABLE6[2:]:
+            lora, rda = "LoRA" in row, "RDA" in row
+            point = chosen(other, interaction(other, "val", lora, rda, variant))
+            run = interaction(other, "test", lora, rda, variant)
+            values = run.per_query(**point)
+            rows[row] = values, point, cost(run, point, values["anchor"])
+        runs[other.seed] = rows
+    return runs
 
 
 def _similarity(f: Backbone, queries: pd.DataFrame, gallery: pd.DataFrame) -> np.ndarray:

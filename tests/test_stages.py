@@ -69,6 +69,63 @@ def test_another_seed_trains_anew_on_the_same_texts_and_leaves_the_summary_alone
     assert not np.array_equal(first, other)
 
 
+def test_table_6_has_all_rows_of_every_seed_and_is_made_once(params, done, capsys):
+    before = read_summary(params)
+    runs = stages.ablation(params, 2)
+    assert set(runs) == {0, 1} and all(tuple(rows) == stages.TABLE6 for rows in runs.values())
+    values, point, cost = runs[0]["RDA + THI + LoRA"]
+    assert point == done[0] and np.array_equal(values["rank1"], done[2]["rank1"]) and cost == read_summary(params)["cost"]
+    assert np.array_equal(runs[0]["RDA"][0]["mAP"], stages.measured(params, stages.backbone(params))["mAP"])
+    assert runs[0]["baseline"][1:] == ({}, {}) and runs[1]["THI"][2]["queries"] == 40
+    made = {folder.name.rsplit("-", 1)[0] for folder in params.cache_dir.iterdir() if folder.is_dir()}
+    own = {f"thi-test{raw}{start}{seed}" for raw in ("", "-raw") for start in ("", "-without-rda") for seed in ("", "-seed1")}
+    assert own | {"adapter-seed1"} <= made
+    assert {**read_summary(params), "seconds": 0, "made_by": 0} == {**before, "seconds": 0, "made_by": 0}
+    assert not [name for name in read_summary(params)["seconds"] if "seed" in name]
+    capsys.readouterr()
+    again = stages.ablation(params, 2)
+    assert "made " not in capsys.readouterr().out
+    assert all(np.array_equal(again[1][row][0]["first"], runs[1][row][0]["first"]) for row in stages.TABLE6)
+
+
+def test_another_seed_has_an_adapter_of_its_own_mined_by_its_own_baseline(params, done):
+    other = params.model_copy(update={"seed": 1})
+    stages.ablation(params, 2)
+    key = json.loads((stages.adapter(other, "seed1") / "provenance.json").read_text())["key"]
+    assert key["miner"] == stages.baseline(other, "seed1").name and key["seed"] == 1
+    assert stages.adapter(other, "seed1") != stages.adapter(params)
+
+
+def test_one_xi_asks_exactly_what_algorithm_1_needs(params, done):
+    """Counted by the MLLM that is asked, against Algorithm 1 written as a dialogue, at identical rankings."""
+    from icl_lib import thi
+
+    _, run, _ = done
+    said, calls = run.trace, []
+    texts = [f"{q}" for q in range(len(run.queries))]
+
+    class Counting:
+        def p_yes(self, images, asked):
+            calls.extend(zip(map(int, asked), images))
+            rank = [list(said.candidates[q]).index(column) for q, column in calls[-len(asked):]]
+            return [said.p_yes[q, r] for (q, _), r in zip(calls[-len(asked):], rank)]
+
+    for K, xi in [(K, xi) for K in (0, 1, 2, 4) for xi in (-1.0, float(np.median(run.sim.max(1))), 1.0)]:
+        needed = []
+        for q in range(len(texts)):  # Algorithm 1: stop as soon as no further answer can change the outcome
+            for rank in range(K):
+                needed.append((q, said.candidates[q, rank]))
+                if run.sim[q].max() > xi or said.p_yes[q, rank] > said.threshold:
+                    break
+        calls.clear()
+        sure = run.sim.max(1) > xi
+        asked = thi.interact(texts, said.candidates, Counting(), np.where(sure, min(K, 1), K), said.threshold)
+        assert sorted(calls) == sorted(needed), "these questions and not one more"
+        assert int(thi.questions(run.sim.max(1), said, K, xi).sum()) == len(needed)
+        for one, other in zip(thi.replay(run.sim, run.sim_refined, asked, K, xi, .6), thi.replay(run.sim, run.sim_refined, said, K, xi, .6)):
+            assert np.array_equal(one, other)
+
+
 def test_pairs_never_call_the_same_person_a_negative(params, done):
     pairs = stages.pairs(params, "train")
     assert ((pairs["pid"] == pairs["image_pid"]) == (pairs["label"] == 1)).all()

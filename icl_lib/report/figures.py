@@ -17,7 +17,7 @@ LABELS = {
     "mINP": "mINP (%)",
 }
 AXES = {
-    "K": "rounds K (questions a query at most)",
+    "K": "rounds K",
     "xi": "threshold ξ on S(q, v̂₁)",
     "lam": "weight λ of S(q, v)",
 }
@@ -65,34 +65,42 @@ def training_curves(logs: dict[str, pd.DataFrame], ylim=(0, 100)):
 
 
 @styled
-def metric_over(grids, axis: str, fixed: dict, metrics=("rank1", "mAP"), ylim=None, paper=None, chosen=None):
-    """Metrics of `icl_lib.thi.grid` along one of K, xi, lam; a panel a metric.
+def metric_over(
+    grids, axis: str, fixed: dict, metrics=tuple(LABELS), ylim=None, paper=None, chosen=None, published=None,
+    change=False,
+):  # fmt: skip
+    """Metrics of `icl_lib.thi.grid` along one of K, xi, lam; a panel a metric, three in a row at most.
 
     grids: a grid, or {label: grid} to compare. fixed: the other two, e.g. {"xi": .5, "lam": .8}, each
     taken at its nearest value in the grid. ylim and paper: one for all panels, or {metric: …}. chosen:
-    value to mark.
+    value to mark; published: the paper's own, a dotted line. change: points gained over the grid's K = 0.
     """
     grids = grids if isinstance(grids, dict) else {"": grids}
-    figure, (axes,) = panels(1, len(metrics))
-    for ax, metric in zip(axes, metrics):
+    figure, panes = _panes(len(metrics))
+    for ax, metric in zip(panes, metrics):
         for label, table in grids.items():
             line = at(table, **fixed).sort_values(axis)
-            ax.plot(line[axis], line[metric], marker="o", label=label)
+            value = line[metric] - (table.loc[table["K"] == 0, metric].iloc[0] if change else 0)
+            ax.plot(line[axis], value, marker="o", label=label)
             if chosen is not None:
-                spot = line.iloc[(line[axis] - chosen).abs().argmin()]
-                ax.plot(spot[axis], spot[metric], "o", ms=11, mfc="none", mec=BLACK, mew=1.5, zorder=3)
-        title = ", ".join(f"{_symbol(name)} = {value:g}" for name, value in fixed.items())
-        ax.set(
-            xlabel=AXES[axis],
-            ylabel=LABELS[metric],
-            title=title + ("; ○ chosen on val" if chosen is not None else ""),
-        )
+                spot = (line[axis] - chosen).abs().to_numpy().argmin()
+                x, y = line[axis].iloc[[spot]], value.iloc[[spot]]
+                ax.plot(x, y, "o", ms=11, mfc="none", mec=BLACK, mew=1.5, zorder=3)
+        name = LABELS[metric].replace(" (%)", ": change (points)") if change else LABELS[metric]
+        ax.set(xlabel=AXES[axis], ylabel=name)
         _range(ax, _of(ylim, metric, metrics))
         _paper_lines(ax, _of(paper, metric, metrics))
-        if len(grids) > 1:
-            ax.legend()
+        low, high = ax.get_xlim()
+        if published is not None and low <= published <= high:
+            ax.axvline(published, color=GREY, ls=":", lw=1.4)
         if axis == "K":
             _whole_numbers(ax)
+    told = [", ".join(f"{_symbol(name)} = {value:g}" for name, value in fixed.items())]
+    told += [f"○ {_symbol(axis)} = {chosen:g}, chosen on val"] if chosen is not None else []
+    told += [f"⋮ the paper's {_symbol(axis)} = {published:g}"] if published is not None else []
+    figure.suptitle("; ".join(told), fontsize=11)
+    if len(grids) > 1:
+        _legend(panes, len(metrics))
     return figure
 
 
@@ -112,8 +120,11 @@ def metric_over_lambda(grids, K: int, xi: float, **kwargs):
 
 
 @styled
-def heatmap(grid: pd.DataFrame, lam: float, vmin: float, vmax: float, metric: str = "rank1"):
-    """One metric over K (rows) × ξ (columns) at one λ, range [vmin, vmax]; the best cell is framed."""
+def heatmap(grid: pd.DataFrame, lam: float, vmin: float, vmax: float, metric: str = "rank1", chosen=None):
+    """One metric over K (rows) × ξ (columns) at one λ, range [vmin, vmax]; the best cell is framed.
+
+    chosen: (K, ξ) to ring, at the nearest cell.
+    """
     table = at(grid, lam=lam).pivot(index="K", columns="xi", values=metric)
     figure, ((ax,),) = panels(height=0.9 + 0.34 * len(table))
     image = ax.imshow(table, vmin=vmin, vmax=vmax, cmap="cividis", aspect="auto")
@@ -130,43 +141,49 @@ def heatmap(grid: pd.DataFrame, lam: float, vmin: float, vmax: float, metric: st
         )
     row, column = np.unravel_index(table.to_numpy().argmax(), table.shape)
     ax.plot(column, row, "s", ms=24, mfc="none", mec=RED, mew=2)
+    if chosen is not None:
+        near = [np.abs(np.array(held) - at).argmin() for held, at in zip((table.columns, table.index), chosen[::-1])]
+        ax.plot(*near, "o", ms=26, mfc="none", mec=BLACK, mew=1.5)
     ax.set_xticks(range(table.shape[1]), [f"{xi:.3g}" for xi in table.columns])
     ax.set_yticks(range(len(table)), table.index)
-    ax.set(
-        xlabel=AXES["xi"],
-        ylabel="rounds K",
-        title=f"λ = {lam:g}; □ the best cell, {table.to_numpy().max():.1f}",
-    )
+    title = f"λ = {lam:g}; □ the best cell, {table.to_numpy().max():.1f}"
+    ax.set(xlabel=AXES["xi"], ylabel=AXES["K"], title=title + ("; ○ chosen on val" if chosen else ""))
     ax.grid(False)
     figure.colorbar(image, ax=ax, label=f"{LABELS[metric]}, range fixed")
     return figure
 
 
 @styled
-def top1_similarity(sim_top1, right, xi: float | None = None, xlim=None):
-    """The paper's Fig. 3: S(q, v̂_1) where the first image is right, and where it is not. right [Q] bool."""
+def top1_similarity(sim_top1, right, xi: float | None = None, xlim=(0, 1), published: float | None = None):
+    """The paper's Fig. 3: S(q, v̂_1) where the first image is right, and where it is not; each group's share.
+
+    right [Q] bool. Every query is counted, at the edge where it lies beyond xlim. xi: our threshold, and the
+    share of right first images on either side; published: the paper's, on its own backbone's scale.
+    """
     sim_top1, right = np.asarray(sim_top1), np.asarray(right, dtype=bool)
     figure, ((ax,),) = panels()
-    bins = np.linspace(*(xlim or (sim_top1.min(), sim_top1.max())), 41)
+    bins = np.linspace(*xlim, 51)
     for chosen, label, color in ((right, "right", GREEN), (~right, "wrong", RED)):
-        name = f"first image {label}: {chosen.sum():,} queries"
+        told = f", median {np.median(sim_top1[chosen]):.3f}" if chosen.any() else ""
         ax.hist(
-            sim_top1[chosen],
+            np.clip(sim_top1[chosen], *xlim),
             bins,
+            weights=np.full(chosen.sum(), 100 / max(1, chosen.sum())),
             color=color,
             alpha=0.55,
             hatch="" if label == "right" else "//",
-            label=name,
+            label=f"first image {label}: {chosen.sum():,} queries{told}",
         )
     if xi is not None:
         above = sim_top1 > xi
         ax.axvline(xi, color=BLACK, ls="--", lw=1.2)
-        share = f"{100 * right[above].mean():.0f}% right above" if above.any() else "nothing above"
-        ax.set_title(
-            f"ξ = {xi:.3g}: {share}, {100 * right[~above].mean() if (~above).any() else 0:.0f}% below"
-        )
-    ax.set(xlabel="similarity of the first image, S(q, v̂₁)", ylabel="queries", xlim=xlim)
-    ax.legend()
+        share = f"{100 * right[above].mean():.0f}% right above" if above.any() else "no query above"
+        below = f"{100 * right[~above].mean():.0f}% right below" if (~above).any() else "no query below"
+        ax.set_title(f"-- ξ = {xi:.3g}: {share}, {below}")
+    if published is not None:
+        ax.axvline(published, color=GREY, ls=":", lw=1.6, label=f"the paper's ξ = {published:g}")
+    ax.set(xlabel="similarity of the first image, S(q, v̂₁)", ylabel="share of the group (%)", xlim=xlim)
+    ax.legend(loc="upper left")
     return figure
 
 
@@ -305,19 +322,35 @@ def _range(ax, ylim) -> None:
         ax.set_ylim(middle - half, middle + half)
 
 
+def _panes(count: int):
+    """A figure with `count` panels, up to three in a row, and its axes [panels, then those left over]."""
+    columns = count if count < 3 else 3
+    figure, axes = panels(-(-count // columns), columns, height=3.4 if columns < 3 else 2.7)
+    for ax in axes.ravel()[count:]:
+        ax.axis("off")
+    return figure, list(axes.ravel())
+
+
+def _legend(panes: list, count: int) -> None:
+    """The first panel's legend, in the first place that no panel takes."""
+    where = panes[count] if len(panes) > count else panes[0]
+    where.legend(*panes[0].get_legend_handles_labels(), loc="center" if where is not panes[0] else "best")
+
+
 def _paper_lines(ax, paper) -> None:
     low, high = ax.get_ylim()
-    beyond = []
+    beyond: dict[str, list[str]] = {"above": [], "below": []}
     for number, (label, value) in enumerate(sorted((paper or {}).items(), key=lambda item: item[1])):
-        told = f"paper, {label}: {value:.2f}"
         if low <= value <= high:
             # The paper's values lie close together: the lowest is named below its line, the others above.
             side, up = ("left", "right")[number % 2], number > 0
             ax.axhline(value, color=GREY, ls="--", lw=1.2)
             spot, shift = (0.01 if side == "left" else 0.99, value), (0, 2 if up else -3)
             how = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": 8}
+            told = f"paper, {label}: {value:.2f}"
             ax.annotate(told, spot, shift, ha=side, va="bottom" if up else "top", **how)
         else:
-            beyond.append(f"{told}, {'above' if value > high else 'below'} this range")
-    if beyond:
-        ax.set_xlabel("\n".join([ax.get_xlabel(), *beyond]))
+            beyond["above" if value > high else "below"].append(f"{label} {value:.2f}")
+    for side, told in beyond.items():
+        if told:
+            ax.set_xlabel(f"{ax.get_xlabel()}\npaper, {side} this range: {', '.join(told)}", fontsize=8)

@@ -44,9 +44,11 @@ def compared(rows: dict[str, dict], metrics=("rank1", "mAP"), seed: int = 0) -> 
     return pd.DataFrame(table).set_index("method")
 
 
-def differences(after: dict, before: dict, metrics=tuple(LABELS), seed: int = 0) -> pd.DataFrame:
+def differences(after: dict, before: dict, metrics=tuple(LABELS), seed: int = 0, pids=None) -> pd.DataFrame:
     """Paired bootstrap of every metric, a row each: before, after (percent), difference, low, high
     (points), p, excludes_0.
+
+    pids [Q]: also "people low" and "people high", from drawing whole people anew, with all their queries.
     """
     rows = {}
     for name in metrics:
@@ -57,7 +59,22 @@ def differences(after: dict, before: dict, metrics=tuple(LABELS), seed: int = 0)
             **test,
             "excludes_0": _excludes_zero(test),
         }
+        if pids is not None:
+            low, high = people_ci(after[name] - before[name], pids, seed)
+            rows[name] |= {"people low": low, "people high": high}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
+
+
+def people_ci(values, pids, seed: int = 0, draws: int = 2000, level: float = 0.95) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of `values` [Q], resampling the people of `pids` [Q], not single
+    queries: queries of one person are not independent of each other.
+    """
+    people, who = np.unique(pids, return_inverse=True)
+    total, count = np.bincount(who, weights=values), np.bincount(who)
+    drawn = np.random.default_rng(seed).integers(0, len(people), (draws, len(people)))
+    means = total[drawn].sum(1) / count[drawn].sum(1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def recommended_K(line: pd.DataFrame, share: float = 0.9) -> int:
@@ -72,33 +89,36 @@ def recommended_K(line: pd.DataFrame, share: float = 0.9) -> int:
     return int(line["K"].to_numpy()[np.argmax(gain >= share * gain.max())]) if gain.max() > 0 else 0
 
 
-def costs(run, table: pd.DataFrame, K: int, xi: float) -> pd.DataFrame:
-    """What THI cost at (K, xi), one row a quantity, column `value`; questions are those that Algorithm 1
-    needs there.
+def costs(run, table: pd.DataFrame, K: int, xi: float, tokens: dict[str, float] | None = None) -> pd.DataFrame:
+    """What THI cost at (K, xi), one row a quantity: in all, a query, a repaired query, and a point of Rank-1.
 
-    run: an `icl_lib.stages.Interaction`; table: its `icl_lib.report.cases.cases`. Seconds are those of the
-    machine that asked; NaN where nothing was asked.
+    run: an `icl_lib.stages.Interaction`; table: its `icl_lib.report.cases.cases` at (K, xi). Questions are
+    those that Algorithm 1 needs there. tokens: {"tokens read": …, …} in all, further rows. Seconds are those
+    of the machine that asked and wrote (an answer found in the memory takes none); writing is charged by the
+    share of the trace's merged texts that (K, xi) needs. NaN where nothing was timed, and for a point of
+    Rank-1 where none was gained.
     """
-    top, trace = run.sim.max(1), run.trace
-    asked, released = (
-        int(questions(top, trace, K, xi).sum()),
-        int(released_questions(top, trace, K, xi).sum()),
-    )
-    anchors, whole = table["anchor"][table["anchor"] >= 0], int(trace.asked.sum())
-    second = float(np.nansum(trace.seconds)) / whole if whole else np.nan
-    value = {
-        "questions asked": asked,
-        "questions of the released code": released,
-        "share of the released code's": asked / max(1, released),
-        "questions in the whole trace": whole,
-        "questions a query": asked / max(1, len(table)),
-        "questions a repaired query": asked / max(1, int((table["outcome"] == "repaired").sum())),
+    top, trace, queries = run.sim.max(1), run.trace, len(table)
+    need, anchors = questions(top, trace, K, xi), table["anchor"][table["anchor"] >= 0]
+    asked = np.arange(trace.k_max) < need[:, None]
+    share = len(anchors) / max(1, int((trace.first_yes >= 0).sum()))
+    total = {
+        "questions": need.sum(),
+        "questions of the released code": released_questions(top, trace, K, xi).sum(),
+        "questions for every K, ξ and λ": trace.asked.sum(),
         "pictures described": anchors.nunique(),
         "texts merged": len(anchors),
-        "seconds a question": second,
-        "seconds a query, for its questions": second * asked / max(1, len(table)),
+        **(tokens or {}),
+        "seconds of asking": np.nansum(trace.seconds[asked]) if asked.any() else np.nan,
+        "seconds of describing and merging": share * run.writing_seconds,
     }
-    return pd.Series(value, name="value", dtype=float).rename_axis("quantity").to_frame()
+    hits = ((table["after"] == 1).sum() - (table["before"] == 1).sum()) * 100 / max(1, queries)
+    frame = pd.DataFrame({"in all": pd.Series(total, dtype=float)}).rename_axis("quantity")
+    repaired = int((table["outcome"] == "repaired").sum())
+    frame["a query"] = frame["in all"] / max(1, queries)
+    frame["a repaired query"] = frame["in all"] / (repaired or np.nan)
+    frame["a point of Rank-1"] = frame["in all"] / (hits if hits > 0 else np.nan)
+    return frame
 
 
 @styled

@@ -35,7 +35,8 @@ def folder(tmp_path):
 
 def test_metric_over_K_draws_the_grid_and_the_paper(grid):
     paper = {"rank1": {"ICL": 41.0, "ICL+THI": 70.55}}
-    figure = figures.metric_over_K({"raw": grid, "adapted": grid}, 0.41, 0.5, paper=paper, chosen=2)
+    two = {"metrics": ("rank1", "mAP"), "paper": paper, "chosen": 2, "published": 3}
+    figure = figures.metric_over_K({"raw": grid, "adapted": grid}, 0.41, 0.5, **two)
     left, right = figure.axes
     assert left.lines[0].get_xdata().tolist() == [0, 1, 2, 3]
     assert left.lines[0].get_ydata() == pytest.approx([40.4, 43.4, 46.4, 49.4])
@@ -43,12 +44,30 @@ def test_metric_over_K_draws_the_grid_and_the_paper(grid):
     ring = left.lines[1]
     assert (ring.get_xdata(), ring.get_ydata()) == ([2], pytest.approx([46.4]))
     assert "paper, ICL: 41.00" in texts(figure)
-    assert "paper, ICL+THI: 70.55, above this range" in left.get_xlabel()
-    assert "paper" not in right.get_xlabel() and "ξ = 0.41, λ = 0.5" in left.get_title()
+    assert "paper, above this range: ICL+THI 70.55" in left.get_xlabel() and "paper" not in right.get_xlabel()
+    told = figure.get_suptitle()
+    assert told == "ξ = 0.41, λ = 0.5; ○ K = 2, chosen on val; ⋮ the paper's K = 3"
+    assert [line.get_xdata() for line in right.lines if line.get_linestyle() == ":"] == [[3, 3]]
+
+
+def test_five_metrics_take_two_rows_and_share_a_legend(grid):
+    grid = grid.assign(rank5=grid.rank1, rank10=grid.rank1, mINP=grid.mAP)
+    figure = figures.metric_over_lambda({"val": grid, "test": grid}, 2, 0.4, published=7)
+    drawn = [ax for ax in figure.axes if ax.lines]
+    assert [ax.get_ylabel() for ax in drawn] == list(figures.LABELS.values()) and len(figure.axes) == 6
+    assert [bool(ax.get_legend()) for ax in figure.axes] == [False] * 5 + [True]
+    assert not [line for ax in drawn for line in ax.lines if line.get_linestyle() == ":"], "7 lies outside"
+
+
+def test_changes_start_at_zero_without_rounds(grid):
+    figure = figures.metric_over_K(grid, 0.2, 0.5, metrics=("rank1",), change=True, ylim=(-3, 12), paper={"ICL": -0.1})
+    (ax,) = figure.axes
+    assert ax.lines[0].get_ydata() == pytest.approx([0, 3, 6, 9])
+    assert ax.get_ylabel() == "Rank-1: change (points)" and "paper, ICL: -0.10" in texts(figure)
 
 
 def test_ranges_are_the_caller_s(grid):
-    figure = figures.metric_over_xi(grid, 2, 0.5, ylim={"rank1": (10, 90), "mAP": (0, 50)})
+    figure = figures.metric_over_xi(grid, 2, 0.5, metrics=("rank1", "mAP"), ylim={"rank1": (10, 90), "mAP": (0, 50)})
     assert [ax.get_ylim() for ax in figure.axes] == [(10, 90), (0, 50)]
     flat = grid.assign(rank1=50.0)
     low, high = figures.metric_over_lambda(flat, 2, 0.4, metrics=("rank1",)).axes[0].get_ylim()
@@ -61,6 +80,8 @@ def test_heatmap_has_a_fixed_range_and_all_cells(grid):
     assert image.get_clim() == (0, 100) and image.get_array().shape == (4, 2)
     assert sum(text in ("40.2", "49.4") for text in texts(figure)) == 2
     assert figure.axes[0].lines[0].get_xydata().tolist() == [[1, 3]], "the best cell is framed"
+    ringed = figures.heatmap(grid, 0.5, 0, 100, chosen=(2, 0.21)).axes[0]
+    assert ringed.lines[1].get_xydata().tolist() == [[0, 2]] and "○ chosen on val" in ringed.get_title()
 
 
 def test_at_takes_the_nearest_value_held(grid):
@@ -68,11 +89,13 @@ def test_at_takes_the_nearest_value_held(grid):
 
 
 def test_top1_similarity_counts_every_query():
-    top, right = np.array([0.1, 0.2, 0.6, 0.7, 0.8]), np.array([0, 0, 1, 0, 1], dtype=bool)
-    figure = figures.top1_similarity(top, right, xi=0.5, xlim=(0, 1))
-    heights = sum(patch.get_height() for patch in figure.axes[0].patches)
-    assert heights == 5 and "67% right above, 0% below" in figure.axes[0].get_title()
-    assert "first image wrong: 3 queries" in texts(figure)
+    top, right = np.array([0.1, 0.2, 0.6, 0.7, 0.8, 0.9]), np.array([0, 0, 1, 0, 1, 1], dtype=bool)
+    figure = figures.top1_similarity(top, right, xi=0.5, published=0.55, xlim=(0.15, 0.85))
+    assert sum(patch.get_height() for patch in figure.axes[0].patches) == pytest.approx(200)
+    assert figure.axes[0].get_title() == "-- ξ = 0.5: 75% right above, 0% right below"
+    assert {"first image wrong: 3 queries, median 0.200", "the paper's ξ = 0.55"} <= set(texts(figure))
+    alone = figures.top1_similarity(top, np.ones(6, bool), xi=1.0)
+    assert "no query above, 100% right below" in alone.axes[0].get_title()
 
 
 def test_pr_and_roc_say_what_sklearn_says():
@@ -158,12 +181,12 @@ def test_fitted_keeps_the_aspect(folder):
 def test_show_saves_stamped_and_repeatable(grid, tmp_path, monkeypatch):
     monkeypatch.setenv("ICL_RESULTS", str(tmp_path))
     params = load_params("rstp", "demo", seed=3)
-    figure = figures.metric_over_K(grid, 0.4, 0.5)
+    figure = figures.metric_over_K(grid, 0.4, 0.5, metrics=("mAP",))
     show(figure, params, "over_K")
     assert stamp(params) == "profile demo · RSTPReid, stand-in · seed 3" in texts(figure)
     path = tmp_path / "demo/rstp/figures/over_K.png"
     first = path.read_bytes()
-    show(figures.metric_over_K(grid, 0.4, 0.5), params, "over_K")
+    show(figures.metric_over_K(grid, 0.4, 0.5, metrics=("mAP",)), params, "over_K")
     assert path.read_bytes() == first
     assert Image.open(io.BytesIO(first)).width == round(WIDTH * 110)
     assert "stand-in" not in stamp(load_params("rstp", "paper"))

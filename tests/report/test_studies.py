@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from icl_lib.report import studies
-from icl_lib.retrieval.metrics import paired_bootstrap
+from icl_lib.retrieval.metrics import bootstrap_ci, paired_bootstrap
 from icl_lib.thi import Trace
 
 
@@ -51,6 +51,21 @@ def test_compared_tests_against_the_row_above():
     assert gains.loc["mINP", "difference"] == -25 and gains["excludes_0"].all() and len(gains) == 5
 
 
+def test_people_are_drawn_with_all_their_queries():
+    rng = np.random.default_rng(0)
+    people, each = 200, 10
+    alike, pids = np.repeat(rng.normal(0, 10, people), each), np.repeat(np.arange(people), each)
+    low, high = studies.people_ci(alike, pids)
+    assert high - low == pytest.approx(2 * 1.96 * alike.std() / people**0.5, rel=0.1), "ten equal queries are one"
+    alone = studies.people_ci(alike, np.arange(len(alike)))
+    query = bootstrap_ci(alike)
+    assert alone == pytest.approx(query, abs=0.05) and high - low > 2.5 * (alone[1] - alone[0])
+    odd = studies.people_ci([1.0, 1, 1, 0], [7, 7, 7, 9])
+    assert odd == (0, 1), "a person who is drawn alone is the whole mean"
+    table = studies.differences(values(alike), values(0 * alike), pids=pids)
+    assert table.loc["rank1", ["people low", "people high"]].tolist() == [low, high]
+
+
 def test_recommended_K_follows_its_rule():
     assert studies.recommended_K(line([50, 58.9, 59, 60])) == 2, "59 is nine tenths of the way from 50 to 60"
     assert studies.recommended_K(line([50, 60, 55, 60])) == 1
@@ -62,16 +77,23 @@ def test_recommended_K_follows_its_rule():
 def test_costs_add_up():
     sim = np.array([[0.9, 0.5, 0.1], [0.4, 0.3, 0.2], [0.4, 0.3, 0.2]])
     yes = [[1.0, np.nan, np.nan], [0.0, 1.0, np.nan], [0.0, 0.0, 0.0]]
-    seconds = np.where(np.isnan(yes), np.nan, 0.5)
-    run = SimpleNamespace(sim=sim, trace=Trace([[0, 1, 2]] * 3, yes, seconds=seconds))
-    table = pd.DataFrame({"anchor": [0, 1, -1], "outcome": ["right anchor", "repaired", "no anchor, wrong"]})
-    value = studies.costs(run, table, 3, 0.5)["value"]
-    assert value["questions asked"] == 1 + 2 + 3 and value["questions of the released code"] == 1 + 2 + 3
-    assert value["questions in the whole trace"] == 6 and value["questions a repaired query"] == 6
-    assert value["pictures described"] == value["texts merged"] == 2
-    assert value["seconds a query, for its questions"] == pytest.approx(1.0)
-    confirmed = studies.costs(run, table, 3, 0.3)["value"]
-    assert (confirmed["questions asked"], confirmed["questions of the released code"]) == (3, 1 + 3 + 3)
+    seconds = np.where(np.isnan(yes), np.nan, [[0.5, 0.5, 0.5], [0.25, 2.0, 0.5], [0.5, 0.5, 0.5]])
+    run = SimpleNamespace(sim=sim, trace=Trace([[0, 1, 2]] * 3, yes, seconds=seconds), writing_seconds=8.0)
+    outcome = ["right anchor", "repaired", "no anchor, wrong"]
+    table = pd.DataFrame({"anchor": [0, 1, -1], "outcome": outcome, "before": [1, 2, 3], "after": [1, 1, 3]})
+    told = studies.costs(run, table, 3, 0.5, {"tokens read": 600})
+    value, point = told["in all"], told["a point of Rank-1"]
+    assert value["questions"] == 1 + 2 + 3 and value["questions of the released code"] == 1 + 2 + 3
+    assert value["questions for every K, ξ and λ"] == 6 and told.loc["questions", "a repaired query"] == 6
+    assert value["pictures described"] == value["texts merged"] == 2 and told.loc["tokens read", "a query"] == 200
+    assert value["seconds of asking"] == pytest.approx(4.25) and value["seconds of describing and merging"] == 8
+    assert point["questions"] == pytest.approx(6 / (100 / 3)), "one query in three is repaired"
+    none = table.assign(anchor=[0, -1, -1], after=table["before"])
+    confirmed = studies.costs(run, none, 3, 0.3)
+    value = confirmed["in all"]
+    assert (value["questions"], value["questions of the released code"]) == (3, 1 + 3 + 3)
+    assert value["seconds of asking"] == pytest.approx(1.25), "only what Algorithm 1 needs there"
+    assert value["seconds of describing and merging"] == 4 and confirmed["a point of Rank-1"].isna().all()
 
 
 def test_changes_draws_bars_and_the_paper():

@@ -1,0 +1,81 @@
+"""Do errors accumulate? Which queries lose Rank-5 and Rank-10 to THI, and through what.
+
+A right anchor at rank r was among the first k ≥ r before, and never falls: its own score rises the most. So where
+the anchors lie within the first k, a right one cannot add to Rank-k, and only wrong ones move it.
+"""
+
+import numpy as np
+import pandas as pd
+
+from icl_lib.report.figures import LABELS
+from icl_lib.report.style import BLACK, GREEN, RED, panels, styled
+
+
+def crossings(table: pd.DataFrame, ks=(5, 10)) -> pd.DataFrame:
+    """Queries whose person came into the first k, or fell out of them, by what the anchor was.
+
+    table: from `icl_lib.report.cases.cases`. Index: metric ("rank5"), anchor ("none", "right", "wrong"), and the
+    wrong anchor's rank (0 for the others). Columns queries, gained, lost, points ((gained − lost) in percent of
+    all queries: they add up to the metric's change), "rank before" and "rank after" (the lost ones' medians).
+    """
+    kind = np.select([table["anchor"] < 0, table["anchor_right"]], ["none", "right"], "wrong")
+    rank = np.where(kind == "wrong", table["anchor_rank"], 0)
+    order, rows = {"none": 0, "right": 1, "wrong": 2}, {}
+    groups = sorted(set(zip(kind, rank)), key=lambda group: (order[group[0]], group[1]))
+    for k in ks:
+        inside = {when: table[when].between(1, k) for when in ("before", "after")}
+        gained, lost = inside["after"] & ~inside["before"], inside["before"] & ~inside["after"]
+        for name, at in groups:
+            own = (kind == name) & (rank == at)
+            up, down = int((own & gained).sum()), int((own & lost).sum())
+            rows[f"rank{k}", name, at] = {
+                "queries": int(own.sum()),
+                "gained": up,
+                "lost": down,
+                "points": 100 * (up - down) / len(table),
+                "rank before": table["before"][own & lost].median(),
+                "rank after": table["after"][own & lost].median(),
+            }
+    names = ["metric", "anchor", "anchor's rank"]
+    return pd.DataFrame.from_dict(rows, orient="index").set_axis(pd.MultiIndex.from_tuples(rows, names=names))
+
+
+def parts(table: pd.DataFrame, before: dict, jump: dict, after: dict) -> pd.DataFrame:
+    """The change of every metric in points, taken apart: by the anchor, and by its jump or the refined text.
+
+    table: from `icl_lib.report.cases.cases`; before, jump and after: `per_query_metrics` without THI, with the
+    anchor's jump alone (replayed with S in place of S(q̂, v)), and with THI. Columns: "<right|wrong> anchor, jump"
+    and "…, text", and their sum "all".
+    """
+    right = table["anchor_right"].to_numpy()
+    groups = {"right": right, "wrong": (table["anchor"] >= 0).to_numpy() & ~right}
+    rows = {}
+    for name in LABELS:
+        row = {}
+        for label, own in groups.items():
+            row[f"{label} anchor, jump"] = (jump[name] - before[name])[own].sum() / len(table)
+            row[f"{label} anchor, text"] = (after[name] - jump[name])[own].sum() / len(table)
+        rows[name] = row | {"all": sum(row.values())}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
+
+
+@styled
+def crossing_bars(table: pd.DataFrame, ylim=(-1, 1)):
+    """Points that enter (up) and leave (down) Rank-k, a bar a kind of anchor; table: from `crossings`."""
+    metrics = list(dict.fromkeys(table.index.get_level_values("metric")))
+    figure, (axes,) = panels(1, len(metrics), sharey=True)
+    for ax, metric in zip(axes, metrics):
+        whole = table.loc[metric]
+        part, unit = whole.drop("none", level="anchor", errors="ignore"), 100 / whole["queries"].sum()
+        at = np.arange(len(part))
+        ax.bar(at, unit * part["gained"], 0.6, color=GREEN, alpha=0.85, label="came in")
+        ax.bar(at, -unit * part["lost"], 0.6, color=RED, alpha=0.85, hatch="//", label="fell out")
+        ax.plot(at, part["points"], "_", color=BLACK, ms=16, mew=2, label="the difference")
+        ax.set_xticks(at, [f"{kind}, rank {rank}" if rank else kind for kind, rank in part.index], rotation=20)
+        ax.axhline(0, color=BLACK, lw=1)
+        ax.set(title=f"{LABELS[metric].split(' ')[0]}: {whole['points'].sum():+.2f} points", ylim=ylim)
+        ax.grid(axis="x", visible=False)
+    axes[0].set_ylabel("queries (% of all)")
+    axes[-1].legend()
+    figure.supxlabel("the anchor: the right person's picture, or a wrong one at its rank", fontsize=9)
+    return figure
