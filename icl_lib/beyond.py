@@ -19,10 +19,8 @@ from icl_lib.retrieval.models import load_backbone
 SCORE = ("rank1", "rank5", "rank10", "mAP")  # errors are to vanish at every depth, not at the first place alone
 
 
-def asked_to_the_end(params: Params, split: str, lora: bool = True) -> thi.Trace:
-    """The trace of the first K candidates behind the first Yes too (`ask="all"`); only what is missing is asked."""
-    run = stages.interaction(params, split, lora)
-
+def asked_to_the_end(params: Params, run: stages.Interaction, split: str, lora: bool = True) -> thi.Trace:
+    """`run`'s trace of the first K candidates, behind the first Yes too (`ask="all"`); only what is missing is asked."""
     def build(folder: Path) -> None:
         for answered in run.folder.glob("answers-*.jsonl"):
             shutil.copy(answered, folder)
@@ -34,11 +32,11 @@ def asked_to_the_end(params: Params, split: str, lora: bool = True) -> thi.Trace
     return thi.Trace.load(stages._stage(params, f"thi-{split}{'' if lora else '-raw'}-all", key, build))
 
 
-def prepared(params: Params, split: str, name: str) -> tuple[stages.Interaction, dict]:
-    """(the interaction that variant `name` replays, what its replay takes beside it); makes what is missing."""
-    run, needs = stages.interaction(params, split), variants.find(name).needs
+def prepared(params: Params, run: stages.Interaction, split: str, name: str) -> tuple[stages.Interaction, dict]:
+    """(the interaction that variant `name` replays, what its replay takes beside it), from `stages.interaction`'s `run`."""
+    needs = variants.find(name).needs
     if needs == "best":
-        whole = asked_to_the_end(params, split)
+        whole = asked_to_the_end(params, run, split)
         return run, {"whole": whole, "sim_best": _encoded(params, run, _merged_with_best(params, split, run, whole))}
     if needs == "adding":
         told = _merged_with_additions(params, split, run)
@@ -47,15 +45,15 @@ def prepared(params: Params, split: str, name: str) -> tuple[stages.Interaction,
     return run, {}
 
 
-def changed(params: Params, split: str, name: str, value: float) -> stages.Interaction:
-    """The interaction whose `replay` is variant `name` at `value`."""
-    run, beside = prepared(params, split, name)
+def changed(params: Params, run: stages.Interaction, split: str, name: str, value: float) -> stages.Interaction:
+    """`run` with variant `name` at `value` as its `replay`."""
+    run, beside = prepared(params, run, split, name)
     return replace(run, change=partial(variants.find(name).replay, value=value, **beside))
 
 
-def on_val(params: Params, name: str, point: dict) -> pd.DataFrame:
+def on_val(params: Params, val: stages.Interaction, name: str, point: dict) -> pd.DataFrame:
     """Every value of the variant's parameter on val at `point`: rank1, rank5, rank10, mAP, their sum `score`, anchors."""
-    (run, beside), variant = prepared(params, "val", name), variants.find(name)
+    (run, beside), variant = prepared(params, val, "val", name), variants.find(name)
     rows = []
     for value in variant.values:
         final, anchor = variant.replay(run.sim, run.sim_refined, run.trace, **point, value=value, **beside)
@@ -64,9 +62,9 @@ def on_val(params: Params, name: str, point: dict) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(score=lambda table: table[list(SCORE)].sum(axis=1))
 
 
-def chosen_value(params: Params, name: str, point: dict) -> float:
+def chosen_value(params: Params, val: stages.Interaction, name: str, point: dict) -> float:
     """The value with the highest score on val; of equal ones the neutral, else the first."""
-    return best_value(on_val(params, name, point), variants.find(name).neutral)
+    return best_value(on_val(params, val, name, point), variants.find(name).neutral)
 
 
 def best_value(table: pd.DataFrame, neutral: float) -> float:
@@ -75,15 +73,14 @@ def best_value(table: pd.DataFrame, neutral: float) -> float:
     return float(neutral if (best == neutral).any() else best.iloc[0])
 
 
-def tokens(params: Params, split: str, lora: bool = True) -> dict[str, np.ndarray] | None:
-    """`icl_lib.cost.count_tokens` of a split's trace, counted once; None where the MLLM shows no tokenizer."""
-    run = stages.interaction(params, split, lora)
+def tokens(params: Params, run: stages.Interaction) -> dict[str, np.ndarray] | None:
+    """`icl_lib.cost.count_tokens` of `run`, counted once; None where the MLLM shows no tokenizer."""
 
     def build(folder: Path) -> None:
         counted = cost.count_tokens(run, load_mllm(params))
         np.savez_compressed(folder / "tokens.npz", **(counted or {}))
 
-    folder = stages._stage(params, f"tokens-{split}{'' if lora else '-raw'}", {"trace": run.folder.name}, build)
+    folder = stages._stage(params, "tokens", {"trace": run.folder.name}, build)
     with np.load(folder / "tokens.npz") as arrays:
         return dict(arrays) or None
 
@@ -124,5 +121,5 @@ def _merged_with_additions(params: Params, split: str, run: stages.Interaction) 
 
 
 def _encoded(params: Params, run: stages.Interaction, texts: list[str]) -> np.ndarray:
-    f = load_backbone(params, stages.backbone(params))
-    return f.encode_texts(texts) @ f.encode_images(run.gallery["path"].tolist()).T
+    """S(q̂, v) [Q, G] of refined texts."""
+    return load_backbone(params, stages.backbone(params)).encode_texts(texts) @ run.vectors.T

@@ -81,7 +81,7 @@ def adding(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value:
 class Variant:
     """One change of Algorithm 1: its function, what its parameter is called, the values tried on val, the neutral one.
 
-    needs: "" (the trace to the first Yes is enough), "best" or "adding" (see `icl_lib.stages.variant_inputs`).
+    needs: "" (the trace to the first Yes is enough), "best" or "adding" (see `icl_lib.beyond.prepared`).
     """
 
     replay: Callable
