@@ -11,8 +11,8 @@ import pandas as pd
 from icl_lib import cost, facets, stages, thi, variants
 from icl_lib.mllm.load import load_mllm
 from icl_lib.mllm.tasks import aggregate
-from icl_lib.params import Params, digest
-from icl_lib.results import read_json, write_json
+from icl_lib.params import Params
+from icl_lib.results import file_hash, read_json, write_json
 from icl_lib.retrieval.metrics import per_query_metrics
 from icl_lib.retrieval.models import load_backbone
 
@@ -116,7 +116,7 @@ def _merged_with_additions(params: Params, split: str, run: stages.Interaction) 
             texts[q] = text
         write_json(folder / "texts.json", {"texts": texts, "contradictions": against})
 
-    key = {"trace": run.folder.name, "rule": digest([facets.NOUNS, facets.CLASSES])}
+    key = {"trace": run.folder.name, "rule": file_hash(facets.__file__)}
     return read_json(stages._stage(params, f"thi-{split}-adding", key, build) / "texts.json")
 
 
