@@ -1,4 +1,4 @@
-"""What notebook 06 makes beside `icl_lib.stages`: what the variants need, their parameter on val, the tokens spent."""
+"""What notebook 06 makes beside `icl_lib.stages`: what the variants need, and their parameter on val."""
 
 import shutil
 from dataclasses import replace
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from icl_lib import cost, facets, stages, thi, variants
+from icl_lib import facets, stages, thi, variants
 from icl_lib.mllm.load import load_mllm
 from icl_lib.mllm.tasks import aggregate
 from icl_lib.params import Params
@@ -71,18 +71,6 @@ def best_value(table: pd.DataFrame, neutral: float) -> float:
     """The rule of `chosen_value` on a table of `on_val`."""
     best = table[np.isclose(table["score"], table["score"].max(), atol=1e-9)]["value"]
     return float(neutral if (best == neutral).any() else best.iloc[0])
-
-
-def tokens(params: Params, run: stages.Interaction) -> dict[str, np.ndarray] | None:
-    """`icl_lib.cost.count_tokens` of `run`, counted once; None where the MLLM shows no tokenizer."""
-
-    def build(folder: Path) -> None:
-        counted = cost.count_tokens(run, load_mllm(params))
-        np.savez_compressed(folder / "tokens.npz", **(counted or {}))
-
-    folder = stages._stage(params, "tokens", {"trace": run.folder.name}, build)
-    with np.load(folder / "tokens.npz") as arrays:
-        return dict(arrays) or None
 
 
 def _merged_with_best(params: Params, split: str, run: stages.Interaction, whole: thi.Trace) -> list[str]:

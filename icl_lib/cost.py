@@ -1,8 +1,13 @@
-"""Tokens that THI reads and writes, by the MLLM's own tokenizer; `run` is an `icl_lib.stages.Interaction`."""
+"""What THI cost at one (K, xi, lambda): questions, pictures described, texts merged, tokens, seconds.
+
+`run` is an `icl_lib.stages.Interaction`. Every count is of what Algorithm 1 needs at that point, not of the
+whole trace, which serves every point.
+"""
 
 import numpy as np
+import pandas as pd
 
-from icl_lib.thi import questions
+from icl_lib.thi import questions, released_questions
 
 TOKENS = ("question_read", "describe_read", "describe_written", "merge_read", "merge_written")
 
@@ -35,21 +40,35 @@ def count_tokens(run, mllm) -> dict[str, np.ndarray] | None:
     return {"question_read": read.reshape(Q, depth), **found}
 
 
-def tokens_spent(run, K: int, xi: float, anchor, counted: dict | None) -> dict[str, float]:
-    """{"tokens read, …": number, "tokens written, …": …} of what Algorithm 1 needs at (K, xi), rows for `studies.costs`.
+def spent(run, K: int, xi: float, lam: float, tokens: dict | None = None) -> pd.DataFrame:
+    """One row a quantity: total, a query, and a point of Rank-1 gained (NaN where THI gains none).
 
-    anchor [Q]: its anchors there; counted: from `count_tokens`, None gives {}.
+    tokens: from `count_tokens`; None leaves the tokens out. Seconds are those of the machine that asked.
+    Describing and merging took the share of their whole time that their number is of all.
     """
-    if counted is None:
-        return {}
-    asked, anchor = questions(run.sim.max(1), run.trace, K, xi), np.asarray(anchor)
-    put = np.arange(run.trace.k_max) < asked[:, None]
-    merged, described = anchor >= 0, np.unique(anchor[anchor >= 0])
-    return {
-        "tokens read, Yes/No": counted["question_read"][put].sum(),
-        "tokens read, describing": counted["describe_read"][described].sum(),
-        "tokens read, merging": counted["merge_read"][merged].sum(),
-        "tokens written, Yes/No": asked.sum(),  # one each, read off the logits
-        "tokens written, describing": counted["describe_written"][described].sum(),
-        "tokens written, merging": counted["merge_written"][merged].sum(),
+    top, trace = run.sim.max(1), run.trace
+    asked, anchor = questions(top, trace, K, xi), run.per_query(K, xi, lam)["anchor"]
+    rows, pictures = np.flatnonzero(anchor >= 0), np.unique(anchor[anchor >= 0])
+    put = np.arange(trace.k_max) < asked[:, None]
+    total = {
+        "questions asked": asked.sum(),
+        "questions the released code asks": released_questions(top, trace, K, xi).sum(),
+        "pictures described": len(pictures),
+        "texts merged": len(rows),
     }
+    if tokens is not None:
+        read = {"asking": tokens["question_read"][put].sum(), "describing": tokens["describe_read"][pictures].sum(),
+                "merging": tokens["merge_read"][rows].sum()}
+        wrote = {"asking": asked.sum(), "describing": tokens["describe_written"][pictures].sum(),
+                 "merging": tokens["merge_written"][rows].sum()}
+        total |= {f"tokens read, {step}": number for step, number in read.items()}
+        total |= {f"tokens written, {step}": number for step, number in wrote.items()}
+        total |= {"tokens, all": sum(read.values()) + sum(wrote.values())}
+    total["seconds asking"] = np.nansum(np.where(put, trace.seconds, 0))
+    if run.seconds_refining is not None:
+        total["seconds describing and merging"] = run.seconds_refining * len(rows) / max(1, (trace.first_yes >= 0).sum())
+    gain = run.per_query(K, xi, lam)["rank1"].mean() - run.per_query(0, xi, lam)["rank1"].mean()
+    table = pd.DataFrame({"total": pd.Series(total, dtype=float)}).rename_axis("quantity")
+    table["a query"] = table["total"] / max(1, len(top))
+    table["a Rank-1 point"] = table["total"] / gain if gain > 0 else np.nan
+    return table

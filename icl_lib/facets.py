@@ -106,7 +106,7 @@ def _singular(word: str) -> str:
 
 
 def _at(words: list[str], place: int) -> str:
-    return words[place] if place < len(words) else ""
+    return words[place] if 0 <= place < len(words) else ""
 
 
 def _phrase(before: list[str]) -> list[str]:

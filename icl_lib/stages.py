@@ -14,6 +14,7 @@ import pandas as pd
 
 from icl_lib import rda as rda_steps
 from icl_lib import thi
+from icl_lib.cost import count_tokens
 from icl_lib.data import read_benchmark
 from icl_lib.data.benchmarks import PATH_KEYS
 from icl_lib.data.manifest import captions, fingerprint, hold_out, images, nonempty
@@ -116,12 +117,6 @@ def trained(params: Params, seeds: int) -> dict[int, dict[str, Path]]:
             for other, variant in _seeds(params, seeds)}
 
 
-def _seeds(params: Params, seeds: int) -> list[tuple[Params, str]]:
-    """(params, variant) of `seeds` seeds from params.seed on; the first is the run's own."""
-    others = [params.model_copy(update={"seed": params.seed + i}) for i in range(seeds)]
-    return [(other, "" if other.seed == params.seed else f"seed{other.seed}") for other in others]
-
-
 def pairs(params: Params, split: str, variant: str = "") -> pd.DataFrame:
     """Yes/No pairs of Eq. 3 of one split, its hard negatives from the baseline's Top-10."""
     manifest = nonempty(data(params), split)
@@ -211,8 +206,9 @@ class Interaction:
     """One split's THI before (K, xi, lambda) are fixed: rankings, answers, refined texts.
 
     queries: table of Q captions; gallery: table of G images; sim, sim_refined [Q, G]; texts [Q] refined queries (Eq. 5);
-    answers [Q]: what was said of the anchor-to-be, or None. vectors [G, D] of the gallery; folder: the trace's; change:
-    a variant's `replay` in Algorithm 1's place (see `icl_lib.beyond.changed`).
+    answers [Q]: what was said of the anchor-to-be, or None. folder: where trace and answers lie. seconds_refining: what
+    describing and merging took, None where it was not measured. vectors [G, D] of the gallery; change: a variant's `replay`
+    in Algorithm 1's place (see `icl_lib.beyond.changed`).
     """
 
     queries: pd.DataFrame
@@ -222,9 +218,9 @@ class Interaction:
     trace: thi.Trace
     texts: list[str]
     answers: list
-    writing_seconds: float = np.nan  # of describing and merging, for all of the trace
-    vectors: np.ndarray | None = None
     folder: Path | None = None
+    seconds_refining: float | None = None
+    vectors: np.ndarray | None = None
     change: Callable | None = None
 
     @property
@@ -263,10 +259,9 @@ def interaction(params: Params, split: str, lora: bool = True, rda: bool = True,
     def build(folder: Path) -> None:
         mllm = load_mllm(params, asker)
         trace = thi.interact(texts, ranking(sim, params.thi.k_max), mllm, params.thi.k_max, limit, paths, folder)
-        began = time.perf_counter()
+        start = time.monotonic()
         refined, answers = thi.refine(texts, trace, mllm, paths)
-        seconds = time.perf_counter() - began
-        write_json(folder / "refined.json", {"texts": refined, "answers": answers, "seconds": seconds})
+        write_json(folder / "refined.json", {"texts": refined, "answers": answers, "seconds": round(time.monotonic() - start, 2)})
 
     name = f"thi-{split}{'' if lora else '-raw'}{'' if rda else '-without-rda'}"
     key = {**params.key("mllm"), "backbone": model.name, "asker": asker.name if asker else _model_hash(params), "split": split,
@@ -275,7 +270,16 @@ def interaction(params: Params, split: str, lora: bool = True, rda: bool = True,
     told = read_json(folder / "refined.json")
     sim_refined = f.encode_texts(told["texts"]) @ pictures.T
     return Interaction(queries, gallery, sim, sim_refined, thi.Trace.load(folder), told["texts"], told["answers"],
-                       told.get("seconds", np.nan), pictures, folder)
+                       folder, told.get("seconds"), pictures)
+
+
+def tokens(params: Params, run: Interaction) -> dict[str, np.ndarray] | None:
+    """`icl_lib.cost.count_tokens` of an interaction, counted once; None where the MLLM shows no tokenizer."""
+    def build(folder: Path) -> None:
+        np.savez_compressed(folder / "tokens.npz", **(count_tokens(run, load_mllm(params)) or {}))
+
+    with np.load(_stage(params, "tokens", {"of": run.folder.name}, build) / "tokens.npz") as counted:
+        return dict(counted) or None
 
 
 def xi_grid(run: Interaction, points: int = 11) -> list[float]:
@@ -339,6 +343,12 @@ def ablation(params: Params, seeds: int = 1) -> dict[int, dict[str, tuple]]:
             rows[row] = values, point, cost(run, point, values["anchor"])
         runs[other.seed] = rows
     return runs
+
+
+def _seeds(params: Params, seeds: int) -> list[tuple[Params, str]]:
+    """(params, variant) of `seeds` seeds from params.seed on; the first is the run's own."""
+    others = [params.model_copy(update={"seed": params.seed + i}) for i in range(seeds)]
+    return [(other, "" if other.seed == params.seed else f"seed{other.seed}") for other in others]
 
 
 def _similarity(f: Backbone, queries: pd.DataFrame, gallery: pd.DataFrame) -> np.ndarray:

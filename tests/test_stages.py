@@ -126,6 +126,17 @@ def test_one_xi_asks_exactly_what_algorithm_1_needs(params, done):
             assert np.array_equal(one, other)
 
 
+def test_tokens_are_counted_once(params, done, capsys):
+    _, run, _ = done
+    counted = stages.tokens(params, run)
+    capsys.readouterr()
+    again = stages.tokens(params, run)
+    assert "made " not in capsys.readouterr().out and all(np.array_equal(counted[name], again[name]) for name in counted)
+    assert counted["question_read"].shape == run.trace.p_yes.shape and (counted["question_read"] > 0).all()
+    described = {run.trace.candidates[q, rank] for q, rank in enumerate(run.trace.first_yes) if rank >= 0}
+    assert set(np.flatnonzero(counted["describe_read"])) == described
+
+
 def test_pairs_never_call_the_same_person_a_negative(params, done):
     pairs = stages.pairs(params, "train")
     assert ((pairs["pid"] == pairs["image_pid"]) == (pairs["label"] == 1)).all()

@@ -171,7 +171,7 @@ def forest(gains: pd.DataFrame, paper: pd.DataFrame, xlim=(-5, 15)):
     for ax, metric in zip(axes, METRICS):
         for at, (method, against) in enumerate(STEPS):
             some = gains[(gains["metric"] == metric) & (gains["method"] == method) & (gains["against"] == against)]
-            for number, (color, (_, row)) in enumerate(zip(CYCLE, some.iterrows())):
+            for number, (color, (_, row)) in enumerate(zip(CYCLE * len(some), some.iterrows())):
                 y = at + 0.5 * ((number + 0.5) / len(seeds) - 0.5)
                 ax.plot([row["low"], row["high"]], [y, y], color=color, lw=1.6)
                 ax.plot(row["difference"], y, "o", color=color, label=f"seed {row['seed']}" if not at else None)

@@ -96,7 +96,7 @@ def metric_over(
         if axis == "K":
             _whole_numbers(ax)
     told = [", ".join(f"{_symbol(name)} = {value:g}" for name, value in fixed.items())]
-    told += [f"○ {_symbol(axis)} = {chosen:g}, chosen on val"] if chosen is not None else []
+    told += [f"○ {_symbol(axis)} = {chosen:g}, ours"] if chosen is not None else []
     told += [f"⋮ the paper's {_symbol(axis)} = {published:g}"] if published is not None else []
     figure.suptitle("; ".join(told), fontsize=11)
     if len(grids) > 1:
@@ -143,11 +143,12 @@ def heatmap(grid: pd.DataFrame, lam: float, vmin: float, vmax: float, metric: st
     ax.plot(column, row, "s", ms=24, mfc="none", mec=RED, mew=2)
     if chosen is not None:
         near = [np.abs(np.array(held) - at).argmin() for held, at in zip((table.columns, table.index), chosen[::-1])]
-        ax.plot(*near, "o", ms=26, mfc="none", mec=BLACK, mew=1.5)
+        dark = table.to_numpy()[near[1], near[0]] < (vmin + vmax) / 2
+        ax.plot(*near, "o", ms=26, mfc="none", mec="white" if dark else BLACK, mew=1.8)
     ax.set_xticks(range(table.shape[1]), [f"{xi:.3g}" for xi in table.columns])
     ax.set_yticks(range(len(table)), table.index)
     title = f"λ = {lam:g}; □ the best cell, {table.to_numpy().max():.1f}"
-    ax.set(xlabel=AXES["xi"], ylabel=AXES["K"], title=title + ("; ○ chosen on val" if chosen else ""))
+    ax.set(xlabel=AXES["xi"], ylabel=AXES["K"], title=title + ("; ○ ours" if chosen else ""))
     ax.grid(False)
     figure.colorbar(image, ax=ax, label=f"{LABELS[metric]}, range fixed")
     return figure

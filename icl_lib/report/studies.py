@@ -6,7 +6,6 @@ import pandas as pd
 from icl_lib.report.figures import LABELS
 from icl_lib.report.style import BLACK, CYCLE, GREEN, GREY, RED, panels, styled
 from icl_lib.retrieval.metrics import bootstrap_ci, paired_bootstrap
-from icl_lib.thi import questions, released_questions
 
 
 def fixed_range(*starts: float, below: float = 10, above: float = 20, step: float = 5) -> tuple[float, float]:
@@ -87,38 +86,6 @@ def recommended_K(line: pd.DataFrame, share: float = 0.9) -> int:
         raise ValueError("recommended_K wants one row a K, K = 0 among them: fix xi and lam with figures.at")
     gain = (line["rank1"] - line["rank1"].iloc[0]).to_numpy()
     return int(line["K"].to_numpy()[np.argmax(gain >= share * gain.max())]) if gain.max() > 0 else 0
-
-
-def costs(run, table: pd.DataFrame, K: int, xi: float, tokens: dict[str, float] | None = None) -> pd.DataFrame:
-    """What THI cost at (K, xi), one row a quantity: in all, a query, a repaired query, and a point of Rank-1.
-
-    run: an `icl_lib.stages.Interaction`; table: its `icl_lib.report.cases.cases` at (K, xi). Questions are
-    those that Algorithm 1 needs there. tokens: {"tokens read": …, …} in all, further rows. Seconds are those
-    of the machine that asked and wrote (an answer found in the memory takes none); writing is charged by the
-    share of the trace's merged texts that (K, xi) needs. NaN where nothing was timed, and for a point of
-    Rank-1 where none was gained.
-    """
-    top, trace, queries = run.sim.max(1), run.trace, len(table)
-    need, anchors = questions(top, trace, K, xi), table["anchor"][table["anchor"] >= 0]
-    asked = np.arange(trace.k_max) < need[:, None]
-    share = len(anchors) / max(1, int((trace.first_yes >= 0).sum()))
-    total = {
-        "questions": need.sum(),
-        "questions of the released code": released_questions(top, trace, K, xi).sum(),
-        "questions for every K, ξ and λ": trace.asked.sum(),
-        "pictures described": anchors.nunique(),
-        "texts merged": len(anchors),
-        **(tokens or {}),
-        "seconds of asking": np.nansum(trace.seconds[asked]) if asked.any() else np.nan,
-        "seconds of describing and merging": share * run.writing_seconds,
-    }
-    hits = ((table["after"] == 1).sum() - (table["before"] == 1).sum()) * 100 / max(1, queries)
-    frame = pd.DataFrame({"in all": pd.Series(total, dtype=float)}).rename_axis("quantity")
-    repaired = int((table["outcome"] == "repaired").sum())
-    frame["a query"] = frame["in all"] / max(1, queries)
-    frame["a repaired query"] = frame["in all"] / (repaired or np.nan)
-    frame["a point of Rank-1"] = frame["in all"] / (hits if hits > 0 else np.nan)
-    return frame
 
 
 @styled

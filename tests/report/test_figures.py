@@ -46,7 +46,7 @@ def test_metric_over_K_draws_the_grid_and_the_paper(grid):
     assert "paper, ICL: 41.00" in texts(figure)
     assert "paper, above this range: ICL+THI 70.55" in left.get_xlabel() and "paper" not in right.get_xlabel()
     told = figure.get_suptitle()
-    assert told == "ξ = 0.41, λ = 0.5; ○ K = 2, chosen on val; ⋮ the paper's K = 3"
+    assert told == "ξ = 0.41, λ = 0.5; ○ K = 2, ours; ⋮ the paper's K = 3"
     assert [line.get_xdata() for line in right.lines if line.get_linestyle() == ":"] == [[3, 3]]
 
 
@@ -81,7 +81,7 @@ def test_heatmap_has_a_fixed_range_and_all_cells(grid):
     assert sum(text in ("40.2", "49.4") for text in texts(figure)) == 2
     assert figure.axes[0].lines[0].get_xydata().tolist() == [[1, 3]], "the best cell is framed"
     ringed = figures.heatmap(grid, 0.5, 0, 100, chosen=(2, 0.21)).axes[0]
-    assert ringed.lines[1].get_xydata().tolist() == [[0, 2]] and "○ chosen on val" in ringed.get_title()
+    assert ringed.lines[1].get_xydata().tolist() == [[0, 2]] and "○ ours" in ringed.get_title()
 
 
 def test_at_takes_the_nearest_value_held(grid):

@@ -2,8 +2,6 @@
 given.
 """
 
-from types import SimpleNamespace
-
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -11,7 +9,6 @@ import pytest
 
 from icl_lib.report import studies
 from icl_lib.retrieval.metrics import bootstrap_ci, paired_bootstrap
-from icl_lib.thi import Trace
 
 
 def values(rank1):
@@ -72,28 +69,6 @@ def test_recommended_K_follows_its_rule():
     assert studies.recommended_K(line([50, 49, 48, 47])) == 0, "where asking only costs, don't ask"
     with pytest.raises(ValueError, match="one row a K"):
         studies.recommended_K(pd.concat([line([50, 60])] * 2))
-
-
-def test_costs_add_up():
-    sim = np.array([[0.9, 0.5, 0.1], [0.4, 0.3, 0.2], [0.4, 0.3, 0.2]])
-    yes = [[1.0, np.nan, np.nan], [0.0, 1.0, np.nan], [0.0, 0.0, 0.0]]
-    seconds = np.where(np.isnan(yes), np.nan, [[0.5, 0.5, 0.5], [0.25, 2.0, 0.5], [0.5, 0.5, 0.5]])
-    run = SimpleNamespace(sim=sim, trace=Trace([[0, 1, 2]] * 3, yes, seconds=seconds), writing_seconds=8.0)
-    outcome = ["right anchor", "repaired", "no anchor, wrong"]
-    table = pd.DataFrame({"anchor": [0, 1, -1], "outcome": outcome, "before": [1, 2, 3], "after": [1, 1, 3]})
-    told = studies.costs(run, table, 3, 0.5, {"tokens read": 600})
-    value, point = told["in all"], told["a point of Rank-1"]
-    assert value["questions"] == 1 + 2 + 3 and value["questions of the released code"] == 1 + 2 + 3
-    assert value["questions for every K, ξ and λ"] == 6 and told.loc["questions", "a repaired query"] == 6
-    assert value["pictures described"] == value["texts merged"] == 2 and told.loc["tokens read", "a query"] == 200
-    assert value["seconds of asking"] == pytest.approx(4.25) and value["seconds of describing and merging"] == 8
-    assert point["questions"] == pytest.approx(6 / (100 / 3)), "one query in three is repaired"
-    none = table.assign(anchor=[0, -1, -1], after=table["before"])
-    confirmed = studies.costs(run, none, 3, 0.3)
-    value = confirmed["in all"]
-    assert (value["questions"], value["questions of the released code"]) == (3, 1 + 3 + 3)
-    assert value["seconds of asking"] == pytest.approx(1.25), "only what Algorithm 1 needs there"
-    assert value["seconds of describing and merging"] == 4 and confirmed["a point of Rank-1"].isna().all()
 
 
 def test_changes_draws_bars_and_the_paper():
