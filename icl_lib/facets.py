@@ -37,7 +37,8 @@ OTHER_NAMES = {"patterns": "pattern", "backpack": "bag"}  # of the same characte
 NEGATIONS = ("no", "without", "not")
 _CANON = {kind: {word: words.split()[0] for words in groups for word in words.split()} for kind, groups in CLASSES.items()}
 _OF = {noun: name for name, nouns in NOUNS.items() for noun in nouns.split()}
-_ENDS = set(", . ; : and with who in wearing wears carrying carries has is a an the her his pair of".split())
+_ENDS = set(", . ; : and with who in wearing wears carrying carries has is the her his pair of".split())
+_ARTICLES = ("a", "an", "any")
 
 Facts = dict[str, dict[str, set[str]]]
 
@@ -105,15 +106,18 @@ def _singular(word: str) -> str:
 
 
 def _at(words: list[str], place: int) -> str:
-    return words[place] if place < len(words) else ""
+    return words[place] if 0 <= place < len(words) else ""
 
 
 def _phrase(before: list[str]) -> list[str]:
-    """The unbroken run of describing words at the end of `before`; a negation ends it and belongs to it."""
+    """The unbroken run of describing words at the end of `before`, up to an article; a negation ends it and belongs to it."""
     run: list[str] = []
-    for word in reversed(before):
+    for place in range(len(before) - 1, -1, -1):
+        word = before[place]
         if word in NEGATIONS:
             return [*run, word]
+        if word in _ARTICLES:
+            return [*run, *before[max(0, place - 1) : place]] if _at(before, place - 1) in NEGATIONS else run
         if word in _ENDS or _OF.get(_singular(word)) and word not in ("short", "leather"):
             break
         run.append(word)

@@ -210,6 +210,7 @@ class Thi(Section):
     k_max: Positive  # how far down the ranking a trace asks
     xi: Cosine | None = None  # threshold ξ on S(q, v̂_1); null: chosen on val
     lam: Share | None = None  # λ of Eq. 6; null: chosen on val
+    variant: Literal["argmax", "soft", "gate", "second_look", "adding"] | None = None  # null: Algorithm 1 as published
 
     @model_validator(mode="after")
     def _rounds_within_trace(self):

@@ -5,6 +5,7 @@ data -> reorganised (01) -> backbone (03) -> interaction
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -212,7 +213,8 @@ class Interaction:
 
     queries: table of Q captions; gallery: table of G images; sim, sim_refined [Q, G]; texts [Q] refined queries (Eq. 5);
     answers [Q]: what was said of the anchor-to-be, or None. folder: where trace and answers lie. seconds_refining: what
-    describing and merging took, None where it was not measured.
+    describing and merging took, None where it was not measured. vectors [G, D] of the gallery; change: a variant's `replay`
+    in Algorithm 1's place (see `icl_lib.beyond.changed`).
     """
 
     queries: pd.DataFrame
@@ -224,6 +226,8 @@ class Interaction:
     answers: list
     folder: Path | None = None
     seconds_refining: float | None = None
+    vectors: np.ndarray | None = None
+    change: Callable | None = None
 
     @property
     def pids(self) -> tuple[np.ndarray, np.ndarray]:
@@ -234,9 +238,13 @@ class Interaction:
         """Every (K, xi, lambda) replayed: see `icl_lib.thi.grid`."""
         return thi.grid(self.sim, self.sim_refined, self.trace, *self.pids, Ks, xis, lams)
 
+    def replay(self, K: int, xi: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
+        """(final [Q, G], anchor [Q]) by Algorithm 1, or by `change`."""
+        return (self.change or thi.replay)(self.sim, self.sim_refined, self.trace, K, xi, lam)
+
     def per_query(self, K: int, xi: float, lam: float) -> dict[str, np.ndarray]:
         """Metrics query by query after THI, and `anchor` [Q]."""
-        final, anchor = thi.replay(self.sim, self.sim_refined, self.trace, K, xi, lam)
+        final, anchor = self.replay(K, xi, lam)
         return {**per_query_metrics(final, *self.pids), "anchor": anchor}
 
 
@@ -268,7 +276,7 @@ def interaction(params: Params, split: str, lora: bool = True, rda: bool = True,
     told = read_json(folder / "refined.json")
     sim_refined = f.encode_texts(told["texts"]) @ pictures.T
     return Interaction(queries, gallery, sim, sim_refined, thi.Trace.load(folder), told["texts"], told["answers"],
-                       folder, told.get("seconds"))
+                       folder, told.get("seconds"), pictures)
 
 
 def tokens(params: Params, run: Interaction) -> dict[str, np.ndarray] | None:
@@ -296,12 +304,20 @@ def chosen(params: Params, val: Interaction) -> dict:
 
 
 def final(params: Params) -> tuple[dict, Interaction, dict]:
-    """(chosen K, xi, lambda; the test split's interaction; metrics query by query); fills thi.final and cost."""
-    point = chosen(params, interaction(params, "val"))
-    run = interaction(params, "test")
+    """(chosen K, xi, lambda; the test split's interaction; metrics query by query); fills thi.final and cost.
+
+    With thi.variant the interaction's `replay` is that variant's, its parameter chosen on val.
+    """
+    val, run, told = interaction(params, "val"), interaction(params, "test"), {}
+    point = chosen(params, val)
+    if params.thi.variant is not None:
+        from icl_lib import beyond  # it stands on this module
+
+        told = {"variant": params.thi.variant, "variant_value": beyond.chosen_value(params, val, params.thi.variant, point)}
+        run = beyond.changed(params, run, "test", params.thi.variant, told["variant_value"])
     values = run.per_query(**point)
     picked = read_json(backbone(params) / "training.json")["selected_on"]
-    update_summary(params, "thi.final", {**with_intervals(values), **point, "selected_on": picked})
+    update_summary(params, "thi.final", {**with_intervals(values), **point, **told, "selected_on": picked})
     update_summary(params, "cost", cost(run, point, values["anchor"]))
     return point, run, values
 

@@ -71,6 +71,13 @@ class Trace:
         """Questions put to the MLLM for each query [Q]."""
         return (~np.isnan(self.p_yes)).sum(1)
 
+    @property
+    def extra(self) -> np.ndarray:
+        """Of `asked`, those behind the first Yes [Q]: what `ask="all"` asked beyond Algorithm 1's need."""
+        first = self.first_yes
+        behind = (np.arange(self.k_max) > first[:, None]) & (first >= 0)[:, None]
+        return (behind & ~np.isnan(self.p_yes)).sum(1)
+
     def rows(self) -> pd.DataFrame:
         """One row a question: query, rank (from 0), image, p_yes, seconds."""
         query, rank = np.nonzero(~np.isnan(self.p_yes))
@@ -89,7 +96,8 @@ class Trace:
         with atomic_path(Path(folder) / "trace.npz") as path:
             np.savez_compressed(path, candidates=self.candidates, p_yes=self.p_yes, seconds=self.seconds)
         told = {"threshold": self.threshold, "queries": len(self.p_yes), "k_max": self.k_max}
-        told |= {"questions": int(self.asked.sum()), "seconds": round(float(np.nansum(self.seconds)), 2)}
+        told |= {"questions": int(self.asked.sum()), "behind the first Yes": int(self.extra.sum())}
+        told |= {"seconds": round(float(np.nansum(self.seconds)), 2)}
         write_json(Path(folder) / "trace.json", told)
 
     @classmethod

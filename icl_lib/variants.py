@@ -13,26 +13,26 @@ from icl_lib.params import nearest
 from icl_lib.thi import Trace, anchor_columns, replay
 
 
-def confident(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value: float, sim_best=None):
+def confident(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value: float, whole: Trace, sim_best):
     """(a) The candidate with the highest P(Yes) takes the first Yes's place where it is surer by more than `value`.
 
     anchor = argmax_k≤K P(Yes | q, v̂_k) if its P(Yes) > P(Yes) of the first Yes + value, else the first Yes; ties: the
-    higher rank. Only where S(q, v̂_1) ≤ ξ (elsewhere one question was asked), and v̂_1 alone is no anchor there, as in
-    Algorithm 1. value in [0, 1]: 0 is argmax, 1 is Algorithm 1. trace: asked to its end (`ask="all"`), K columns at
-    least; sim_best [Q, G]: S(q̂, v), q̂ merged with what that argmax shows, rows without a Yes may hold NaN.
+    higher rank. Only where S(q, v̂_1) ≤ ξ (elsewhere one question was asked) and the first Yes is within K; v̂_1 is no
+    anchor there, as in Algorithm 1, but a surer one behind it is. value in [0, 1]: 0 is argmax, 1 is Algorithm 1.
+    whole: the trace asked on behind the first Yes (`ask="all"`), K columns or the whole gallery; sim_best [Q, G]:
+    S(q̂, v) with q̂ merged with what the argmax of whole's columns shows; other rows are not read.
     """
-    p, first = trace.p_yes[:, :K], trace.first_yes
-    if np.isnan(p).any():
-        raise ValueError("argmax of P(Yes) needs every candidate's: interact(…, ask='all')")
+    depth = min(K, np.shape(sim)[1])
+    p, first = whole.p_yes[:, :depth], trace.first_yes
+    if p.shape[1] < depth or np.isnan(p).any():
+        raise ValueError(f"argmax over K={K} needs P(Yes) of every one of them: interact(…, k_max={K}, ask='all')")
     final, anchor = replay(sim, sim_refined, trace, K, xi, lam)
-    if not p.shape[1]:
-        return final, anchor
-    rows = np.arange(len(p))
-    best = p.argmax(1)  # the first of equal ones
-    held = (first >= 0) & (first < K) & (np.asarray(sim).max(1) <= xi)
-    moved = np.flatnonzero(held & (p[rows, best] > p[rows, np.maximum(first, 0)] + value))
-    anchor[moved] = anchor_columns(sim, trace, moved, best[moved])
-    final[moved] = _eq6(sim[moved], sim_best[moved], anchor[moved], lam, 1.0)
+    best = p.argmax(1) if depth else np.zeros(len(p), dtype=int)  # the first of equal ones
+    held = (first >= 0) & (first < depth) & (np.max(sim, axis=1, initial=-np.inf) <= xi)
+    moved = np.flatnonzero(held)
+    moved = moved[p[moved, best[moved]] > p[moved, first[moved]] + value]
+    anchor[moved] = anchor_columns(sim, whole, moved, best[moved])
+    final[moved] = _eq6(np.asarray(sim)[moved], np.asarray(sim_best)[moved], anchor[moved], lam, 1.0)
     return final, anchor
 
 
@@ -81,7 +81,7 @@ def adding(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value:
 class Variant:
     """One change of Algorithm 1: its function, what its parameter is called, the values tried on val, the neutral one.
 
-    needs: "" (the trace to the first Yes is enough), "best" or "adding" (see `icl_lib.stages.variant_inputs`).
+    needs: "" (the trace to the first Yes is enough), "best" or "adding" (see `icl_lib.beyond.prepared`).
     """
 
     replay: Callable

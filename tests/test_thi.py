@@ -330,6 +330,16 @@ def test_ask_all_goes_on_behind_the_first_yes():
     assert trace.asked.tolist() == [6] * len(texts)
     stopped = interact(texts, columns, HashAnswerer(), 6, image_paths=paths)
     assert np.array_equal(stopped.first_yes, trace.first_yes)
+    assert stopped.extra.sum() == 0 < trace.extra.sum()
+    assert np.array_equal(trace.asked - trace.extra, stopped.asked), "the extra questions are counted as such"
+
+
+def test_asking_on_asks_only_what_is_missing(tmp_path):
+    texts, columns, paths = world()
+    interact(texts, columns, HashAnswerer(), 6, image_paths=paths, folder=tmp_path)
+    mllm = HashAnswerer()
+    trace = interact(texts, columns, mllm, 6, image_paths=paths, folder=tmp_path, ask="all")
+    assert len(mllm.asked) == trace.extra.sum() > 0
 
 
 def test_nothing_is_asked_twice(tmp_path):
