@@ -115,7 +115,7 @@ class Dialogue:
 
     def _cell(self, rank: int, candidate: dict) -> str:
         # The page enlarges small pictures: enlarged in the file they would take more bytes and say no more.
-        content = as_jpeg(fitted(candidate["path"], KEPT, enlarge=False))
+        content = as_jpeg(fitted(candidate["path"], KEPT, enlarge=False), quality=70)
         picture = base64.b64encode(content).decode()
         high = min(HIGH, 2 * WIDE // len(self.candidates))
         asked = not np.isnan(candidate["p_yes"])
