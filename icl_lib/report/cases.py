@@ -1,12 +1,10 @@
-"""What THI did to each query, told by rules: outcomes, causes of failure, and which queries to look at.
+"""What THI did to each query, told by rules: outcomes, and which queries to look at (why: see `causes`).
 
 `run` is an `icl_lib.stages.Interaction` (or anything with its queries, gallery, sim, trace, texts, answers
 and pids); `final` [Q, G] and `anchor` [Q] are what `icl_lib.thi.replay` made of it at one (K, xi, lambda).
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,16 +21,6 @@ OUTCOMES = {
     "no anchor, right": "no anchor was found, and the first picture was right anyway",
     "no anchor, wrong": "no anchor was found, and the first picture stays wrong",
     "not in gallery": "the gallery holds no picture of the person",
-}
-CAUSES = {
-    "wrong Yes": "the anchor is another person",
-    "missed Yes": "a right picture was asked about and got a No",
-    "first Yes unused": "v̂₁ got a Yes, which Algorithm 1 leaves unused where S(q, v̂₁) ≤ ξ",
-    "list not walked": "S(q, v̂₁) > ξ, so that a right picture at the ranks 2 … K was not asked about",
-    "out of reach": "none of the first K pictures is right",
-    "right anchor, not first": "the anchor is right, yet another picture is ranked above it",
-    "merged text cut": "the merged text is longer than the text encoder reads",
-    "caption fits others": "somebody else in the gallery fits the caption as well as the person sought",
 }
 
 
@@ -119,57 +107,6 @@ def as_asked(run, K: int, xi: float) -> Trace:
     )
 
 
-def causes(run, table: pd.DataFrame, K: int, xi: float, text_cut=None, fits=None) -> pd.DataFrame:
-    """Why the first picture is wrong after THI: one row a failed query (index: query), one bool column a
-    cause.
-
-    Causes may hold together, or none may. table: from `cases`. text_cut [Q] bool and fits [Q] (identities
-    that the caption fits, see `identities_that_fit`) fill the last two of CAUSES; left out, so are their
-    columns.
-    """
-    query_pids, gallery_pids = run.pids
-    asked = as_asked(run, K, xi)
-    right = gallery_pids[asked.candidates] == query_pids[:, None]  # [Q, K]
-    yes, put = asked.p_yes > asked.threshold, ~np.isnan(asked.p_yes)
-    first_yes = yes[:, :1].any(1)
-    has, anchor_right = (table["anchor"] >= 0).to_numpy(), table["anchor_right"].to_numpy()
-    sure = run.sim.max(1) > xi
-    flags = {
-        "wrong Yes": has & ~anchor_right,
-        "missed Yes": (right & put & ~yes).any(1),
-        "first Yes unused": first_yes & ~sure,
-        "list not walked": sure & (right & ~put).any(1),
-        "out of reach": ~right.any(1),
-        "right anchor, not first": anchor_right,
-    }
-    if text_cut is not None:
-        flags["merged text cut"] = has & np.asarray(text_cut, dtype=bool)
-    if fits is not None:
-        flags["caption fits others"] = np.asarray(fits) > 1
-    failed = (table["after"] > 1).to_numpy()
-    return pd.DataFrame(flags, index=table["query"].rename("query"))[failed]
-
-
-def cause_counts(flags: pd.DataFrame) -> pd.DataFrame:
-    """Failed queries with each cause, their share in percent, and the first such query (-1: none); see
-    `causes`.
-    """
-    counted = {**{name: flags[name] for name in flags}, "none of these": ~flags.any(axis=1)}
-    rows = [
-        (
-            name,
-            int(held.sum()),
-            100 * float(held.mean()) if len(held) else 0.0,
-            int(held.idxmax()) if held.any() else -1,
-            CAUSES.get(name, ""),
-        )
-        for name, held in counted.items()
-    ]
-    return pd.DataFrame(
-        rows, columns=["cause", "queries", "share of failures (%)", "example", "meaning"]
-    ).set_index("cause")
-
-
 def dialogue(
     run, q: int, final: np.ndarray, anchor: np.ndarray, K: int, xi: float, title: str = ""
 ) -> Dialogue:
@@ -216,30 +153,3 @@ def before_after(run, q: int, final: np.ndarray, anchor: np.ndarray, n: int = 10
         ranking_row(title, sim[q], run.gallery, pid, n, anchor[q])
         for title, sim in zip(titles, (run.sim, final))
     ]
-
-
-def identities_that_fit(root, queries: pd.DataFrame, gallery: pd.DataFrame) -> np.ndarray:
-    """How many identities of a stand-in's gallery fit each caption as well as its own person does [Q], at
-    least 1.
-
-    A picture's score is the number of the caption's facts that were drawn into it (as in the oracle); an
-    identity fits if one of its pictures scores no less than the best picture of the caption's own person.
-    A fact told wrongly can make others fit too. `root`: the stand-in's folder, which holds the truth.
-    Raises ValueError for a caption not in it.
-    """
-    from icl_lib.data.standin import read_truth
-    from icl_lib.data.standin.attributes import VALUES
-
-    pictures = read_truth(root)["pictures"]
-    code = {name: {value: i for i, value in enumerate(VALUES[name][0])} | {"none": -2} for name in VALUES}
-    names: Sequence[str] = list(VALUES)
-    truths = [pictures[Path(path).name]["truth"] for path in gallery["path"]]
-    drawn = np.array([[code[name][truth[name]] for name in names] for truth in truths])  # [G, attributes]
-    pids, fits = gallery["pid"].to_numpy(), np.zeros(len(queries), dtype=int)
-    for row, (path, pid, text) in enumerate(zip(queries["path"], queries["pid"], queries["caption"])):
-        told = pictures[Path(path).name]
-        facts = told["facts"][told["captions"].index(text)]
-        said = np.array([code[name][facts[name]] if name in facts else -1 for name in names])
-        score = ((drawn == said) & (said != -1)).sum(1)  # [G]
-        fits[row] = len(np.unique(pids[score >= score[pids == pid].max()]))
-    return fits

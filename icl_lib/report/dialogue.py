@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from icl_lib.report.pictures import fitted
-from icl_lib.report.style import GREEN, GREY, RED
+from icl_lib.report.style import GREEN, GREY, RED, as_jpeg
 from icl_lib.results import atomic_write
 
-THUMB = (64, 160)  # pixels
+KEPT = (135, 270)  # pixels at most that a notebook keeps of a candidate: width, height
+HIGH, WIDE = 260, 880  # pixels on the page: height of a candidate, width of all of them
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,7 +114,10 @@ class Dialogue:
         return "\n".join([*lines, f"**{_plain(self._outcome())}**", ""])
 
     def _cell(self, rank: int, candidate: dict) -> str:
-        picture = base64.b64encode(_jpeg(candidate["path"], THUMB)).decode()
+        # The page enlarges small pictures: enlarged in the file they would take more bytes and say no more.
+        content = as_jpeg(fitted(candidate["path"], KEPT, enlarge=False), quality=70)
+        picture = base64.b64encode(content).decode()
+        high = min(HIGH, 2 * WIDE // len(self.candidates))
         asked = not np.isnan(candidate["p_yes"])
         says = f"{self._word(candidate)} {candidate['p_yes']:.2f}" if asked else "not asked"
         color, style = (GREEN, "solid") if candidate["right"] else (RED, "dashed")
@@ -121,7 +125,8 @@ class Dialogue:
         return (
             "<td style='text-align:center;vertical-align:top;padding:3px;border:none;background:white'>"
             f"{rank + 1} {'✓' if candidate['right'] else '✗'}<br>"
-            f"<img alt='candidate {rank + 1}' style='border:3px {style} {color}' "
+            f"<img alt='candidate {rank + 1}' style='height:{high}px;width:auto;max-width:none;"
+            f"border:3px {style} {color}' "
             f"src='data:image/jpeg;base64,{picture}'><br>"
             f"<span style='color:{'black' if asked else GREY}'>{says}</span><br>{name}</td>"
         )

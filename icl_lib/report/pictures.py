@@ -73,17 +73,22 @@ def gallery_rows(query: str, rows: list[dict], title: str = ""):
     return figure
 
 
-def fitted(path, size=CELL) -> Image.Image:
-    """The picture at `path` as large as fits into `size`, on white; a grey cross where it can't be read."""
-    canvas = Image.new("RGB", size, "white")
+def fitted(path, size=CELL, enlarge: bool = True) -> Image.Image:
+    """The picture at `path` as large as fits into `size`, on white; a grey area where it can't be read.
+
+    enlarge=False: no larger than it is, and without the white around it.
+    """
     try:
         with Image.open(path) as picture:
             scaled = picture.convert("RGB")
     except Exception:  # a figure of many pictures should not fail for one that is damaged
         return Image.new("RGB", size, "#C8C8C8")
-    ratio = min(size[0] / scaled.width, size[1] / scaled.height)
+    ratio = min(size[0] / scaled.width, size[1] / scaled.height, np.inf if enlarge else 1)
     width, height = max(1, round(scaled.width * ratio)), max(1, round(scaled.height * ratio))
     scaled = scaled.resize((width, height), Image.Resampling.LANCZOS)
+    if not enlarge:
+        return scaled
+    canvas = Image.new("RGB", size, "white")
     canvas.paste(scaled, ((size[0] - width) // 2, (size[1] - height) // 2))
     return canvas
 

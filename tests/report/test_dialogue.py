@@ -1,6 +1,8 @@
 """Dialogues: the whole interaction is there, and no text of a caption or a model becomes markup."""
 
+import base64
 import re
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -42,6 +44,17 @@ def test_html_holds_everything_and_no_foreign_markup(dialogue):
     for word in ("No 0.20", "No 0.40", "Yes 0.90", "anchor", "rank 3 before, rank 1 after", "(not readable)"):
         assert word in html
     assert len(html) < 60_000, "small enough for a committed notebook"
+
+
+def test_small_pictures_are_enlarged_by_the_page_and_not_in_the_file(dialogue, tmp_path):
+    shown = re.findall(r"base64,([^']+)'", dialogue._repr_html_())
+    assert {Image.open(BytesIO(base64.b64decode(one))).size for one in shown} == {(20, 50)}
+    Image.new("RGB", (400, 900)).save(tmp_path / "large.png")
+    large = Dialogue("q", [{"path": str(tmp_path / "large.png"), "p_yes": 0.1, "right": True}] * 10, 0.5)
+    html = large._repr_html_()
+    (one, *_) = re.findall(r"base64,([^']+)'", html)
+    assert Image.open(BytesIO(base64.b64decode(one))).size == (120, 270)
+    assert "height:176px" in html, "ten of them fit beside each other"
 
 
 def test_markdown_links_pictures_and_escapes(dialogue, tmp_path):

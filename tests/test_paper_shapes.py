@@ -1,0 +1,167 @@
+"""Notebooks 04 and 05 in the paper profile, as a user runs them: its prompts, data types, names, geometry.
+
+Only sizes differ from params/profiles/paper.yaml: a ViT-B/16 of two narrow layers (224 x 224 pictures,
+patches of 16 pixels, 77 of 49,408 words, QuickGELU), a Qwen2-VL of two layers, one epoch. Both models are
+random. The benchmark has RSTPReid's files, pictures of many sizes, fewer people than published, and no truth.
+"""
+
+import json
+import shutil
+import sys
+from io import StringIO
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+import torch
+import yaml
+from open_clip.model import CLIP
+from PIL import Image
+
+from icl_lib import load_params, notebooks, stages
+from icl_lib.data.standin import make_standin
+from icl_lib.params import repo_root
+from icl_lib.results import read_summary
+from icl_lib.retrieval.clip_files import empty_clip
+from icl_lib.retrieval.metrics import per_query_metrics
+from icl_lib.retrieval.models import RDE
+
+sys.path.insert(0, str(Path(__file__).parent / "mllm"))
+from tiny_qwen2vl import tiny_qwen2vl  # noqa: E402
+
+KIT = repo_root()
+NARROW = {"embed_dim": 32, "quick_gelu": True,
+          "vision_cfg": {"image_size": 224, "layers": 2, "width": 64, "patch_size": 16},
+          "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}}
+# What differs from the shipped profile: paths, and what a CPU can do in a minute.
+SMALLER = {"backbone": {"epochs": 1, "warmup_epochs": 0, "batch_size": 8},
+           "mllm": {"max_new_tokens": 12}, "rda": {"rewrites": 1}, "sft": {"epochs": 1, "pairs": 8}}
+# IPython runs this at the start of each kernel: the narrow model's sizes, a line for every call of the MLLM.
+STARTUP = """
+import open_clip
+from icl_lib.mllm.local import LocalMLLM
+
+open_clip.add_model_config({config!r})
+for verb in ("p_yes", "write"):
+    def told(self, *arguments, verb=verb, ask=getattr(LocalMLLM, verb)):
+        with open({calls!r}, "a") as file:
+            file.write(verb + "\\n")
+        return ask(self, *arguments)
+    setattr(LocalMLLM, verb, told)
+"""
+
+
+def benchmark(root: Path) -> None:
+    """RSTPReid's files with eleven people, like a real benchmark: pictures of any size, and no truth."""
+    make_standin("rstp", root, {"train": 5, "val": 2, "test": 4}, images_per_id=3, workers=1)
+    known = {"imgs", "data_captions.json"}
+    for path in root.iterdir():
+        if path.name not in known:
+            path.unlink()
+    rng = np.random.default_rng(0)
+    for path in sorted((root / "imgs").rglob("*.jpg")):
+        with Image.open(path) as picture:
+            sized = picture.resize((int(rng.integers(60, 160)), int(rng.integers(150, 400))))
+        sized.save(path)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A kit's folder whose paper profile points at the random models and the small benchmark."""
+    home = tmp_path_factory.mktemp("paper")
+    shutil.copytree(KIT / "params", home / "params")
+    benchmark(home / "data" / "RSTPReid")
+    sizes = home / "ViT-B-16-quickgelu.json"
+    sizes.write_text(json.dumps(NARROW))
+    torch.manual_seed(0)
+    model = CLIP(NARROW["embed_dim"], NARROW["vision_cfg"], NARROW["text_cfg"], quick_gelu=True)
+    torch.save(model.state_dict(), home / "ViT-B-16.pt")
+    profile = yaml.safe_load((KIT / "params/profiles/paper.yaml").read_text())
+    for section, values in SMALLER.items():
+        profile[section] |= values
+    profile["backbone"]["weights"] = str(home / "ViT-B-16.pt")
+    profile["mllm"]["model"] = str(tiny_qwen2vl(home / "Qwen2-VL", hidden=48))
+    (home / "params/profiles/paper.yaml").write_text(yaml.safe_dump(profile))
+    startup = home / "ipython" / "profile_default" / "startup" / "shapes.py"
+    startup.parent.mkdir(parents=True)
+    startup.write_text(STARTUP.format(config=str(sizes), calls=str(home / "calls")))
+    patch = pytest.MonkeyPatch()
+    for name, value in {"ICL_HOME": home, "ICL_DATA": home / "data", "ICL_RESULTS": home / "results",
+                        "IPYTHONDIR": home / "ipython"}.items():
+        patch.setenv(name, str(value))
+    yield home
+    patch.undo()
+
+
+def run(name: str, **given) -> list:
+    """Executes the kit's own notebook as `icl run NAME -p profile paper` does; its cells."""
+    (job,) = notebooks.plan([KIT / "notebooks" / f"{name}.ipynb"], {"profile": "paper", **given})
+    with notebooks.Ticker(name, StringIO()) as ticker:
+        notebooks.execute(job, ticker)
+    return nbformat.read(job.output, 4).cells
+
+
+def printed(cells) -> str:
+    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+
+
+def calls(home: Path) -> list[str]:
+    return (home / "calls").read_text().split() if (home / "calls").exists() else []
+
+
+@pytest.fixture(scope="module")
+def thi(home):
+    return run("04_thi")
+
+
+def test_04_runs_on_the_papers_shapes(home, thi):
+    params, told = load_params("rstp", "paper"), printed(thi)
+    assert "profile paper · RSTPReid · seed 0" in told and "stand-in" not in told
+    assert {"p_yes", "write"} == set(calls(home))
+    assert "replay equals Algorithm 1 written as loops on 24 queries: True" in told
+    summary = read_summary(params)
+    assert summary["thi"]["final"]["xi"] == 0.5 and summary["thi"]["final"]["lam"] == 0.8
+    table = pd.read_csv(params.results_dir / "tables" / "04_table6.csv")
+    assert table["method"].tolist() == ["baseline", "+ RDA", "+ THI raw", "+ THI LoRA"]
+
+
+def test_04_again_asks_and_makes_nothing(home, thi):
+    before = calls(home)
+    told = printed(run("04_thi"))
+    assert calls(home) == before, "the MLLM was asked again"
+    assert "found thi-test" in told and "made " not in told
+
+
+def test_05_runs_without_any_truth(home, thi):
+    params, told = load_params("rstp", "paper"), printed(run("05_failure_gallery"))
+    assert "every query is in one group: True" in told and "False" not in told
+    found = pd.read_csv(params.results_dir / "tables" / "05_causes.csv")
+    assert set(found["failure"]) == {"first picture wrong", "AP fell"}
+    assert "caption fits others" not in set(found["cause"]) and "bad description" in set(found["cause"])
+    queries = pd.read_csv(params.results_dir / "tables" / "05_queries.csv")
+    assert (queries["anchor"] >= 0).any() and (queries["anchor"] < 0).any(), "both kinds of query are shown"
+
+
+def test_a_released_checkpoint_stands_in_for_training(home, thi):
+    """A best.pth by RDE's names, 24 x 8 patches of ViT-B/16: both backbones of the run are that one."""
+    open_clip.add_model_config(home / "ViT-B-16-quickgelu.json")
+    model = RDE(empty_clip(load_params("rstp", "paper")))
+    names = {"clip.": "base_model.", "tse_image.linear.": "visul_emb_layer.fc.",
+             "tse_image.": "visul_emb_layer.", "tse_text.": "texual_emb_layer."}
+    state = {"visul_emb_layer.linear.bias": torch.zeros(1024)}  # the released model never uses it
+    for name, tensor in model.state_dict().items():
+        old = next(prefix for prefix in names if name.startswith(prefix))
+        state[names[old] + name[len(old):]] = tensor
+    assert state["base_model.visual.positional_embedding"].shape == (1 + 24 * 8, 64)
+    torch.save({"model": state, "epoch": 60}, home / "best.pth")
+    params = load_params("rstp", "paper", checkpoint=str(home / "best.pth"))
+    _, found, _ = stages.final(params)
+    texts, paths = found.queries["caption"].tolist(), found.gallery["path"].tolist()
+    expected = model.eval().encode_texts(texts) @ model.encode_images(paths).T
+    np.testing.assert_allclose(found.sim, expected, atol=1e-5)
+    assert stages.measured(params, stages.baseline(params))["mAP"].tolist() == per_query_metrics(
+        expected, *found.pids)["mAP"].tolist()
+    assert read_summary(params)["thi"]["final"]["selected_on"] == "whoever made best.pth"
