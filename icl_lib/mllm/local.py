@@ -26,6 +26,7 @@ class LocalMLLM(MLLM):
     `adapter` is a peft folder. It is used by `p_yes` only: the LoRA of Eq. 3 is trained on Yes and No alone,
     and such training wears down a model's descriptions, so `write` answers with the adapter switched off. A
     small model's adapter is merged into a copy, which answers faster; a large one's stays beside the weights.
+    `share_prefix=False` reads picture and template anew for every text: slower, kept to be measured against.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class LocalMLLM(MLLM):
         batch_size: int = 8,
         max_new_tokens: int = 512,
         adapter: str | Path | None = None,
+        share_prefix: bool = True,
     ):
         super().__init__()
+        self.share_prefix = share_prefix
         self.prompts, self.batch_size, self.max_new_tokens = prompts, batch_size, max_new_tokens
         self.writer_name = self.name = name
         self.model, self._adapted = model.eval().requires_grad_(False), None
@@ -73,7 +76,9 @@ class LocalMLLM(MLLM):
         for held in batches(list(rows_of), 4 * at_once):
             rows = [row for key in held for row in rows_of[key]]
             some = [rendered[row] for row in rows]
-            for inner, logits in last_logits(chat, some, [images[row] for row in rows], at_once):
+            for inner, logits in last_logits(
+                chat, some, [images[row] for row in rows], at_once, self.share_prefix
+            ):
                 if not torch.isfinite(logits).all():
                     raise FloatingPointError(
                         f"{self.name} gave values that are not finite; use float32 or bfloat16."

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from tiny_models import plain_p_yes
 
 from icl_lib import load_params
 from icl_lib.mllm import load_mllm, open_picture
@@ -24,29 +24,10 @@ def pairs_of(pictures, n=13):
     ]
 
 
-@torch.no_grad()
-def plain_p_yes(folder, prompts, image, text):
-    """One pair at a time, straight through the processor and the whole model."""
-    processor = AutoProcessor.from_pretrained(folder)
-    model = AutoModelForImageTextToText.from_pretrained(folder).eval()
-    message = [
-        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompts.ask_match(text)}]}
-    ]
-    inputs = processor(
-        text=[processor.apply_chat_template(message, add_generation_prompt=True)],
-        images=[Image.open(image)],
-        return_tensors="pt",
-    )
-    probabilities = model(**inputs).logits[0, -1].double().softmax(-1)
-    ids = {word: processor.tokenizer.encode(word)[0] for word in ("Yes", " Yes", "No", " No")}
-    yes, no = (probabilities[ids[w]] + probabilities[ids[" " + w]] for w in ("Yes", "No"))
-    return float(yes / (yes + no))
-
-
 def test_p_yes_is_the_plain_model_s_softmax_over_both_spellings(make_local, pictures, tiny_folder):
     mllm = make_local()
     images, texts = pairs_of(pictures, 6)
-    expected = [plain_p_yes(tiny_folder, mllm.prompts, image, text) for image, text in zip(images, texts)]
+    expected = plain_p_yes(tiny_folder, mllm.prompts, images, texts)
     got = mllm.p_yes(images, texts)
     assert got.dtype == np.float32 and np.ptp(got) > 0.01
     np.testing.assert_allclose(got, expected, atol=1e-5)
