@@ -191,6 +191,20 @@ class Chat:
         )
         return {name: value.to(self.model.device) for name, value in inputs.items()}
 
+    def generate(self, inputs: dict, new_tokens: int) -> torch.Tensor:
+        """Greedy continuations [B, at most new_tokens] of left-padded inputs, padded behind their end token."""
+        ids = self.model.generate(
+            **inputs,
+            max_new_tokens=new_tokens,
+            do_sample=False,
+            num_beams=1,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
+        return ids[:, inputs["input_ids"].shape[1] :]
+
     def positions(self, inputs: dict) -> torch.Tensor | None:
         """Qwen2-VL's 3-D positions [3, B, L] of a left-padded batch with pictures, None for other models.
 

@@ -77,11 +77,11 @@ def test_p_yes_is_the_plain_model_s_whatever_the_batch(make, folder, shapes):
 
 def test_a_picture_is_read_once_for_all_its_texts(make, shapes, monkeypatch):
     mllm, rows = make(), []
-    assert mllm._reader.caches_pictures
+    assert mllm.reader.caches_pictures
     monkeypatch.setattr(
-        type(mllm._reader),
+        type(mllm.reader),
         "batch",
-        lambda self, tokens, seen=(), _batch=type(mllm._reader).batch: (
+        lambda self, tokens, seen=(), _batch=type(mllm.reader).batch: (
             rows.append((len(tokens), len(seen))) or _batch(self, tokens, seen)
         ),
     )
@@ -94,7 +94,7 @@ def test_without_encoded_pictures_the_answers_are_the_same(make, shapes):
     mllm = make()
     images, texts = shapes * 2, TEXTS * 2
     encoded, written = mllm.p_yes(images, texts), mllm.write(TEXTS, shapes)
-    mllm._reader.caches_pictures = mllm._writer.caches_pictures = False
+    mllm.reader.caches_pictures = mllm._writer.caches_pictures = False
     np.testing.assert_allclose(mllm.p_yes(images, texts), encoded, atol=2e-5)
     assert mllm.write(TEXTS, shapes) == written
 
