@@ -22,6 +22,7 @@ from icl_lib.data.standin import make_standin
 from icl_lib.mllm.load import load_mllm, model_folder, served
 from icl_lib.mllm.pairs import choose_threshold, judge_metrics, mine_pairs
 from icl_lib.mllm.sft import train_adapter
+from icl_lib.mllm.tasks import describe
 from icl_lib.params import Params
 from icl_lib.report.live import live_curve
 from icl_lib.results import file_hash, folder_hash, is_made, locked, made, read_json, record_seconds, update_summary, write_json
@@ -286,6 +287,30 @@ def tokens(params: Params, run: Interaction) -> dict[str, np.ndarray] | None:
 
     with np.load(_stage(params, "tokens", {"of": run.folder.name}, build) / "tokens.npz") as counted:
         return dict(counted) or None
+
+
+def cards(params: Params, split: str) -> dict[int, dict]:
+    """Gallery cards: M's description (Eq. 4) of every picture of a split, made ahead -> {image_id: answers}.
+
+    They go through M's memory, so `thi.refine` finds them: a query then costs Yes/No and one merge. A killed run goes on
+    where it stopped. cost.json beside them: pictures, asked (not known before), seconds that took, bytes of the cards.
+    """
+    manifest = nonempty(data(params), split)
+    gallery, mllm = images(manifest, split), load_mllm(params)
+
+    def build(folder: Path) -> None:
+        start = time.monotonic()
+        told = describe(mllm, gallery["path"].tolist())
+        spent = time.monotonic() - start
+        path = write_json(folder / "cards.json", dict(zip(map(str, gallery["image_id"]), told)))
+        write_json(folder / "cost.json", {"pictures": len(told), "asked": mllm.misses, "seconds": round(spent, 2),
+                                          "bytes": path.stat().st_size})
+
+    key = {"data": fingerprint(manifest[manifest["split"] == split]), "mllm": mllm.writer_name, "prompts": mllm.prompts.hash,
+           "max_new_tokens": params.mllm.max_new_tokens}
+    folder = _stage(params, f"cards-{split}", key, build)
+    update_summary(params, f"cards.{split}", read_json(folder / "cost.json"))
+    return {int(image): answers for image, answers in read_json(folder / "cards.json").items()}
 
 
 def xi_grid(run: Interaction, points: int = 11) -> list[float]:

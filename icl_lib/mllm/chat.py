@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
+from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
 from icl_lib.mllm.base import Picture, open_picture, picture_id
 from icl_lib.mllm.vision import picture_tokens
@@ -27,11 +28,18 @@ class Seen:
         words: the placeholder tokens that stand for it in a prompt, as text.
         features: what is put in their place, [n, D].
         extra: the processor's other values for it (Qwen2-VL: image_grid_thw), one row each.
+        deeper: what is added at those places in the first layers, one [n, D] a layer (Qwen3-VL's deepstack).
     """
 
     words: str
     features: torch.Tensor
     extra: dict[str, torch.Tensor]
+    deeper: tuple[torch.Tensor, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of what the vision tower gave."""
+        return sum(part.nbytes for part in (self.features, *self.deeper))
 
 
 class Chat:
@@ -47,9 +55,9 @@ class Chat:
         self.tokenizer.padding_side = "left"
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
-        accepted = inspect.signature(type(model).forward).parameters
+        self._accepted = inspect.signature(type(model).forward).parameters
         self.caches_pictures = (
-            "mm_encoder_outputs" in accepted
+            "mm_encoder_outputs" in self._accepted
             and hasattr(model, "get_image_features")
             and hasattr(processor, "_process_images")
             and getattr(processor, "image_token", None) is not None
@@ -106,7 +114,7 @@ class Chat:
             if places[key]:
                 self._kept.pop(places[key], None)
                 self._kept[places[key]] = seen[key]
-        while sum(one.features.nbytes for one in self._kept.values()) > KEPT_BYTES:
+        while sum(one.nbytes for one in self._kept.values()) > KEPT_BYTES:
             self._kept.pop(next(iter(self._kept)))
         return seen
 
@@ -116,33 +124,32 @@ class Chat:
         for start in range(0, len(pictures), at_once):
             some = pictures[start : start + at_once]
             inputs, words = self._process(some)
-            inputs = {name: value.to(self.model.device) for name, value in inputs.items()}
-            features = self._features(inputs, len(some))
-            rows = {
-                name: value
-                for name, value in inputs.items()
-                if name != "pixel_values" and len(value) == len(some)
-            }
+            inputs = {k: v.to(self.model.device) for k, v in inputs.items() if torch.is_tensor(v)}
+            features, deeper = self._features(inputs, len(some))
+            # Pixels have become features; what else the model is told of a picture goes beside them.
+            beside = [k for k, v in inputs.items() if not k.startswith("pixel") and len(v) == len(some)]
             for i, picture_words in enumerate(words):
-                extra = {name: value[i : i + 1] for name, value in rows.items()}
-                seen.append(Seen(picture_words, features[i].clone(), extra))
+                extra = {name: inputs[name][i : i + 1] for name in beside if name in self._accepted}
+                own = tuple(layer[i].clone() for layer in deeper)
+                seen.append(Seen(picture_words, features[i].clone(), extra, own))
         return seen
 
-    def _features(self, inputs: dict, count: int) -> Sequence[torch.Tensor]:
+    def _features(self, inputs: dict, count: int) -> tuple[Sequence[torch.Tensor], Sequence]:
+        """Features of `count` pictures, and those of Qwen3-VL's deeper layers, [layers][count]."""
         visual = getattr(getattr(self.model, "model", None), "visual", None)
         grid = inputs.get("image_grid_thw")
         if isinstance(visual, Qwen2VisionTransformerPretrainedModel) and self.model.device.type == "cpu":
             if bool((grid == grid[:1]).all()) and int(grid[0, 0]) == 1:
                 patches = inputs["pixel_values"].view(count, int(grid[0].prod()), -1)
-                return picture_tokens(visual, patches, (int(grid[0, 1]), int(grid[0, 2])))
+                return picture_tokens(visual, patches, (int(grid[0, 1]), int(grid[0, 2]))), ()
         accepted = inspect.signature(self.model.get_image_features).parameters
         given = {name: value for name, value in inputs.items() if name in accepted}
         out = self.model.get_image_features(**given, return_dict=True)
-        features = getattr(out, "pooler_output", None)
-        beside = set(out.keys()) - {"last_hidden_state", "pooler_output", "hidden_states", "attentions"}
-        if beside or not isinstance(features, (tuple, list)) or len(features) != count:
+        features, deeper = getattr(out, "pooler_output", None), getattr(out, "deepstack_features", None) or ()
+        known = {"last_hidden_state", "pooler_output", "hidden_states", "attentions", "deepstack_features"}
+        if set(out.keys()) - known or not isinstance(features, (tuple, list)) or len(features) != count:
             raise NotImplementedError(f"{type(self.model).__name__} gives no features a picture")
-        return features
+        return features, deeper
 
     def tokens(self, rendered: Sequence[str], seen: Sequence[Seen] = ()) -> list[list[int]]:
         """Token ids of rendered prompts, each with the placeholders of its own encoded picture put in."""
@@ -186,9 +193,12 @@ class Chat:
                 inputs[name] = torch.cat([picture.extra[name] for picture in seen])
         inputs = {name: value.to(self.model.device) for name, value in inputs.items()}
         if seen:
-            inputs["mm_encoder_outputs"] = {
-                "image": BaseModelOutputWithPooling(pooler_output=tuple(picture.features for picture in seen))
-            }
+            features = {"pooler_output": tuple(picture.features for picture in seen)}
+            if seen[0].deeper:
+                features["deepstack_features"] = list(zip(*(picture.deeper for picture in seen)))
+                inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithDeepstackFeatures(**features)}
+            else:
+                inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(**features)}
         return inputs
 
     def batch_of_pictures(self, rendered: Sequence[str], pictures: Sequence[Picture]) -> dict:
@@ -198,6 +208,20 @@ class Chat:
             text=list(rendered), images=opened, padding=True, return_tensors="pt", add_special_tokens=False
         )
         return {name: value.to(self.model.device) for name, value in inputs.items()}
+
+    def generate(self, inputs: dict, new_tokens: int) -> torch.Tensor:
+        """Greedy continuations [B, at most new_tokens] of left-padded inputs, padded behind their end token."""
+        ids = self.model.generate(
+            **inputs,
+            max_new_tokens=new_tokens,
+            do_sample=False,
+            num_beams=1,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
+        return ids[:, inputs["input_ids"].shape[1] :]
 
     def positions(self, inputs: dict) -> torch.Tensor | None:
         """Qwen2-VL's 3-D positions [3, B, L] of a left-padded batch with pictures, None for other models.
@@ -215,21 +239,25 @@ class Chat:
         same = bool((grid == grid[:1]).all()) and torch.equal(types[longest][place] * mask, types * mask)
         rows = slice(longest, longest + 1) if same else slice(None)
         positions, _ = inner.get_rope_index(
-            inputs["input_ids"][rows], types[rows], image_grid_thw=grid[rows], attention_mask=mask[rows]
+            input_ids=inputs["input_ids"][rows],
+            mm_token_type_ids=types[rows],
+            image_grid_thw=grid[rows],
+            attention_mask=mask[rows],
         )
         return positions[:, 0][:, place] if same else positions
 
     def _process(self, pictures: Sequence[Picture]) -> tuple[dict, list[str]]:
-        opened = [open_picture(picture) for picture in pictures]
+        opened = [[open_picture(picture)] for picture in pictures]  # one a prompt
+        options = self.processor._merge_kwargs(return_tensors="pt")["images_kwargs"]
         try:
-            return self.processor._process_images(opened, return_tensors="pt")
+            return self.processor._process_images(opened, **options)
         except ValueError as problem:
             if len(pictures) > 1:
                 for picture in pictures:
                     self._process([picture])
                 raise
             raise ValueError(
-                f"The picture {pictures[0]} ({opened[0].width} x {opened[0].height} pixels) does not "
+                f"The picture {pictures[0]} ({opened[0][0].width} x {opened[0][0].height} pixels) does not "
                 f"suit the model: {problem}"
             ) from problem
 

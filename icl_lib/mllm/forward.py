@@ -24,9 +24,12 @@ def inputs_of(chat: Chat, rendered: Sequence[str], pictures: Sequence[Picture]) 
 
 
 def last_logits(
-    chat: Chat, rendered: Sequence[str], pictures: Sequence[Picture], batch_size: int
+    chat: Chat, rendered: Sequence[str], pictures: Sequence[Picture], batch_size: int, share: bool = True
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
-    """Yields (rows [B], raw logits of their last position in fp32 [B, V]) until every row had its turn."""
+    """Yields (rows [B], raw logits of their last position in fp32 [B, V]) until every row had its turn.
+
+    `share` lets texts of one picture read their common beginning once.
+    """
     seen = chat.see(pictures)
     if seen is None:
         order = sorted(range(len(rendered)), key=lambda row: len(rendered[row]))
@@ -41,8 +44,8 @@ def last_logits(
         same_layout.setdefault(seen[key].words, []).append(row)
     for rows in same_layout.values():
         rows = sorted(rows, key=lambda row: len(tokens[row]))
-        shared = _common_beginning(chat, [tokens[row] for row in rows])
-        if shared and len(rows) >= SHARED_FROM * len({keys[row] for row in rows}):
+        pays = share and len(rows) >= SHARED_FROM * len({keys[row] for row in rows})
+        if pays and (shared := _common_beginning(chat, [tokens[row] for row in rows])):
             yield from _after_common_beginning(chat, rows, tokens, keys, seen, shared, batch_size)
             continue
         for batch in batches(rows, batch_size):

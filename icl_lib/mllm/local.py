@@ -21,11 +21,12 @@ SMALL = 100_000_000  # parameters up to which a merged copy of the adapted model
 
 
 class LocalMLLM(MLLM):
-    """A model and its processor in this process.
+    """A model and its processor in this process; `reader` is the `Chat` that answers `p_yes`.
 
     `adapter` is a peft folder. It is used by `p_yes` only: the LoRA of Eq. 3 is trained on Yes and No alone,
     and such training wears down a model's descriptions, so `write` answers with the adapter switched off. A
     small model's adapter is merged into a copy, which answers faster; a large one's stays beside the weights.
+    `share_prefix=False` reads picture and template anew for every text: slower, kept to be measured against.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class LocalMLLM(MLLM):
         batch_size: int = 8,
         max_new_tokens: int = 512,
         adapter: str | Path | None = None,
+        share_prefix: bool = True,
     ):
         super().__init__()
+        self.share_prefix = share_prefix
         self.prompts, self.batch_size, self.max_new_tokens = prompts, batch_size, max_new_tokens
         self.writer_name = self.name = name
         self.model, self._adapted = model.eval().requires_grad_(False), None
@@ -52,8 +55,13 @@ class LocalMLLM(MLLM):
                 reader = adapted.merge_and_unload().eval()
             else:
                 self._adapted, reader = adapted.eval(), adapted.get_base_model()
-        self._writer, self._reader = Chat(processor, model), Chat(processor, reader)
-        self._yes, self._no = (self._reader.word_ids(word) for word in ("Yes", "No"))
+        self._writer, self.reader = Chat(processor, model), Chat(processor, reader)
+        self._yes, self._no = (self.reader.word_ids(word) for word in ("Yes", "No"))
+
+    @property
+    def pairs_at_once(self) -> int:
+        """Pairs a forward pass of `p_yes`; on a CPU few are faster: their activations stay in its cache."""
+        return min(self.batch_size, 32) if self.reader.model.device.type == "cpu" else self.batch_size
 
     @torch.inference_mode()
     def p_yes(self, images: Sequence[Picture], texts: Sequence[str]) -> np.ndarray:
@@ -62,18 +70,19 @@ class LocalMLLM(MLLM):
         Both spellings of each word count. Every distinct picture goes through the vision tower once.
         """
         check_pairs(images, texts)
-        chat, answers = self._reader, np.empty(len(texts), np.float32)
+        chat, answers = self.reader, np.empty(len(texts), np.float32)
         rendered = [chat.render(self.prompts.ask_match(text), picture=True) for text in texts]
         rows_of: dict[str, list[int]] = {}
         for row, image in enumerate(images):
             rows_of.setdefault(picture_id(image), []).append(row)
-        # On a CPU small batches are faster: their activations stay in its cache.
-        at_once = min(self.batch_size, 32) if chat.model.device.type == "cpu" else self.batch_size
+        at_once = self.pairs_at_once
         # A few pictures at a time bounds the memory; enough of them to sort their texts by length.
         for held in batches(list(rows_of), 4 * at_once):
             rows = [row for key in held for row in rows_of[key]]
             some = [rendered[row] for row in rows]
-            for inner, logits in last_logits(chat, some, [images[row] for row in rows], at_once):
+            for inner, logits in last_logits(
+                chat, some, [images[row] for row in rows], at_once, self.share_prefix
+            ):
                 if not torch.isfinite(logits).all():
                     raise FloatingPointError(
                         f"{self.name} gave values that are not finite; use float32 or bfloat16."
@@ -94,17 +103,7 @@ class LocalMLLM(MLLM):
             for batch in batches(order, self.batch_size):
                 pictures = [images[row] for row in batch] if images is not None else []
                 inputs = inputs_of(chat, [rendered[row] for row in batch], pictures)
-                ids = chat.model.generate(
-                    **inputs,
-                    max_new_tokens=self.max_new_tokens,
-                    do_sample=False,
-                    num_beams=1,
-                    temperature=None,
-                    top_p=None,
-                    top_k=None,
-                    pad_token_id=chat.tokenizer.pad_token_id,
-                )
-                new = ids[:, inputs["input_ids"].shape[1] :]
+                new = chat.generate(inputs, self.max_new_tokens)
                 for row, text in zip(batch, chat.tokenizer.batch_decode(new, skip_special_tokens=True)):
                     written[row] = text.strip()
         return written

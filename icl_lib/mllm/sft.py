@@ -160,8 +160,9 @@ def last_whole_checkpoint(folder: Path) -> str | None:
 
 def _encode_all(chat: Chat, paths: pd.Series) -> dict[str, Seen] | None:
     distinct = list(dict.fromkeys(map(str, paths)))
-    first = chat.see(distinct[:1])
-    if first is None or next(iter(first.values())).features.nbytes * len(distinct) > FEATURES_AT_MOST:
+    first = next(iter((chat.see(distinct[:1]) or {}).values()), None)
+    # Where features enter deeper layers too (Qwen3-VL), embeddings alone don't carry a picture.
+    if first is None or first.deeper or first.nbytes * len(distinct) > FEATURES_AT_MOST:
         return None
     seen: dict[str, Seen] = {}
     for some in progress(list(batches(distinct, 64)), "encoding pictures"):
