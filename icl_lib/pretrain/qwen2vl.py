@@ -4,6 +4,7 @@ Yes/No does not appear by itself: it appears when the words of true captions are
 """
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,29 @@ CHAT = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['content'] 
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
 TOKENS = (GRID[0] // MERGE) * (GRID[1] // MERGE)  # visual tokens a picture
 SHARES = {"match": 80, "vqa": 14, "aggregate": 10, "decompose": 4, "rewrite": 5}  # sequences of each task in a batch
-JOINT = {"match": 56, "vqa": 28, "aggregate": 16, "decompose": 5, "rewrite": 6}  # the same while the tower learns too
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a later stage goes on with: exercises a batch and what each kind's loss weighs.
+
+    texts: (exercises of each task without a picture, weight) for each group of tasks whose words are averaged together.
+    """
+
+    pictures: int
+    match: int
+    vqa: int
+    texts: tuple[tuple[dict[str, int], float], ...]
+    yes_weight: float  # of Yes/No beside the captions' words
+    vqa_weight: float
+    tower: bool  # whether the vision tower learns too
+
+
+# The tower goes on learning, from what the language model is asked: its few tokens come to hold what answers need.
+JOINT = Lesson(48, 56, 28, (({"aggregate": 16, "decompose": 5, "rewrite": 6}, 1.0),), .5, 3.0, True)
+# Whom to believe where caption and answers differ: most of a merged text is copied, so its few decisions need weight. Yes/No is not
+# asked for here, and fades: no general model was last taught this one question, and bringing it back is the adapter's part.
+MERGING = Lesson(32, 16, 16, (({"aggregate": 48}, 4.0), ({"decompose": 4, "rewrite": 5}, 1.0)), 0.0, 2.0, False)
 
 
 class Exercises:
@@ -86,7 +109,7 @@ class Exercises:
         """T_aggr: a caption and the answers about a picture that mostly agrees with it."""
         truth, seen = dict(self.data.truth[i]), self.data.seen[i]
         said = describe.choose_facts(truth, seen, rng) if rng.random() < .9 else self.facts(i, rng)
-        for name in rng.sample(sorted(VALUES), rng.randint(0, 6)):  # what the picture is believed to show may differ
+        for name in rng.sample(sorted(VALUES), rng.randint(0, 12)):  # what the picture is believed to show may differ
             truth[name] = describe.draw_value(name, rng)
         truth = settle(truth)
         answers = dict(zip(self.prompts.names, describe.answers(truth, seen)))
@@ -306,30 +329,31 @@ def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, fol
     return pupil.eval()
 
 
-def train_jointly(pupil: Pupil, data: GenericSet, prompts: Prompts, folder: Path, steps: int, lr: float = 6e-4, pictures: int = 48,
-                  yes_weight: float = .5, vqa_weight: float = 3.0, seed: int = 0) -> Pupil:
-    """The vision tower goes on learning, from what the language model is asked: its few tokens come to hold what answers need.
-
-    Each step encodes `pictures`, augmented three times in five; each serves several exercises. Resumes from `folder`.
-    """
-    exercises, visual = Exercises(data, prompts), pupil.model.model.visual.requires_grad_(True)
-    order = batches(len(data.truth), pictures, seed)
+def go_on(pupil: Pupil, data: GenericSet, prompts: Prompts, folder: Path, stage: str, steps: int, lesson: Lesson, lr: float = 6e-4,
+          seed: int = 0) -> Pupil:
+    """A later stage of `steps`, annealed. Each step encodes the lesson's pictures, augmented three times in five; each serves several
+    exercises. Resumes from `folder`."""
+    exercises, visual = Exercises(data, prompts), pupil.model.model.visual.requires_grad_(lesson.tower)
+    order = batches(len(data.truth), lesson.pictures, seed)
 
     def loss_of(step):
-        rng, index = random.Random(f"{seed}-joint-{step}"), order(step).tolist()
+        rng, index = random.Random(f"{seed}-{stage}-{step}"), order(step).tolist()
         pixels = data.pictures[index]
         x = augment(torch.from_numpy(pixels), torch.Generator().manual_seed(step)) if rng.random() < .6 else plain(pixels)
-        tokens = picture_tokens(visual, patchify(x, PATCH, MERGE), GRID)
-        asked = [rng.randrange(pictures) for _ in range(JOINT["match"])]
-        described = rng.sample(range(pictures), min(JOINT["vqa"], pictures))
-        loss, numbers = pupil([("match", *exercises.match(index[i], rng)) for i in asked], tokens[asked], yes_weight)
+        with torch.set_grad_enabled(lesson.tower):
+            tokens = picture_tokens(visual, patchify(x, PATCH, MERGE), GRID)
+        asked = [rng.randrange(lesson.pictures) for _ in range(lesson.match)]
+        described = rng.sample(range(lesson.pictures), lesson.vqa)
+        loss, numbers = pupil([("match", *exercises.match(index[i], rng)) for i in asked], tokens[asked], lesson.yes_weight)
         vqa, _ = pupil([("vqa", *exercises.vqa(index[i], rng)) for i in described], tokens[described])
-        texts = [(task, *getattr(exercises, task)(rng.randrange(len(data.truth)), rng))
-                 for task in ("aggregate", "decompose", "rewrite") for _ in range(JOINT[task])]
-        written, _ = pupil(texts, None)
-        return loss + vqa_weight * vqa + written, {**numbers, "vqa": vqa.item(), "written": written.item()}
+        loss, numbers = loss + lesson.vqa_weight * vqa, {**numbers, "vqa": vqa.item()}
+        for counts, weight in lesson.texts:
+            texts = [(task, *getattr(exercises, task)(rng.randrange(len(data.truth)), rng)) for task, n in counts.items() for _ in range(n)]
+            written, _ = pupil(texts, None)
+            loss, numbers = loss + weight * written, {**numbers, next(iter(counts)): written.item()}
+        return loss, numbers
 
-    train(pupil, loss_of, steps, lr, Path(folder), "qwen2vl_joint", warmup=30, save_every=200)
+    train(pupil, loss_of, steps, lr, Path(folder), stage, warmup=20, save_every=200)
     return pupil.eval()
 
 
