@@ -4,6 +4,7 @@ Yes/No does not appear by itself: it appears when the words of true captions are
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,15 +34,19 @@ TOKENS = (GRID[0] // MERGE) * (GRID[1] // MERGE)  # visual tokens a picture
 SHARES = {"match": 80, "vqa": 14, "aggregate": 10, "decompose": 4, "rewrite": 5}  # sequences of each task in a batch
 
 
+GIST = ("sex", "upper", "upper_colour", "lower", "lower_colour")  # all that counts where Yes/No is taught as a matter of the gist
+
+
 @dataclass(frozen=True)
 class Lesson:
     """What a later stage goes on with: exercises a batch and what each kind's loss weighs.
 
-    texts: (exercises of each task without a picture, weight) for each group of tasks whose words are averaged together.
+    asked: exercises with Yes or No, "match" or "gist". texts: (exercises of each task without a picture, weight) for each group
+    of tasks whose words are averaged together.
     """
 
     pictures: int
-    match: int
+    asked: tuple[str, int]
     vqa: int
     texts: tuple[tuple[dict[str, int], float], ...]
     yes_weight: float  # of Yes/No beside the captions' words
@@ -50,10 +55,10 @@ class Lesson:
 
 
 # The tower goes on learning, from what the language model is asked: its few tokens come to hold what answers need.
-JOINT = Lesson(48, 56, 28, (({"aggregate": 16, "decompose": 5, "rewrite": 6}, 1.0),), .5, 3.0, True)
-# Whom to believe where caption and answers differ: most of a merged text is copied, so its few decisions need weight. Yes/No is not
-# asked for here, and fades: no general model was last taught this one question, and bringing it back is the adapter's part.
-MERGING = Lesson(32, 16, 16, (({"aggregate": 48}, 4.0), ({"decompose": 4, "rewrite": 5}, 1.0)), 0.0, 2.0, False)
+JOINT = Lesson(48, ("match", 56), 28, (({"aggregate": 16, "decompose": 5, "rewrite": 6}, 1.0),), .5, 3.0, True)
+# Whom to believe where caption and answers differ: most of a merged text is copied, so its few decisions need weight. And Yes/No
+# is taught as a general model has it, by the gist: minding what tells people apart who are dressed alike is what the adapter is for.
+MERGING = Lesson(32, ("gist", 32), 16, (({"aggregate": 48}, 4.0), ({"decompose": 4, "rewrite": 5}, 1.0)), 1.0, 2.0, False)
 
 
 class Exercises:
@@ -81,10 +86,14 @@ class Exercises:
         group = rng.choice([g for g in describe.GROUPS if any(n in everything for n in describe.GROUPS[g])])
         return {"sex": truth["sex"], **{n: everything[n] for n in describe.GROUPS[group] if n in everything}}
 
-    def match(self, i: int, rng, hard: float = 1.0) -> tuple[str, str]:
+    def gist(self, i: int, rng) -> tuple[str, str]:
+        """T_loc as a general model takes it: Yes where the text is right in the main, sex and clothes, whatever else it says."""
+        return self.match(i, rng, counted=GIST)
+
+    def match(self, i: int, rng, hard: float = 1.0, counted: Sequence[str] = tuple(VALUES)) -> tuple[str, str]:
         """T_loc about picture i: its own facts, a near-twin's, a stranger's, or its own with one to three changed.
 
-        hard: 0 takes most wrong texts from strangers, 1 most from near-twins and small changes.
+        hard: 0 takes most wrong texts from strangers, 1 most from near-twins and small changes. counted: attributes that must fit.
         """
         kind = rng.random()
         if kind < .46:
@@ -97,7 +106,7 @@ class Exercises:
             facts = self.facts(i, rng)
             for name in rng.sample(sorted(facts), min(rng.randint(1, 3), len(facts))):
                 facts[name] = rng.choice([v for v in VALUES[name][0] if v not in ("none", "nothing", "nobody")])
-        fits = contradictions(facts, self.data.truth[i], self.data.seen[i]) == 0
+        fits = contradictions(facts, self.data.truth[i], self.data.seen[i].intersection(counted)) == 0
         return self.prompts.ask_match(self.caption(facts, rng)), "Yes" if fits else "No"
 
     def vqa(self, i: int, rng) -> tuple[str, str]:
@@ -221,8 +230,8 @@ class Pupil(nn.Module):
             ids[r, :len(row)] = torch.tensor(row)
             start = len(row) - len(a)
             answer_at[r] = start
-            if e[0] == "match":
-                if e[2] == "Yes":
+            if e[0] in ("match", "gist"):
+                if e == ("match", e[1], "Yes"):  # whose words are true of the picture
                     labels[r, len(head) + ask:len(head) + len(p)] = ids[r, len(head) + ask:len(head) + len(p)]
             else:
                 labels[r, start:len(row)] = ids[r, start:len(row)]
@@ -234,9 +243,9 @@ class Pupil(nn.Module):
         out = self.model.model.language_model(inputs_embeds=x, position_ids=positions(len(self.open), width, len(rows), visual is not None),
                                               use_cache=False).last_hidden_state  # [B, L, D]
         keep = labels[:, 1:] >= 0
-        words = F.cross_entropy(self.model.lm_head(out[:, :-1][keep]).float(), labels[:, 1:][keep])
+        words = F.cross_entropy(self.model.lm_head(out[:, :-1][keep]).float(), labels[:, 1:][keep]) if keep.any() else out.new_zeros(())
         numbers = {}
-        match = torch.tensor([e[0] == "match" for e in exercises])
+        match = torch.tensor([e[0] in ("match", "gist") for e in exercises])
         loss = words
         if match.any():
             rows_ = torch.nonzero(match)[:, 0]
@@ -342,9 +351,10 @@ def go_on(pupil: Pupil, data: GenericSet, prompts: Prompts, folder: Path, stage:
         x = augment(torch.from_numpy(pixels), torch.Generator().manual_seed(step)) if rng.random() < .6 else plain(pixels)
         with torch.set_grad_enabled(lesson.tower):
             tokens = picture_tokens(visual, patchify(x, PATCH, MERGE), GRID)
-        asked = [rng.randrange(lesson.pictures) for _ in range(lesson.match)]
+        task, count = lesson.asked
+        asked = [rng.randrange(lesson.pictures) for _ in range(count)]
         described = rng.sample(range(lesson.pictures), lesson.vqa)
-        loss, numbers = pupil([("match", *exercises.match(index[i], rng)) for i in asked], tokens[asked], lesson.yes_weight)
+        loss, numbers = pupil([(task, *getattr(exercises, task)(index[i], rng)) for i in asked], tokens[asked], lesson.yes_weight)
         vqa, _ = pupil([("vqa", *exercises.vqa(index[i], rng)) for i in described], tokens[described])
         loss, numbers = loss + lesson.vqa_weight * vqa, {**numbers, "vqa": vqa.item()}
         for counts, weight in lesson.texts:

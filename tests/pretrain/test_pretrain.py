@@ -149,7 +149,7 @@ def test_a_later_lesson_teaches_the_tower_or_leaves_it_alone_and_is_made_once(tm
     prompts = load_prompts("short", repo_root() / "params" / "prompts")
     tokenizer = make_tokenizer(Exercises(data, prompts))
     make = lambda: go_on(Pupil(make_model(tokenizer), tokenizer), data, prompts, tmp_path, "lesson", 2,
-                         replace(lesson, pictures=6, match=4, vqa=2, texts=(({"aggregate": 2}, 1.0), ({"rewrite": 1}, 1.0))))
+                         replace(lesson, pictures=6, asked=(lesson.asked[0], 4), vqa=2, texts=(({"aggregate": 2}, 1.0), ({"rewrite": 1}, 1.0))))
     before, made = make_model(tokenizer).state_dict(), make()
     changed = {name for name, value in made.model.state_dict().items() if not torch.equal(value, before[name])}
     assert any("language_model" in name for name in changed)
@@ -169,3 +169,15 @@ def test_a_yes_that_weighs_nothing_adds_nothing_to_the_loss(exercises):
         words, _ = pupil(said, tokens, 0.0)
     assert words.item() == pytest.approx(numbers["caption_words"], abs=1e-4)
     assert whole.item() == pytest.approx(numbers["caption_words"] + numbers["yes_no"], abs=1e-3)
+
+
+def test_the_gist_is_never_stricter_and_teaches_no_words(exercises):
+    for i in range(30):
+        strict, gist = exercises.match(i, random.Random(i)), exercises.gist(i, random.Random(i))
+        assert strict[0] == gist[0] and (gist[1] == "Yes" or strict[1] == "No")
+    tokenizer = make_tokenizer(exercises)
+    pupil = Pupil(make_model(tokenizer), tokenizer)
+    tokens = torch.randn(1, (GRID[0] // MERGE) * (GRID[1] // MERGE), 192)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, numbers = pupil([("gist", exercises.prompts.ask_match("a man in red"), "Yes")], tokens)
+    assert numbers["caption_words"] == 0 and loss.item() == pytest.approx(numbers["yes_no"], abs=1e-4)
