@@ -56,7 +56,7 @@ class Endpoint:
         here = httpx.URL(self.url).host in ("127.0.0.1", "localhost", "::1")
         self._client = httpx.Client(
             timeout=httpx.Timeout(settings.timeout, connect=settings.connect_timeout),
-            # No connection is used twice: servers close them when they like, and a request would be lost in it.
+            # No connection is used twice: servers close them when they like, and a request may be lost in it.
             limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=0),
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             trust_env=not here,
@@ -139,8 +139,8 @@ class Endpoint:
                 raise Unusable(f"no connection ({problem})") from None
             model, why = body["model"], str(problem) or type(problem).__name__
             raise ConnectionError(
-                f"No server answers at {self.url} ({why}). Check mllm.url, or start one: `vllm serve {model}`, or "
-                f"`transformers serve {model}`; both listen on port 8000."
+                f"No server answers at {self.url} ({why}). Check mllm.url, or start one: `vllm serve {model}`, "
+                f"or `transformers serve {model}`; both listen on port 8000."
             ) from None
         except httpx.TimeoutException:
             raise Unusable(f"no answer within {self.settings.timeout:g} s") from None

@@ -460,7 +460,7 @@ def real(tmp_path_factory):
         process = subprocess.Popen([sys.executable, "-c", command, *options], stdout=log, stderr=log,
                                    env={**os.environ, **quiet})
         try:
-            deadline = time.monotonic() + 300  # a loaded machine imports slowly
+            deadline = time.monotonic() + 600  # a loaded machine imports slowly
             while not _healthy(port):
                 told = (home / "log").read_text()[-3000:]
                 assert process.poll() is None and time.monotonic() < deadline, told
