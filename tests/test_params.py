@@ -99,6 +99,14 @@ def test_hash_sees_what_matters_and_nothing_else():
         plain.hash("backbon")
 
 
+def test_a_server_counts_where_it_is_used_by_its_models_names():
+    at = {"backend": "server", "url": "http://127.0.0.1:1/v1"}
+    assert load_params(concurrency=1, served_model="a").hash() == load_params().hash() != load_params(**at).hash()
+    assert load_params(**at, timeout=1, key_variable="KEY").hash() == load_params(**at).hash()
+    assert load_params(**at, served_model="a").hash() != load_params(**at).hash()
+    assert load_params(**at, served_model="a").hash("mllm") == load_params(**at).hash("mllm")
+
+
 @given(K=st.integers(0, 10), lam=st.floats(0, 1), seed=st.integers(0, 2**31))
 def test_equal_settings_hash_equally_whatever_the_order(K, lam, seed):
     one = load_params(K=K, lam=lam, seed=seed)

@@ -43,9 +43,10 @@ class Unusable(Exception):
 
 
 class Endpoint:
-    """`url` ends in /v1, as http://127.0.0.1:8000/v1. `settings` are the params' section `server`.
+    """One server's chat completions, asked many at once, within time limits, and again where that may help.
 
-    Threads, not asyncio: they work alike in a script and inside a notebook's running event loop.
+    `url` ends in /v1, as http://127.0.0.1:8000/v1; `settings` are the params' section `server`. Threads, not
+    asyncio: they work alike in a script and inside a notebook's running event loop.
     """
 
     def __init__(self, url: str, settings: Server):
@@ -56,7 +57,7 @@ class Endpoint:
         here = httpx.URL(self.url).host in ("127.0.0.1", "localhost", "::1")
         self._client = httpx.Client(
             timeout=httpx.Timeout(settings.timeout, connect=settings.connect_timeout),
-            # No connection is used twice: servers close them when they like, and a request would be lost in it.
+            # No connection is used twice: servers close them when they like, and a request may be lost in it.
             limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=0),
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             trust_env=not here,
@@ -139,8 +140,8 @@ class Endpoint:
                 raise Unusable(f"no connection ({problem})") from None
             model, why = body["model"], str(problem) or type(problem).__name__
             raise ConnectionError(
-                f"No server answers at {self.url} ({why}). Check mllm.url, or start one: `vllm serve {model}`, or "
-                f"`transformers serve {model}`; both listen on port 8000."
+                f"No server answers at {self.url} ({why}). Check mllm.url, or start one: `vllm serve {model}`, "
+                f"or `transformers serve {model}`; both listen on port 8000."
             ) from None
         except httpx.TimeoutException:
             raise Unusable(f"no answer within {self.settings.timeout:g} s") from None
@@ -152,10 +153,7 @@ class Endpoint:
             if response.status_code in AGAIN:
                 raise Unusable(told, _seconds(response.headers.get("Retry-After", "")))
             raise self._refusal(response.status_code, told, words, body["model"])
-        try:
-            answer = json.loads(content)
-        except ValueError:
-            answer = None
+        answer = _parsed(bytes(content))
         if not isinstance(answer, dict):
             raise Unusable(f"an answer that is no JSON object ({self._words(bytes(content)) or 'empty'})")
         return answer
@@ -194,15 +192,12 @@ class Endpoint:
 
     def _words(self, content: bytes) -> str:
         """The server's own message, short, on one line and without the key, should it repeat it."""
-        text = content[:10_000].decode("utf-8", "replace")
-        try:
-            told = json.loads(text)
-            told = told.get("error", told) if isinstance(told, dict) else told
-            if isinstance(told, dict):
-                told = told.get("message") or told.get("detail") or told
-            text = told if isinstance(told, str) else json.dumps(told)
-        except ValueError:
-            pass
+        content = content[:10_000]
+        told = _parsed(content)
+        told = told.get("error", told) if isinstance(told, dict) else told
+        if isinstance(told, dict):
+            told = told.get("message") or told.get("detail") or told
+        text = told if isinstance(told, str) else content.decode("utf-8", "replace")
         text = " ".join(text.split())
         text = text.replace(self._key, "…") if self._key else text
         return text if len(text) <= 300 else text[:300] + " …"
@@ -220,6 +215,14 @@ class Endpoint:
     def _pause(seconds: float, stop: threading.Event) -> None:
         if stop.wait(max(0.0, seconds)):
             raise CancelledError
+
+
+def _parsed(content: bytes):
+    """What the JSON says; None where it is none, or nested so deep that it only pretends to be."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _seconds(retry_after: str) -> float:

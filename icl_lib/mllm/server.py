@@ -82,8 +82,8 @@ class ServerMLLM(MLLM):
         self.parse_report["Yes/No unread"] += len(unread)
         if unread and not self._warned:
             self._warned = True
-            told = unread[0][:80]
-            warnings.warn(f"{self.asker!r} answered neither Yes nor No ({told!r}); such answers count as 0.5.")
+            told = f"{self.asker!r} answered neither Yes nor No ({unread[0][:80]!r})"
+            warnings.warn(f"{told}; such answers count as 0.5.")
         return np.array([p for p, _ in read], np.float32)
 
     def write(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> list[str]:
@@ -102,8 +102,8 @@ class ServerMLLM(MLLM):
         self._logprobs = False
         warnings.warn(
             f"{self.endpoint.url} gives no log-probabilities ({why}): P(Yes) is read from the word, 1 or 0. "
-            "Set server.logprobs to false to say so beforehand; such answers are then kept apart from those of "
-            "a server that gives them."
+            "Set server.logprobs to false to say so beforehand; such answers are then kept apart from those "
+            "of a server that gives them."
         )
 
     def _ask(self, model: str, prompts: Sequence[str], images, options: dict) -> list[dict]:
