@@ -1,7 +1,7 @@
 """Do errors accumulate? Which queries lose Rank-5 and Rank-10 to THI, and through what.
 
-A right anchor at rank r was among the first k ≥ r before, and never falls: its own score rises the most. So where
-the anchors lie within the first k, a right one cannot add to Rank-k, and only wrong ones move it.
+A right anchor at rank r was among the first k ≥ r before, and never falls: no score rises by more than its own. So
+where the anchors lie within the first k, a right one can neither add to Rank-k nor take from it: only wrong ones do.
 """
 
 import numpy as np
