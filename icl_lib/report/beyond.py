@@ -148,7 +148,7 @@ def over_values(tables: dict[str, tuple], metrics=("rank1", "rank10", "mAP"), yl
             ax.plot(at, table[metric] - base[metric], marker=".", color=color, label=LABELS[metric].removesuffix(" (%)"))
         place = int(np.flatnonzero(table["value"] == chosen)[0])
         ax.axvline(place, color=BLACK, ls=":", lw=1.2)
-        shown = at[:: max(1, len(at) // 7)]
+        shown = at[:: -(-len(at) // 8)]
         ax.set_xticks(shown, [("∞" if np.isinf(v) else f"{v:g}") for v in table["value"].iloc[shown]])
         ax.set(title=f"{name}: {'neutral' if chosen == neutral else f'{chosen:g}'} chosen", xlabel=parameter, ylim=ylim)
     for ax in axes.flat[len(tables):]:
