@@ -129,7 +129,7 @@ def gains(table: pd.DataFrame, xlim=(-5, 5)):
         ax.set(xlim=xlim, title=LABELS[metric].removesuffix(" (%)"), xlabel="points")
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
-    figure.supxlabel(f"gain over {table.index[0][0]}; bars: 95% paired bootstrap over queries; coloured: 0 lies outside", fontsize=8)
+    figure.supxlabel(f"gain over {table.index[0][0]}; bars: 95% paired bootstrap over queries; coloured: 0 lies outside", fontsize=8, x=0.01, ha="left")
     return figure
 
 
