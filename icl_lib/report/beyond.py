@@ -111,7 +111,7 @@ def rate_map(sim, candidates, query_pids, gallery_pids, K: int, xi: float, lam: 
                 trace = replace(simulated_trace(candidates, query_pids, gallery_pids, tpr, fpr, seed), candidates=places)
                 final, _ = replay(near, near, trace, K, xi, lam)
                 gains.append(right[rows, final.argmax(1)].mean() - right[:, 0].mean())
-            table.append({"TPR": 100 * tpr, "FPR": 100 * fpr, "gain": 100 * float(np.mean(gains))})
+            table.append({"TPR": round(100 * float(tpr), 6), "FPR": round(100 * float(fpr), 6), "gain": 100 * float(np.mean(gains))})
     return pd.DataFrame(table)
 
 
