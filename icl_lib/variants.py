@@ -94,7 +94,7 @@ class Variant:
 VARIANTS = {
     "argmax": Variant(confident, "margin of P(Yes)", (0.0, 0.02, 0.05, 0.1, 0.2, 1.0), 1.0, "best"),
     "soft": Variant(soft, "exponent of P(Yes)", (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0), 0.0),
-    "gate": Variant(gate, "least P(Yes)", (0.0, *(round(0.5 + 0.025 * i, 3) for i in range(20))), 0.0),
+    "gate": Variant(gate, "least P(Yes)", (0.0, 0.5, 0.6, 0.7, 0.75, 0.775, 0.8, 0.825, 0.85, 0.875, 0.9, 0.95), 0.0),
     "second_look": Variant(second_look, "deepest rank in S(q̂, ·)", (1, 2, 3, 5, 10, 20, 50, np.inf), np.inf),
     "adding": Variant(adding, "contradictions allowed", (0, 1, 2, 3, 4, 5, np.inf), np.inf, "adding"),
 }

@@ -188,3 +188,25 @@ def test_gallery_cards_leave_only_yes_no_and_merging_to_the_query(params, done, 
     assert answers == list(cards.values())
     again = stages.cards(params, "test")
     assert again == cards
+
+
+@pytest.mark.parametrize("name", ["argmax", "second_look", "adding"])
+def test_thi_variant_replays_the_final_run_and_is_off_by_default(params, done, name):
+    varied = load_params("rstp", "demo", **TINY, variant=name)
+    point, run, values = stages.final(varied)
+    told = read_summary(varied)["thi"]["final"]
+    assert point == done[0] and told["variant"] == name
+    assert np.array_equal(run.replay(**point)[1], values["anchor"]) and run.change is not None
+    assert np.array_equal(run.trace.p_yes, done[1].trace.p_yes, equal_nan=True), "the trace stays Algorithm 1's"
+    stages.final(params)
+    assert "variant" not in read_summary(params)["thi"]["final"] and done[1].change is None
+
+
+def test_asking_to_the_end_keeps_the_answers_there_are(params, done):
+    from icl_lib import beyond
+
+    run = done[1]
+    whole = beyond.asked_to_the_end(params, run, "test")
+    known = ~np.isnan(run.trace.p_yes[:, :3])
+    assert whole.asked.tolist() == [3] * 40 and np.array_equal(whole.p_yes[known], run.trace.p_yes[:, :3][known])
+    assert np.array_equal(whole.asked - whole.extra, known.sum(1))

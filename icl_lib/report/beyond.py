@@ -111,7 +111,7 @@ def rate_map(sim, candidates, query_pids, gallery_pids, K: int, xi: float, lam: 
                 trace = replace(simulated_trace(candidates, query_pids, gallery_pids, tpr, fpr, seed), candidates=places)
                 final, _ = replay(near, near, trace, K, xi, lam)
                 gains.append(right[rows, final.argmax(1)].mean() - right[:, 0].mean())
-            table.append({"TPR": 100 * tpr, "FPR": 100 * fpr, "gain": 100 * float(np.mean(gains))})
+            table.append({"TPR": round(100 * float(tpr), 6), "FPR": round(100 * float(fpr), 6), "gain": 100 * float(np.mean(gains))})
     return pd.DataFrame(table)
 
 
@@ -129,7 +129,7 @@ def gains(table: pd.DataFrame, xlim=(-5, 5)):
         ax.set(xlim=xlim, title=LABELS[metric].removesuffix(" (%)"), xlabel="points")
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
-    figure.supxlabel(f"gain over {table.index[0][0]}; bars: 95% paired bootstrap over queries; coloured: 0 lies outside", fontsize=8)
+    figure.supxlabel(f"gain over {table.index[0][0]}; bars: 95% paired bootstrap over queries; coloured: 0 lies outside", fontsize=8, x=0.01, ha="left")
     return figure
 
 
@@ -148,7 +148,7 @@ def over_values(tables: dict[str, tuple], metrics=("rank1", "rank10", "mAP"), yl
             ax.plot(at, table[metric] - base[metric], marker=".", color=color, label=LABELS[metric].removesuffix(" (%)"))
         place = int(np.flatnonzero(table["value"] == chosen)[0])
         ax.axvline(place, color=BLACK, ls=":", lw=1.2)
-        shown = at[:: max(1, len(at) // 7)]
+        shown = at[:: -(-len(at) // 8)]
         ax.set_xticks(shown, [("∞" if np.isinf(v) else f"{v:g}") for v in table["value"].iloc[shown]])
         ax.set(title=f"{name}: {'neutral' if chosen == neutral else f'{chosen:g}'} chosen", xlabel=parameter, ylim=ylim)
     for ax in axes.flat[len(tables):]:
