@@ -18,6 +18,7 @@ from icl_lib import params as settings
 from icl_lib.results import atomic_write
 
 LAST_LINES = 25  # of a failed cell's error
+START_SECONDS = 300  # that a kernel may take to answer, on a machine that is busy with other things
 
 
 class CellFailed(Exception):
@@ -164,7 +165,7 @@ def execute(job: Job, ticker: "Ticker") -> None:
         with own_kernel() as kernel:
             papermill.execute_notebook(
                 str(job.path), str(job.output), parameters=job.given, engine_name="icl", kernel_name=kernel,
-                progress_bar=False, stdout_file=ticker)
+                progress_bar=False, stdout_file=ticker, start_timeout=START_SECONDS)
     except PapermillExecutionError as error:
         lines = strip_color("\n".join(error.traceback) or f"{error.ename}: {error.evalue}").splitlines()
         raise CellFailed("\n".join([f"{job.path.stem}: cell In [{error.exec_count}] failed:",

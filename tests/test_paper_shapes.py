@@ -2,7 +2,7 @@
 
 Only sizes differ from params/profiles/paper.yaml: a ViT-B/16 of two narrow layers (224 x 224 pictures,
 patches of 16 pixels, 77 of 49,408 words, QuickGELU), a Qwen2-VL of two layers, one epoch. Both models are
-random. The benchmark has RSTPReid's files, pictures of many sizes, fewer people than published, and no truth.
+random. The benchmark has RSTPReid's files, pictures of many sizes, fewer people than published, no truth.
 """
 
 import json
@@ -39,18 +39,24 @@ NARROW = {"embed_dim": 32, "quick_gelu": True,
 # What differs from the shipped profile: paths, and what a CPU can do in a minute.
 SMALLER = {"backbone": {"epochs": 1, "warmup_epochs": 0, "batch_size": 8},
            "mllm": {"max_new_tokens": 12}, "rda": {"rewrites": 1}, "sft": {"epochs": 1, "pairs": 8}}
-# IPython runs this at the start of each kernel: the narrow model's sizes, a line for every call of the MLLM.
+# IPython runs this at the start of each kernel. Before the first cell: the narrow model's sizes, and from
+# then on a line for every call of the MLLM.
 STARTUP = """
-import open_clip
-from icl_lib.mllm.local import LocalMLLM
+def prepare(*_):
+    get_ipython().events.unregister("pre_run_cell", prepare)
+    import open_clip
+    from icl_lib.mllm.local import LocalMLLM
 
-open_clip.add_model_config({config!r})
-for verb in ("p_yes", "write"):
-    def told(self, *arguments, verb=verb, ask=getattr(LocalMLLM, verb)):
-        with open({calls!r}, "a") as file:
-            file.write(verb + "\\n")
-        return ask(self, *arguments)
-    setattr(LocalMLLM, verb, told)
+    open_clip.add_model_config({config!r})
+    for verb in ("p_yes", "write"):
+        def told(self, *arguments, verb=verb, ask=getattr(LocalMLLM, verb)):
+            with open({calls!r}, "a") as file:
+                file.write(verb + "\\n")
+            return ask(self, *arguments)
+        setattr(LocalMLLM, verb, told)
+
+
+get_ipython().events.register("pre_run_cell", prepare)
 """
 
 

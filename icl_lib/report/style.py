@@ -60,7 +60,7 @@ def show(figure: Figure, params: Params, name: str, alt: str = "") -> None:
     """Saves `figure` as results/<profile>/<dataset>/figures/<name>.png and shows it.
 
     It is stamped with where it comes from. alt: a sentence for readers who can't see it. A notebook holds
-    figures with pictures as JPEG, a quarter of the bytes: drawn people in about as many pixels as were drawn.
+    figures with pictures as JPEG, a quarter of the bytes; drawn people keep nearly all their pixels.
     """
     drawn = rendered(figure, stamp(params))
     atomic_write(figure_path(params, name), as_png(drawn))
