@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from icl_lib.mllm.chat import batches
+from icl_lib.mllm.forward import common_beginning
 from icl_lib.mllm.local import LocalMLLM
 from icl_lib.results import progress
 from icl_lib.speed.ways import seconds
@@ -36,8 +37,9 @@ def by_texts(mllm: LocalMLLM, pictures: Sequence, texts: Sequence[str], counts: 
     """The same pairs decided in three ways, by the number of texts asked of each picture: a row a number.
 
     Pairs a second of `GENERATED`, `PLAIN` (one forward pass, each picture encoded once) and `SHARED` (its prefix
-    read once too); `ratio`, SHARED to GENERATED; `by sharing`, SHARED to PLAIN; `same word`, percent of pairs
-    where P(Yes) > 0.5 says what was written; `difference`, the largest of P(Yes) between PLAIN and SHARED.
+    read once too); `ratio`, SHARED to GENERATED; `by sharing`, SHARED to PLAIN; `tokens`, what that would be if time
+    went by the number of tokens alone; `same word`, percent of pairs where P(Yes) > 0.5 says what was written;
+    `difference`, the largest of P(Yes) between PLAIN and SHARED.
 
     pictures: opened ones (files stay encoded from call to call, and nothing would be left to measure); each gets
     the next of `texts`, which are gone round as often as needed. Every time is the least of `repeats`.
@@ -56,10 +58,22 @@ def by_texts(mllm: LocalMLLM, pictures: Sequence, texts: Sequence[str], counts: 
             SHARED: len(asked) / shared,
             "ratio": generated / shared,
             "by sharing": plain / shared,
+            "tokens": _fewer_tokens(mllm, pictures[0], asked, count),
             "same word": 100 * float(((p > 0.5) == said).mean()),
             "difference": float(np.abs(p - alone).max()),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("texts a picture")
+
+
+def _fewer_tokens(mllm: LocalMLLM, picture, texts: Sequence[str], count: int) -> float:
+    """All tokens of prompts about one picture, to those that are read if each `count` share their beginning."""
+    chat = mllm.reader
+    if not chat.caches_pictures:
+        return 1.0
+    rendered = [chat.render(mllm.prompts.ask_match(text), picture=True) for text in texts]
+    tokens = chat.tokens(rendered, list(chat.see([picture]).values()) * len(texts))
+    length, shared = np.mean([len(own) for own in tokens]), common_beginning(chat, tokens)
+    return float(length / (length - shared + shared / count))
 
 
 def _p_yes(mllm: LocalMLLM, images: Sequence, texts: Sequence[str], share: bool) -> np.ndarray:

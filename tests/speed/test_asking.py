@@ -51,6 +51,7 @@ def test_a_row_a_number_of_texts(mllm, pictures):
     table = asking.by_texts(mllm, pictures, ["A man.", "A woman in red.", "x"], counts=(1, 3), repeats=1)
     assert list(table.index) == [1, 3] and (table > 0)[[asking.GENERATED, asking.PLAIN, asking.SHARED]].all(axis=None)
     assert (table["difference"] < 1e-4).all() and table["same word"].between(0, 100).all()
+    assert table.loc[1, "tokens"] == pytest.approx(1) and 1.1 < table.loc[3, "tokens"] < 3
     assert mllm.share_prefix, "the switch is put back"
     figure = deciding({"tiny": table})
     assert len(figure.axes[0].patches) == 6
