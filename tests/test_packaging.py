@@ -128,7 +128,7 @@ def test_make_alone_lists_the_targets():
 
 def test_make_demo_runs_the_story_in_order():
     told = make("-n", "demo")
-    assert ("icl run 00_data_prep 01_rda 02_lora_sft 03_backbone 04_thi 05_failure_gallery "
+    assert ("icl run 00_data_prep 01_rda 02_lora_sft 03_backbone 04_thi 05_failure_gallery 07_latency "
             "-p dataset rstp -p profile demo") in told
 
 
