@@ -29,7 +29,7 @@ def stacked_parts(tables: dict[str, pd.DataFrame], limit: float | None = None) -
         ax.set(title=title, xlim=(0, limit))
         ax.grid(False, axis="y")
     axes[-1, 0].set_xlabel("milliseconds a query")
-    axes[0, 0].legend(loc="lower right", ncols=2)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(PARTS))
     return figure
 
 
