@@ -7,7 +7,7 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
-STORY     := 00_data_prep 01_rda 02_lora_sft 03_backbone 04_thi 05_failure_gallery 06_error_accumulation
+STORY     := 00_data_prep 01_rda 02_lora_sft 03_backbone 04_thi 05_failure_gallery
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test notebook clean
@@ -16,7 +16,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo "  Settings: NB DATASET PROFILE ARGS (further options, as in ARGS='-p K 3') PYTHON (now $(PYTHON))"
 
-demo: $(INSTALLED) ## run notebooks 00 to 06 on the drawn stand-in of RSTPReid, into results/demo/rstp
+demo: $(INSTALLED) ## run notebooks 00 to 05 on the drawn stand-in of RSTPReid, into results/demo/rstp
 	$(BIN)/icl run $(STORY) -p dataset rstp -p profile demo
 
 test: $(INSTALLED) ## run the unit tests and every notebook

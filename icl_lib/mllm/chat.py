@@ -210,7 +210,7 @@ class Chat:
         return {name: value.to(self.model.device) for name, value in inputs.items()}
 
     def generate(self, inputs: dict, new_tokens: int) -> torch.Tensor:
-        """Greedy continuations [B, at most new_tokens] of left-padded inputs, padded behind their end token."""
+        """Greedy continuations [B, up to new_tokens] of left-padded inputs, padded behind their end token."""
         ids = self.model.generate(
             **inputs,
             max_new_tokens=new_tokens,

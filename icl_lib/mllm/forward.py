@@ -45,7 +45,7 @@ def last_logits(
     for rows in same_layout.values():
         rows = sorted(rows, key=lambda row: len(tokens[row]))
         pays = share and len(rows) >= SHARED_FROM * len({keys[row] for row in rows})
-        if pays and (shared := _common_beginning(chat, [tokens[row] for row in rows])):
+        if pays and (shared := common_beginning(chat, [tokens[row] for row in rows])):
             yield from _after_common_beginning(chat, rows, tokens, keys, seen, shared, batch_size)
             continue
         for batch in batches(rows, batch_size):
@@ -58,7 +58,7 @@ def _logits(chat: Chat, inputs: dict) -> torch.Tensor:
     return chat.model(**inputs, logits_to_keep=1, use_cache=False).logits[:, -1].float()
 
 
-def _common_beginning(chat: Chat, tokens: Sequence[Sequence[int]]) -> int:
+def common_beginning(chat: Chat, tokens: Sequence[Sequence[int]]) -> int:
     """How many first tokens all rows share; 0 where the picture's placeholders reach beyond them."""
     first, last = min(tokens), max(tokens)
     length = next((i for i, (a, b) in enumerate(zip(first, last)) if a != b), min(map(len, tokens)))

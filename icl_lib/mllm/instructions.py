@@ -1,4 +1,4 @@
-"""Captions that try to instruct M. A text is data; how far such data moves P(Yes) all the same is measured here."""
+"""Captions that try to instruct M: a text is data, and how far it moves P(Yes) all the same is measured."""
 
 from collections.abc import Mapping
 
@@ -28,9 +28,9 @@ def moved(
 
     A row an instruction, the captions as they are first. Columns: mean P(Yes) of the right pairs and of the
     wrong ones; `shift`, the mean change of P(Yes), and `size`, the mean of its absolute value; in percent,
-    `to Yes`, the share of pairs answered No (P(Yes) <= `threshold`) that become Yes, and `to No`, the share of
-    those answered Yes that become No (NaN where there are none); AUC in percent. Raises ValueError for an
-    instruction that is empty and for pairs without rows.
+    `to Yes`, the share of pairs answered No (P(Yes) <= `threshold`) that become Yes, and `to No`, the share
+    of those answered Yes that become No (NaN where there are none); AUC in percent. Raises ValueError for
+    an instruction that is empty and for pairs without rows.
     """
     if pairs.empty:
         raise ValueError("There is no pair to ask about.")

@@ -14,7 +14,9 @@ _ANYWHERE = re.compile(rf"(?:(?<=\s)|(?<=[;,])|^){_MARK}")
 _BULLET = re.compile(r"^\s*(?:[-*•–>#]+\s+|[-•–])\s*")
 _LABEL = re.compile(r"^(?:\*{0,2}(?:answer|response|a)\*{0,2}\s*[:：]\s*)", re.IGNORECASE)
 _REFUSAL = re.compile(
-    r"^(?:i'?m sorry|sorry|i apologi[sz]e|as an ai|unable to|i (?:can ?not|can'?t|am unable|am not able))\b",
+    r"^(?:(?:i'?m sorry|sorry|i apologi[sz]e|as an ai|unable to|i (?:can ?not|can'?t|am unable|am not able)"
+    r"|lo siento|je suis désolée?|je ne peux pas|es tut mir leid|tut mir leid|ich kann nicht)\b"
+    r"|(?:很|非常)?(?:抱歉|对不起|對不起)|我无法|我無法|申し訳)",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])")

@@ -29,7 +29,7 @@ def stacked_parts(tables: dict[str, pd.DataFrame], limit: float | None = None) -
         ax.set(title=title, xlim=(0, limit))
         ax.grid(False, axis="y")
     axes[-1, 0].set_xlabel("milliseconds a query")
-    axes[0, 0].legend(loc="lower right", ncols=2)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(PARTS))
     return figure
 
 
@@ -37,7 +37,8 @@ def stacked_parts(tables: dict[str, pd.DataFrame], limit: float | None = None) -
 def growth(table: pd.DataFrame, asking: float) -> Figure:
     """Milliseconds of search and re-ranking over the gallery's size, a line an index, both axes logarithmic.
 
-    table: of `icl_lib.speed.latency.by_gallery`. asking: milliseconds that M takes a query, drawn to compare with.
+    table: of `icl_lib.speed.latency.by_gallery`. asking: milliseconds that M takes a query, drawn to
+    compare with.
     """
     figure, axes = panels(1, 2, sharey=True)
     for ax, part in zip(axes[0], ("search", "re-rank")):
@@ -55,7 +56,7 @@ def growth(table: pd.DataFrame, asking: float) -> Figure:
 
 @styled
 def deciding(tables: dict[str, pd.DataFrame]) -> Figure:
-    """Pairs a second by the number of texts a picture, a bar a way; one panel a table of `asking.by_texts`."""
+    """Pairs a second by texts a picture, a bar a way; one panel a table of `asking.by_texts`."""
     figure, axes = panels(1, len(tables))
     for ax, (title, table) in zip(axes[0], tables.items()):
         places = np.arange(len(table))
@@ -64,7 +65,8 @@ def deciding(tables: dict[str, pd.DataFrame]) -> Figure:
         for place, (most, ratio) in enumerate(table[[SHARED, "ratio"]].to_numpy()):
             ax.text(place + 0.27, most, f"{ratio:.1f} x", ha="center", va="bottom", fontsize=8)
         ax.set_xticks(places, [f"{count}" for count in table.index])
-        ax.set(title=title, xlabel="texts a picture", ylim=(0, 1.15 * table[[GENERATED, PLAIN, SHARED]].to_numpy().max()))
+        most = table[[GENERATED, PLAIN, SHARED]].to_numpy().max()
+        ax.set(title=title, xlabel="texts a picture", ylim=(0, 1.3 * most))
         ax.grid(False, axis="x")
     axes[0, 0].set_ylabel("pairs a second")
     axes[0, 0].legend(loc="upper left")

@@ -7,18 +7,22 @@ import pandas as pd
 import torch
 
 from icl_lib.mllm.chat import batches
+from icl_lib.mllm.forward import common_beginning
 from icl_lib.mllm.local import LocalMLLM
 from icl_lib.results import progress
 from icl_lib.speed.ways import seconds
 
-GENERATED, PLAIN, SHARED = "generated, word read", "P(Yes), picture read for each text", "P(Yes), prefix shared"
+GENERATED = "generated, word read"
+PLAIN, SHARED = "P(Yes), picture read for each text", "P(Yes), prefix shared"
 
 
 @torch.inference_mode()
 def by_generating(mllm: LocalMLLM, images: Sequence, texts: Sequence[str], new_tokens: int = 8) -> np.ndarray:
-    """Yes or No [N] bool in the usual way: the processor's own batch, `generate`, and "yes" in what was written.
+    """Yes or No [N] bool in the usual way: the processor's own batch, `generate`, and "yes" in what was
+    written.
 
-    Greedy, as many pairs a batch as `p_yes` takes, at most `new_tokens` tokens; an answer ends earlier by itself.
+    Greedy, as many pairs a batch as `p_yes` takes, at most `new_tokens` tokens; an answer ends earlier by
+    itself.
     """
     chat, said = mllm.reader, np.zeros(len(texts), dtype=bool)
     rendered = [chat.render(mllm.prompts.ask_match(text), picture=True) for text in texts]
@@ -31,16 +35,17 @@ def by_generating(mllm: LocalMLLM, images: Sequence, texts: Sequence[str], new_t
     return said
 
 
-def by_texts(mllm: LocalMLLM, pictures: Sequence, texts: Sequence[str], counts: Iterable[int] = (1, 2, 4, 8, 16),
-             repeats: int = 2) -> pd.DataFrame:  # fmt: skip
+def by_texts(mllm: LocalMLLM, pictures: Sequence, texts: Sequence[str],
+             counts: Iterable[int] = (1, 2, 4, 8, 16), repeats: int = 2) -> pd.DataFrame:  # fmt: skip
     """The same pairs decided in three ways, by the number of texts asked of each picture: a row a number.
 
-    Pairs a second of `GENERATED`, `PLAIN` (one forward pass, each picture encoded once) and `SHARED` (its prefix
-    read once too); `ratio`, SHARED to GENERATED; `by sharing`, SHARED to PLAIN; `same word`, percent of pairs
-    where P(Yes) > 0.5 says what was written; `difference`, the largest of P(Yes) between PLAIN and SHARED.
+    Pairs a second of `GENERATED`, `PLAIN` (one forward pass, each picture encoded once) and `SHARED` (its
+    prefix read once too); `ratio`, SHARED to GENERATED; `by sharing`, SHARED to PLAIN; `tokens`, what that
+    would be if time went by the number of tokens alone; `same word`, percent of pairs where P(Yes) > 0.5
+    says what was written; `difference`, the largest of P(Yes) between PLAIN and SHARED.
 
-    pictures: opened ones (files stay encoded from call to call, and nothing would be left to measure); each gets
-    the next of `texts`, which are gone round as often as needed. Every time is the least of `repeats`.
+    pictures: opened ones (files stay encoded from call to call, and nothing would be left to measure); each
+    gets the next of `texts`, which are gone round as often as needed. Every time is the least of `repeats`.
     """
     rows = {}
     _p_yes(mllm, pictures[:2], texts[:2], share=True)  # the first call pays for what is paid once
@@ -56,10 +61,22 @@ def by_texts(mllm: LocalMLLM, pictures: Sequence, texts: Sequence[str], counts: 
             SHARED: len(asked) / shared,
             "ratio": generated / shared,
             "by sharing": plain / shared,
+            "tokens": _fewer_tokens(mllm, pictures[0], asked, count),
             "same word": 100 * float(((p > 0.5) == said).mean()),
             "difference": float(np.abs(p - alone).max()),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("texts a picture")
+
+
+def _fewer_tokens(mllm: LocalMLLM, picture, texts: Sequence[str], count: int) -> float:
+    """All tokens of prompts about one picture, to those read if each `count` share their beginning."""
+    chat = mllm.reader
+    if not chat.caches_pictures:
+        return 1.0
+    rendered = [chat.render(mllm.prompts.ask_match(text), picture=True) for text in texts]
+    tokens = chat.tokens(rendered, list(chat.see([picture]).values()) * len(texts))
+    length, shared = np.mean([len(own) for own in tokens]), common_beginning(chat, tokens)
+    return float(length / (length - shared + shared / count))
 
 
 def _p_yes(mllm: LocalMLLM, images: Sequence, texts: Sequence[str], share: bool) -> np.ndarray:

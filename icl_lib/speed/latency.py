@@ -20,33 +20,37 @@ SHOWN = 10  # pictures that a user gets
 
 def timed(texts: Sequence[str], model: Backbone, gallery: Gallery, paths: Sequence, mllm: MLLM, cards: MLLM,
           k_max: int, threshold: float, lam: float) -> pd.DataFrame:  # fmt: skip
-    """Each query on its own, asked to its first Yes (P(Yes) > threshold), at most `k_max` times. One row a query.
+    """Each query on its own, asked to its first Yes (P(Yes) > threshold), at most `k_max` times. One row a
+    query.
 
-    Columns, in seconds: encode, search, asked (a list, one a question), describe, card, merge, re-rank; and `top`,
-    S(q, v̂_1), and `first`, the rank (from 0) of the first Yes or −1. Where there is none, the last four times are
-    0. `mllm` must keep no answers, else reading is measured instead of answering; `cards` is the same M with a
-    memory that holds the gallery's descriptions: `card` is the time to read one.
+    Columns, in seconds: encode, search, asked (a list, one a question), describe, card, merge, re-rank; and
+    `top`, S(q, v̂_1), and `first`, the rank (from 0) of the first Yes or −1. Where there is none, the last
+    four times are 0. `mllm` must keep no answers, else reading is measured instead of answering; `cards` is
+    the same M with a memory that holds the gallery's descriptions: `card` is the time to read one.
     """
     if hasattr(mllm, "file"):
-        raise ValueError("An MLLM with a memory answers from disk; give its `inner` to time answering itself.")
+        raise ValueError("An MLLM with a memory answers from disk; give its `inner` to time answering.")
     rows = []
     _query(texts[0], model, gallery, paths, mllm, cards, k_max, threshold, lam)  # pays for what is paid once
     for text in progress(list(texts), "queries, one by one"):
         rows.append(_query(text, model, gallery, paths, mllm, cards, k_max, threshold, lam))
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    table.attrs["k_max"] = k_max
+    return table
 
 
 def parts(run: pd.DataFrame, K: int, xi: float, way: str = "on demand") -> pd.DataFrame:
-    """Seconds of each of `PARTS` for every query of `timed` at this K and ξ (Algorithm 1), and its questions.
+    """Seconds of each of `PARTS` for every query of `timed` at this K and ξ (Algorithm 1), and its
+    questions.
 
-    Above ξ the first picture alone is asked about, and becomes the anchor by a Yes; at or below it the first Yes
-    does, unless it is the first picture's. Queries without an anchor end after their questions. Raises ValueError
-    for a K that was not timed and for an unknown way.
+    Above ξ the first picture alone is asked about, and becomes the anchor by a Yes; at or below it the
+    first Yes does, unless it is the first picture's. Queries without an anchor end after their questions.
+    Raises ValueError for a K that was not timed and for an unknown way.
     """
     if way not in WAYS:
         raise ValueError(f"way {way!r} is none of {', '.join(WAYS)}.")
-    depth = run.attrs.get("k_max", run["asked"].map(len).max())
-    if not 0 <= K <= depth:
+    if not 0 <= K <= run.attrs["k_max"]:
+        depth = run.attrs["k_max"]
         raise ValueError(f"K={K} was not timed: questions go to {depth}. Time again with k_max={K}.")
     rows = []
     for query in run.to_dict("records"):
@@ -63,7 +67,8 @@ def parts(run: pd.DataFrame, K: int, xi: float, way: str = "on demand") -> pd.Da
 def means(run: pd.DataFrame, Ks: Iterable[int], xi: float) -> pd.DataFrame:
     """Mean milliseconds of each part, rows (K, way): over all queries, their sum `total`, questions a query.
 
-    `with anchor`: the total of the queries that got one (NaN if none did); `anchors`: their share in percent.
+    `with anchor`: the total of the queries that got one (NaN if none did); `anchors`: their share in
+    percent.
     """
     rows = {}
     for K in Ks:
@@ -77,13 +82,13 @@ def means(run: pd.DataFrame, Ks: Iterable[int], xi: float) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["K", "way"])
 
 
-def by_gallery(texts: Sequence[str], model: Backbone, vectors: np.ndarray, sizes: Iterable[int], k: int, lam: float,
-               factories: Mapping[str, str] | None = None, seed: int = 0) -> pd.DataFrame:  # fmt: skip
+def by_gallery(texts: Sequence[str], model: Backbone, vectors: np.ndarray, sizes: Iterable[int], k: int,
+               lam: float, factories: Mapping[str, str] | None = None, seed: int = 0) -> pd.DataFrame:  # fmt: skip
     """Median milliseconds of the two parts that see the gallery, for galleries grown from its `vectors`.
 
-    Rows: pictures, index. Columns: search (the k best of one query), re-rank (encode the refined text and search
-    with λ·q + (1 − λ)·q̂), MB of the index. M's parts don't depend on the gallery. `factories`: {name: FAISS's
-    recipe}.
+    Rows: pictures, index. Columns: search (the k best of one query), re-rank (encode the refined text and
+    search with λ·q + (1 − λ)·q̂), MB of the index. M's parts don't depend on the gallery. `factories`:
+    {name: FAISS's recipe}.
     """
     rows = {}
     queries = model.encode_texts(list(texts))
@@ -117,10 +122,11 @@ def _query(text, model, gallery, paths, mllm, cards, k_max, threshold, lam) -> d
         told["card"], _ = _clock(lambda: describe(cards, [paths[anchor]]))
         told["merge"], merged = _clock(lambda: aggregate(mllm, answers, [text]))
         told["re-rank"], _ = _clock(lambda: _reranked(model, gallery, q, merged[0], anchor, lam))
-    return {"encode": encode, "search": search, "asked": asked, **told, "top": float(scores[0, 0]), "first": first}
+    told |= {"encode": encode, "search": search, "asked": asked}
+    return told | {"top": float(scores[0, 0]), "first": first}
 
 
-def _reranked(model: Backbone, gallery: Gallery, q: np.ndarray, merged: str, anchor: int, lam: float) -> np.ndarray:
+def _reranked(model: Backbone, gallery: Gallery, q: np.ndarray, merged: str, anchor: int, lam: float):
     """Columns of the first pictures by Eq. 6: one search with λ·q + (1 − λ)·q̂, the anchor lifted to S̄ = 1."""
     refined = model.encode_texts([merged])
     scores, columns = gallery.search(lam * q + (1 - lam) * refined, SHOWN)

@@ -1,4 +1,4 @@
-"""The same promises for every class of model: Qwen2-VL, Qwen2.5-VL, Qwen3-VL, SmolVLM, each tiny and random."""
+"""The same promises for every class of model: Qwen2-VL, 2.5, 3 and SmolVLM, each tiny and random."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from icl_lib.mllm.load import load_model, prompts_of
 from icl_lib.mllm.local import LocalMLLM
 from icl_lib.mllm.sft import add_lora, train_adapter
 
-TEXTS = ["A woman.", "A man in a red coat, blue jeans and white shoes.", "red", "The man carries a brown bag."]
+TEXTS = ["A woman.", "A man in a red coat, blue jeans and white shoes.", "red", "He carries a brown bag."]
 
 
 @pytest.fixture(scope="module", params=TINY)
@@ -117,8 +117,9 @@ def test_merged_and_unmerged_adapters_answer_alike(make, adapter, shapes, monkey
 
 
 def test_lora_trains_on_it(params, shapes, tmp_path, make):
-    rows = [(path, word, int(word == "black"), 1, i, i) for i, path in enumerate(shapes) for word in ("black", "white")]
-    pairs = pd.DataFrame(rows, columns=["path", "caption", "label", "rank", "pid", "image_pid"])
+    words = {"black": 1, "white": 0}
+    rows = [(path, word, label) for path in shapes for word, label in words.items()]
+    pairs = pd.DataFrame(rows, columns=["path", "caption", "label"])
     trained = train_adapter(params, pairs, tmp_path / "trained")
     log = pd.read_csv(trained / "log.csv")
     assert len(log) == 2 and np.isfinite(log["loss"]).all()

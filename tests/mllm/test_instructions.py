@@ -30,7 +30,8 @@ def test_every_move_is_counted(scripted, pairs):
 
 def test_a_model_that_is_deaf_to_it_does_not_move(scripted, pairs):
     table = moved(scripted(), pairs, 0.5)
-    assert len(table) == 1 + len(INSTRUCTIONS) and table[["shift", "size", "to Yes", "to No"]].fillna(0).eq(0).all(axis=None)
+    assert len(table) == 1 + len(INSTRUCTIONS)
+    assert table[["shift", "size", "to Yes", "to No"]].fillna(0).eq(0).all(axis=None)
 
 
 def test_braces_of_a_caption_are_left_alone(scripted, pairs):

@@ -3,6 +3,8 @@
 import pytest
 
 from icl_lib.mllm.parse import parse_answers, parse_sentences, parse_text
+from icl_lib.mllm.prompts import load_prompts
+from icl_lib.params import repo_root
 
 NAMES = ["sex", "hairstyle", "upper body", "hat"]
 QUESTIONS = [
@@ -80,6 +82,28 @@ def test_a_one_word_question_does_not_eat_its_answer():
     assert list(found.values()) == ["patterned shirt", "shoes of white", "red"]
 
 
+@pytest.mark.parametrize(
+    "said", ["not visible", "Not visible.", "not visible in the image", "It is not visible.", "unclear", "N/A"]
+)
+def test_not_visible_is_an_answer(said):
+    """Something was read, so it is no gap; that it says nothing about the person is for the prompts to tell."""
+    assert read(f"1. a man\n2. {said}\n3. a coat\n4. no") == ["a man", said, "a coat", "no"]
+    assert read(f"1. a man 2. {said} 3. a coat 4. no") == ["a man", said, "a coat", "no"]
+
+
+def test_not_visible_stays_out_of_the_merged_text():
+    prompts = load_prompts("full", repo_root() / "params" / "prompts")
+    lines = "\n".join(f"{number}. not visible" for number in range(3, 16))
+    answers = parse_answers(f"1. a man\n2. Not visible.\n{lines}", prompts.names)
+    assert None not in answers.values() and len(answers) == 15
+    assert "visible" not in prompts.answers_text(answers).lower() and "a man" in prompts.answers_text(answers)
+
+
+def test_bullets_of_every_kind_run_through_the_list():
+    for mark in "-*•–":
+        assert [answer.rstrip(";") for answer in read("\n".join(f"{mark} {answer}" for answer in WANTED))] == WANTED
+
+
 def test_other_languages_are_kept_as_they_are():
     assert read("1. 女人\n2. cheveux noirs\n3. ein roter Mantel\n4. нет") == [
         "女人",
@@ -96,6 +120,10 @@ def test_other_languages_are_kept_as_they_are():
         "   \n ",
         "I'm sorry, but I can't help with that.",
         "I cannot see a person.",
+        "Es tut mir leid, ich kann dabei nicht helfen.",
+        "Lo siento, no puedo ayudar con eso.",
+        "很抱歉，我无法识别图片中的人。",
+        "申し訳ありませんが、お手伝いできません。",
         "A woman in a red coat stands on a street.",
         "1. ?\n2. *\n3. -\n4. ...",
         "1.\n2.\n3.\n4.",
@@ -152,5 +180,8 @@ def test_one_text(text):
     assert parse_text(text) == "A woman in a red coat."
 
 
-def test_no_text():
-    assert parse_text("") is None and parse_text("I am unable to do so.") is None
+@pytest.mark.parametrize(
+    "text", ["", "I am unable to do so.", "Je suis désolé, je ne peux pas.", "对不起，我不能。", "我无法描述这张图片。"]
+)
+def test_no_text(text):
+    assert parse_text(text) is None and parse_sentences(text) == []

@@ -1,4 +1,4 @@
-"""Tiny random models of the other classes, saved as normal from_pretrained folders: Qwen2.5-VL, Qwen3-VL, SmolVLM."""
+"""Tiny random Qwen2.5-VL, Qwen3-VL and SmolVLM, saved as normal from_pretrained folders."""
 
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from transformers.models.smolvlm.processing_smolvlm import DEFAULT_CHAT_TEMPLATE
 HIDDEN, HEADS, LAYERS = 48, 3, 2
 AREA = {"shortest_edge": 32 * 32, "longest_edge": 48 * 144}
 PATCHES = dict(patch_size=8, merge_size=2, temporal_patch_size=2)
-VISION = dict(depth=2, num_heads=2, patch_size=8, spatial_merge_size=2, temporal_patch_size=2, initializer_range=0.2)
+VISION = dict(depth=2, num_heads=2, patch_size=8, spatial_merge_size=2, temporal_patch_size=2)
+VISION["initializer_range"] = 0.2
 SMOL_TOKENS = ["<image>", "<fake_token_around_image>", "<end_of_utterance>", "<global-img>", "<video>"]
 SMOL_TILES = [f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)]
 
@@ -72,7 +73,8 @@ def tiny_smolvlm(folder: Path) -> Path:
     tokenizer = tiny_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": SMOL_TOKENS + SMOL_TILES})
     tokenizer.eos_token = "<end_of_utterance>"
-    text = _text(tokenizer) | dict(model_type="llama", rope_parameters=dict(rope_type="default", rope_theta=1e4))
+    rope = dict(rope_type="default", rope_theta=1e4)
+    text = _text(tokenizer) | dict(model_type="llama", rope_parameters=rope)
     vision = dict(
         hidden_size=32,
         intermediate_size=64,

@@ -36,21 +36,22 @@ def test_the_word_is_read_row_by_row(mllm, pictures, monkeypatch):
         "generate",
         lambda self, inputs, new_tokens: inputs["attention_mask"].sum(1, keepdim=True),
     )
-    monkeypatch.setattr(
-        mllm.reader.tokenizer, "batch_decode", lambda ids, **_: ["Yes." if int(n) % 2 else "No." for n in ids], raising=False
-    )
+    words = lambda ids, **_: ["Yes." if int(n) % 2 else "No." for n in ids]  # noqa: E731
+    monkeypatch.setattr(mllm.reader.tokenizer, "batch_decode", words, raising=False)
     texts = ["a" * n for n in (5, 2, 9, 4, 7, 1)]
     images = [pictures[row % 4] for row in range(6)]
-    seen = mllm.reader.see(images)
-    lengths = [len(mllm.reader.tokens([mllm.reader.render(mllm.prompts.ask_match(text), True)], [list(seen.values())[0]])[0])
-               for text in texts]  # fmt: skip
+    rendered = [mllm.reader.render(mllm.prompts.ask_match(text), True) for text in texts]
+    seen = list(mllm.reader.see(images[:1]).values()) * 6
+    lengths = map(len, mllm.reader.tokens(rendered, seen))
     assert asking.by_generating(mllm, images, texts).tolist() == [n % 2 == 1 for n in lengths]
 
 
 def test_a_row_a_number_of_texts(mllm, pictures):
     table = asking.by_texts(mllm, pictures, ["A man.", "A woman in red.", "x"], counts=(1, 3), repeats=1)
-    assert list(table.index) == [1, 3] and (table > 0)[[asking.GENERATED, asking.PLAIN, asking.SHARED]].all(axis=None)
+    assert list(table.index) == [1, 3]
+    assert (table[[asking.GENERATED, asking.PLAIN, asking.SHARED]] > 0).all(axis=None)
     assert (table["difference"] < 1e-4).all() and table["same word"].between(0, 100).all()
+    assert table.loc[1, "tokens"] == pytest.approx(1) and 1.1 < table.loc[3, "tokens"] < 3
     assert mllm.share_prefix, "the switch is put back"
     figure = deciding({"tiny": table})
     assert len(figure.axes[0].patches) == 6

@@ -1,9 +1,13 @@
 """A query's parts are added up as Algorithm 1 goes; no time is asserted."""
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from icl_lib.mllm.prompts import load_prompts
+from icl_lib.params import repo_root
 from icl_lib.report.latency import growth, stacked_parts
 from icl_lib.retrieval import Gallery
 from icl_lib.speed import latency
@@ -25,11 +29,8 @@ class Scripted:
     """P(Yes) by (picture, text); a description is the picture's name, a merged text "text+name"."""
 
     def __init__(self, p):
-        from icl_lib.mllm.prompts import load_prompts
-        from icl_lib.params import repo_root
-
         self.p, self.prompts = p, load_prompts("short", repo_root() / "params" / "prompts")
-        self.parse_report, self.described = __import__("collections").Counter(), []
+        self.parse_report, self.described = Counter(), []
 
     def p_yes(self, images, texts):
         return np.array([self.p[image, text] for image, text in zip(images, texts)], np.float32)
@@ -73,7 +74,8 @@ def test_questions_and_anchors_are_those_of_the_trace(world):
 
 def test_on_demand_and_cards_differ_in_one_part(world):
     pictures, vectors, paths, p = world
-    run = latency.timed(list("abcd"), Towers(vectors), Gallery(pictures), paths, Scripted(p), Scripted(p), 6, 0.5, 0.8)
+    mllm, cards, gallery = Scripted(p), Scripted(p), Gallery(pictures)
+    run = latency.timed(list("abcd"), Towers(vectors), gallery, paths, mllm, cards, 6, 0.5, 0.8)
     run["describe"], run["card"] = 2.0, 0.5
     table = latency.means(run, [6], xi=1.0)
     demand, cards = table.loc[(6, "on demand")], table.loc[(6, "cards")]
