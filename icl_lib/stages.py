@@ -20,7 +20,7 @@ from icl_lib.data.standin import make_standin
 from icl_lib.mllm.load import load_mllm, model_folder
 from icl_lib.mllm.pairs import choose_threshold, judge_metrics, mine_pairs
 from icl_lib.mllm.sft import train_adapter
-from icl_lib.params import Params
+from icl_lib.params import Params, load_params
 from icl_lib.report.live import live_curve
 from icl_lib.results import file_hash, folder_hash, is_made, locked, made, read_json, record_seconds, update_summary, write_json
 from icl_lib.retrieval.clip_files import find_weights
@@ -114,6 +114,27 @@ def trained(params: Params, seeds: int) -> dict[int, dict[str, Path]]:
     for seed in range(params.seed, params.seed + seeds):
         other, variant = params.model_copy(update={"seed": seed}), "" if seed == params.seed else f"seed{seed}"
         runs[seed] = {"without RDA": baseline(other, variant), "with RDA": backbone(other, variant)}
+    return runs
+
+
+def ablation(params: Params, seeds: int = 1) -> dict[int, dict[str, Path]]:
+    """{seed: {what the backbone learned from: folder}}, of `seeds` trainings each, from params.seed on: what RDA's gain is made of.
+
+    The captions alone, RDA's texts alone, and both with three weights w(epoch) of RDA's texts: 1 throughout, as released, and
+    falling as far over this run's epochs as the released weight falls over the paper's 60 (left out where that is the same).
+    """
+    stretched = round(params.backbone.rda_weight_slope * load_params(params.dataset, "paper").backbone.epochs / params.backbone.epochs, 4)
+    settings = {"captions only": {"rda": False}, "RDA's texts only": {"rda_texts": "only"}, "both, w = 1": {"rda_weight_slope": 0.0},
+                "both, w as released": {}, "both, w falls to its floor": {"rda_weight_slope": stretched}}
+    if stretched == params.backbone.rda_weight_slope:
+        del settings["both, w falls to its floor"]
+    runs: dict[int, dict[str, Path]] = {}
+    for seed in range(params.seed, params.seed + seeds):
+        runs[seed] = {}
+        for label, changed in settings.items():
+            other = params.model_copy(update={"seed": seed, "backbone": params.backbone.model_copy(update=changed)})
+            marks = ["-".join(f"{name}-{value}" for name, value in changed.items() if name != "rda")] + [f"seed{seed}"] * (seed != params.seed)
+            runs[seed][label] = backbone(other, "-".join(filter(None, marks)))
     return runs
 
 
