@@ -18,6 +18,7 @@ from icl_lib.sections import Backbone, Count, Data, Mllm, Rda, Section, Sft, Thi
 # change no result, so they enter no hash.
 WITHOUT_EFFECT = {"data": {"root"}, "backbone": {"eval_batch", "index", "index_options"},
                   "mllm": {"url", "batch_size", "allow_download"}}
+WITHOUT_EFFECT_WHEN_NULL = {"rda": {"drop"}}  # so that what was made before they were thought of is found
 
 
 class Params(Section):
@@ -40,8 +41,11 @@ class Params(Section):
             if name not in known:
                 hint = _nearest(name, known) or "."
                 raise ValueError(f"unknown section {name!r}{hint} Valid: {', '.join(known)}.")
-        chosen = {name: getattr(self, name).model_dump(mode="json", exclude=WITHOUT_EFFECT.get(name))
-                  for name in sections or known}
+        chosen = {}
+        for name in sections or known:
+            section = getattr(self, name)
+            off = {field for field in WITHOUT_EFFECT_WHEN_NULL.get(name, ()) if getattr(section, field) is None}
+            chosen[name] = section.model_dump(mode="json", exclude=WITHOUT_EFFECT.get(name, set()) | off)
         return {"dataset": self.dataset, "profile": self.profile, "seed": self.seed, **chosen}
 
     def hash(self, *sections: str) -> str:

@@ -20,7 +20,8 @@ from icl_lib.data.standin import make_standin
 from icl_lib.mllm.load import load_mllm, model_folder
 from icl_lib.mllm.pairs import choose_threshold, judge_metrics, mine_pairs
 from icl_lib.mllm.sft import train_adapter
-from icl_lib.params import Params, load_params
+from icl_lib.mllm.tasks import decompose
+from icl_lib.params import Params, digest, load_params
 from icl_lib.report.live import live_curve
 from icl_lib.results import file_hash, folder_hash, is_made, locked, made, read_json, record_seconds, update_summary, write_json
 from icl_lib.retrieval.clip_files import find_weights
@@ -98,14 +99,33 @@ def reorganised(params: Params) -> dict[int, dict]:
     return rda_steps.augment(train, mllm, folder, params.rda.rewrites)
 
 
-def backbone(params: Params, variant: str = "") -> Path:
-    """The ICL backbone: trained on the captions and RDA's texts of them; the baseline where backbone.rda is off."""
+def checked(params: Params) -> pd.DataFrame:
+    """RDA's distinct sub-sentences, each asked about its picture: path, text, captioned, p.
+
+    captioned: whether a caption of the picture says it (see `icl_lib.rda.sub_sentences`); p: P(Yes) of the unadapted model.
+    """
+    train, mllm = captions(data(params), "train"), load_mllm(params)
+    table = rda_steps.sub_sentences(reorganised(params), train, decompose(mllm, train["caption"].tolist()))
+    return table.assign(p=mllm.p_yes(table["path"].tolist(), table["text"].tolist()))
+
+
+def backbone(params: Params, variant: str = "", texts: dict | None = None) -> Path:
+    """The ICL backbone: trained on the captions and RDA's texts of them; the baseline where backbone.rda is off.
+
+    texts: others in their place, {caption_id: {"parts": …}}, to study what they do; else RDA's, less rda.drop of them.
+    """
     if not params.backbone.rda:
         return baseline(params, variant)
-    manifest = data(params)
-    texts = {i: row["parts"] for i, row in reorganised(params).items()}
-    return _stage(params, "backbone", {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm")},
-                  lambda folder: train_backbone(params, manifest, folder, texts, live_curve(params.backbone.epochs)), variant)
+    manifest, key = data(params), {}
+    if texts is not None:
+        key = {"texts": digest({i: row["parts"] for i, row in texts.items()})}
+    else:
+        texts = reorganised(params)
+        if params.rda.drop is not None:
+            texts = rda_steps.without_least(texts, captions(manifest, "train"), checked(params), params.rda.drop)
+    parts = {i: row["parts"] for i, row in texts.items()}
+    return _stage(params, "backbone", {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm"), **key},
+                  lambda folder: train_backbone(params, manifest, folder, parts, live_curve(params.backbone.epochs)), variant)
 
 
 def trained(params: Params, seeds: int) -> dict[int, dict[str, Path]]:
