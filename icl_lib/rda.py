@@ -77,7 +77,7 @@ def sub_sentences(
     ids, paths = captions["caption_id"].astype(int), captions["path"]
     said = {(path, text) for path, parts in zip(paths, own, strict=True) for text in parts}
     told = dict.fromkeys((path, text) for i, path in zip(ids, paths) for text in texts[i]["sentences"])
-    table = pd.DataFrame(told, columns=["path", "text"])
+    table = pd.DataFrame(list(told), columns=["path", "text"])
     return table.assign(captioned=[pair in said for pair in told])
 
 

@@ -137,24 +137,28 @@ def trained(params: Params, seeds: int) -> dict[int, dict[str, Path]]:
     return runs
 
 
-def ablation(params: Params, seeds: int = 1) -> dict[int, dict[str, Path]]:
-    """{seed: {what the backbone learned from: folder}}, of `seeds` trainings each, from params.seed on: what RDA's gain is made of.
+def ablation_settings(params: Params) -> dict[str, dict]:
+    """{what the backbone learns from: settings of its section}: captions alone, RDA's texts alone, and both.
 
-    The captions alone, RDA's texts alone, and both with three weights w(epoch) of RDA's texts: 1 throughout, as released, and
-    falling as far over this run's epochs as the released weight falls over the paper's 60 (left out where that is the same).
+    Both have three weights w(epoch) of RDA's texts: 1 throughout, as released, and falling as far over this run's epochs as the
+    released weight falls over the paper's 60 (left out where that is the same).
     """
-    stretched = round(params.backbone.rda_weight_slope * load_params(params.dataset, "paper").backbone.epochs / params.backbone.epochs, 4)
+    paper = load_params(params.dataset, "paper").backbone.epochs
+    slope = round(params.backbone.rda_weight_slope * paper / params.backbone.epochs, 4)
     settings = {"captions only": {"rda": False}, "RDA's texts only": {"rda_texts": "only"}, "both, w = 1": {"rda_weight_slope": 0.0},
-                "both, w as released": {}, "both, w falls to its floor": {"rda_weight_slope": stretched}}
-    if stretched == params.backbone.rda_weight_slope:
-        del settings["both, w falls to its floor"]
+                "both, w as released": {}, "both, w falls to its floor": {"rda_weight_slope": slope}}
+    return {label: changed for label, changed in settings.items() if changed.get("rda_weight_slope") != params.backbone.rda_weight_slope}
+
+
+def ablation(params: Params, seeds: int = 1) -> dict[int, dict[str, Path]]:
+    """{seed: {what the backbone learned from: folder}} of `ablation_settings`, from params.seed on: what RDA's gain is made of."""
     runs: dict[int, dict[str, Path]] = {}
     for seed in range(params.seed, params.seed + seeds):
         runs[seed] = {}
-        for label, changed in settings.items():
+        for label, changed in ablation_settings(params).items():
             other = params.model_copy(update={"seed": seed, "backbone": params.backbone.model_copy(update=changed)})
-            marks = ["-".join(f"{name}-{value}" for name, value in changed.items() if name != "rda")] + [f"seed{seed}"] * (seed != params.seed)
-            runs[seed][label] = backbone(other, "-".join(filter(None, marks)))
+            marks = [f"{name}-{value}" for name, value in changed.items() if name != "rda"] + [f"seed{seed}"] * (seed != params.seed)
+            runs[seed][label] = backbone(other, "-".join(marks))
     return runs
 
 
