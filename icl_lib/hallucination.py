@@ -1,4 +1,4 @@
-"""What RDA's texts make up: against the stand-in's truth, and by M's own P(Yes) of each sub-sentence given its picture.
+"""What RDA's texts make up: against the stand-in's truth, and by M's own P(Yes) of each sub-sentence.
 
 The paper leaves both open. Only notebooks and tests read this; no stage of the pipeline knows the truth.
 """
@@ -20,7 +20,9 @@ from icl_lib.study import claims, marked
 from icl_lib.written import read_answer
 
 CHARACTERISTIC = {  # attribute -> what is asked about in one question
-    "sex": "sex", **{name: group for group, names in GROUPS.items() for name in names}, "pattern": "pattern",
+    "sex": "sex",
+    **{name: group for group, names in GROUPS.items() for name in names},
+    "pattern": "pattern",
 }
 CHARACTERISTICS = list(dict.fromkeys(CHARACTERISTIC.values()))
 
@@ -28,9 +30,9 @@ CHARACTERISTICS = list(dict.fromkeys(CHARACTERISTIC.values()))
 def by_step(texts: Mapping[int, dict], captions: pd.DataFrame, root) -> pd.DataFrame:
     """Share of the stated facts that the picture contradicts, in percent: a row a characteristic, a column a step.
 
-    texts: {caption_id: {vqa, enriched, sentences, parts}} of `icl_lib.rda.augment` about `captions` of the stand-in
-    at `root`. Columns: caption, VQA (each picture's answers once), aggregation, decomposition, rewriting (all
-    rewritings); `facts` is the number of facts stated after the last step. The last row is over all.
+    texts: {caption_id: {vqa, enriched, sentences, parts}} of `icl_lib.rda.augment` about `captions` of the
+    stand-in at `root`. Columns: caption, VQA (each picture's answers once), aggregation, decomposition, rewriting
+    (all rewritings); `facts` is the number of facts stated after the last step. The last row is over all.
     """
     paths = captions["path"].tolist()
     rows = [texts[int(i)] for i in captions["caption_id"]]
@@ -52,29 +54,19 @@ def by_step(texts: Mapping[int, dict], captions: pd.DataFrame, root) -> pd.DataF
     return pd.DataFrame(table).reindex([*CHARACTERISTICS, "all"]).rename_axis("characteristic")
 
 
-def verdicts(table: pd.DataFrame, root, captions: pd.DataFrame | None = None) -> pd.DataFrame:
+def verdicts(table: pd.DataFrame, root) -> pd.DataFrame:
     """`table` (path, text) with verdict and characteristic; a row each, those that state no known fact left out.
 
-    The verdict of a sub-sentence: "contradicted" if one of its facts is, else "not shown" if one is, else "fits". Its
-    characteristic is that of its facts beside the sex. With `captions`, `stated` says whether some caption of the same
-    picture states every fact of it beside the sex: the annotators' word, and no addition of M's.
+    The verdict of a sub-sentence: "contradicted" if one of its facts is, else "not shown" if one is, else "fits".
+    Its characteristic is that of its facts beside the sex, if it has any.
     """
     found = claims(table["text"].tolist(), root, table["path"].tolist())
-    order = found["verdict"].map(["fits", "not shown", "contradicted"].index)
-    worst = order.groupby(found["text"]).max().map(["fits", "not shown", "contradicted"].__getitem__)
-    own = found[found["attribute"] != "sex"]
-    about = own.groupby("text")["attribute"].first().map(CHARACTERISTIC)
+    from_best = ["fits", "not shown", "contradicted"]
+    worst = found["verdict"].map(from_best.index).groupby(found["text"]).max().map(from_best.__getitem__)
+    last = found.assign(of_sex=found["attribute"] == "sex").sort_values("of_sex", kind="stable")
+    about = last.groupby("text")["attribute"].first().map(CHARACTERISTIC)
     marks = pd.DataFrame({"verdict": worst, "characteristic": about}).reindex(range(len(table)))
-    marks["characteristic"] = marks["characteristic"].where(marks["characteristic"].notna() | marks["verdict"].isna(), "sex")
-    out = table.assign(**{name: marks[name].to_numpy() for name in marks})
-    if captions is not None:
-        human = claims(captions["caption"].tolist(), root, captions["path"].tolist())
-        path = captions["path"].to_numpy()[human["text"]]
-        known = set(zip(path, human["attribute"], human["said"]))
-        picture = table["path"].to_numpy()[own["text"]]
-        told = pd.Series([fact in known for fact in zip(picture, own["attribute"], own["said"])], own["text"].to_numpy(), dtype=bool)
-        out["stated"] = told.groupby(level=0).all().reindex(range(len(table)), fill_value=False).to_numpy()
-    return out[out["verdict"].notna()]
+    return table.assign(**{name: marks[name].to_numpy() for name in marks}).dropna(subset="verdict")
 
 
 def separation(table: pd.DataFrame, p: str = "p") -> dict[str, float]:
@@ -101,7 +93,8 @@ def compared_checks(table: pd.DataFrame, models: Mapping[str, MLLM], root, seed:
 
     table: path, text of sub-sentences that M wrote of these pictures of the stand-in at `root`.
     """
-    kinds = {"its own claims": table[["path", "text"]], "claims of other pictures": others_sentences(table, len(table), seed)}
+    others = others_sentences(table, len(table), seed)
+    kinds = {"its own claims": table[["path", "text"]], "claims of other pictures": others}
     rows = {}
     for kind, pairs in kinds.items():
         pairs = verdicts(pairs, root)
@@ -114,7 +107,7 @@ def compared_checks(table: pd.DataFrame, models: Mapping[str, MLLM], root, seed:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("sub-sentences")
 
 
-def trade(table: pd.DataFrame, shares: Sequence[float] = tuple(np.round(np.arange(0, 1, 0.1), 1))) -> pd.DataFrame:
+def trade(table: pd.DataFrame, shares: Sequence[float] = tuple(n / 10 for n in range(10))) -> pd.DataFrame:
     """What `icl_lib.rda.without_least` does at each share (percent), of `stages.checked` with its `verdicts`.
 
     Columns, in percent: contradicted (of the sub-sentences that are left), true kept (of those that fit).
@@ -123,19 +116,25 @@ def trade(table: pd.DataFrame, shares: Sequence[float] = tuple(np.round(np.arang
     for share in shares:
         left = table[~added | (table["p"] >= table.loc[added, "p"].quantile(share))]
         fits = (left["verdict"] == "fits").sum() / max(1, (table["verdict"] == "fits").sum())
-        rows[100 * share] = {"contradicted": 100 * (left["verdict"] == "contradicted").mean(), "true kept": 100 * fits}
+        wrong = (left["verdict"] == "contradicted").mean()
+        rows[100 * share] = {"contradicted": 100 * wrong, "true kept": 100 * fits}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("left out")
 
 
 def filtered(params: Params, drop: float, seeds: int = 1) -> dict[int, dict[str, Path]]:
-    """{seed: {filter: folder}}: the backbone trained on RDA's texts whole, less `drop` of M's additions by P(Yes), and, on
-    a stand-in, less all that the drawing contradicts."""
+    """{seed: {filter: folder}}: the backbone trained on RDA's texts whole, and less a part of them.
+
+    The parts: the share `drop` of M's additions, least believed first; all additions, so that only the captions'
+    own sub-sentences are reworded and reordered; and, on a stand-in, all that the drawing contradicts.
+    """
     runs: dict[int, dict[str, Path]] = {}
     for seed in range(params.seed, params.seed + seeds):
         mark = f"seed{seed}" if seed != params.seed else ""
         own = params.model_copy(update={"seed": seed})
-        less = own.model_copy(update={"rda": own.rda.model_copy(update={"drop": drop})})
-        runs[seed] = {"no filter": stages.backbone(own, mark), f"P(Yes), {drop:.0%} out": stages.backbone(less, f"drop{drop}{mark}")}
+        runs[seed] = {"no filter": stages.backbone(own, mark)}
+        for label, share in {f"P(Yes), {drop:.0%} out": drop, "no additions": 1.0}.items():
+            less = own.model_copy(update={"rda": own.rda.model_copy(update={"drop": share})})
+            runs[seed][label] = stages.backbone(less, f"drop{share}{mark}")
         if params.data.standin:
             train = captions_of(stages.data(own), "train")
             true = without_contradicted(stages.reorganised(own), train, params.data_root)
@@ -150,8 +149,8 @@ def without_contradicted(texts: dict[int, dict], captions: pd.DataFrame, root) -
     sub-sentences are contradicted keeps its first.
     """
     path_of = dict(zip(captions["caption_id"].astype(int), captions["path"]))
-    pairs = pd.DataFrame([(path_of[i], text) for i, row in texts.items() for text in row["sentences"]], columns=["path", "text"])
-    marks = verdicts(pairs.drop_duplicates(ignore_index=True), root)
+    told = dict.fromkeys((path_of[i], text) for i, row in texts.items() for text in row["sentences"])
+    marks = verdicts(pd.DataFrame(list(told), columns=["path", "text"]), root)
     wrong = set(marks.loc[marks["verdict"] == "contradicted", ["path", "text"]].itertuples(index=False, name=None))
     return kept(texts, lambda i, text: (path_of[i], text) not in wrong, lambda i, text: 0.0)
 

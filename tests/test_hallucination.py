@@ -70,11 +70,10 @@ def test_falsehood_is_found_at_the_step_where_it_enters(root):
 def test_verdicts_of_sub_sentences(root):
     pairs = pd.DataFrame([("a.jpg", "The woman wears a red cap."), ("b.jpg", "The woman wears white sneakers."),
                           ("b.jpg", "The woman wears blue jeans."), ("a.jpg", "Xyzzy."), ("a.jpg", "This is a man.")], columns=["path", "text"])
-    table = verdicts(pairs, root, CAPTIONS)
+    table = verdicts(pairs, root)
     assert table.index.tolist() == [0, 1, 2, 4]
     assert table["verdict"].tolist() == ["contradicted", "not shown", "fits", "contradicted"]
     assert table["characteristic"].tolist() == ["hat", "shoes", "lower", "sex"]
-    assert table["stated"].tolist() == [False, False, True, False]
 
 
 def test_separation_by_hand():

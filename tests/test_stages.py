@@ -79,7 +79,7 @@ def test_the_ablation_trains_each_ingredient_and_finds_what_is_there(params, don
 
 def test_a_filter_trains_another_backbone_on_the_same_texts(params, done):
     runs = hallucination.filtered(params, .5)[0]
-    assert runs["no filter"] == stages.backbone(params) and len(set(runs.values())) == 3
+    assert runs["no filter"] == stages.backbone(params) and len(set(runs.values())) == 4
     table = stages.checked(params)
     assert table["p"].between(0, 1).all() and 0 < table["captioned"].sum() < len(table)
     assert not table.duplicated(["path", "text"]).any()
