@@ -15,7 +15,7 @@ from icl_lib.data.manifest import captions as captions_of
 from icl_lib.data.standin.describe import GROUPS
 from icl_lib.mllm.base import MLLM
 from icl_lib.params import Params
-from icl_lib.rda import kept
+from icl_lib.rda import kept, least_believed
 from icl_lib.study import claims, marked
 from icl_lib.written import read_answer
 
@@ -107,14 +107,14 @@ def compared_checks(table: pd.DataFrame, models: Mapping[str, MLLM], root, seed:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("sub-sentences")
 
 
-def trade(table: pd.DataFrame, shares: Sequence[float] = tuple(n / 10 for n in range(10))) -> pd.DataFrame:
+def trade(table: pd.DataFrame, shares: Sequence[float] = tuple(n / 10 for n in range(11))) -> pd.DataFrame:
     """What `icl_lib.rda.without_least` does at each share (percent), of `stages.checked` with its `verdicts`.
 
     Columns, in percent: contradicted (of the sub-sentences that are left), true kept (of those that fit).
     """
-    rows, added = {}, ~table["captioned"]
+    rows = {}
     for share in shares:
-        left = table[~added | (table["p"] >= table.loc[added, "p"].quantile(share))]
+        left = table[~least_believed(table, share)]
         fits = (left["verdict"] == "fits").sum() / max(1, (table["verdict"] == "fits").sum())
         wrong = (left["verdict"] == "contradicted").mean()
         rows[100 * share] = {"contradicted": 100 * wrong, "true kept": 100 * fits}

@@ -86,17 +86,19 @@ def without_least(
 ) -> dict[int, dict]:
     """`augment`'s texts less the `share` of M's additions that M itself believes least (not in the paper).
 
-    checked: `sub_sentences` of them with p, P(Yes) of each given its picture. Of those that are not captioned,
-    a sub-sentence goes if its p is below the `share` quantile; a caption keeps its most believed one at least.
+    checked: `sub_sentences` of them with p, P(Yes) of each given its picture; see `least_believed`. A caption of
+    which nothing would be left keeps its most believed sub-sentence.
     """
-    p = dict(zip(zip(checked["path"], checked["text"]), checked["p"].where(~checked["captioned"], 1.0)))
-    least = checked.loc[~checked["captioned"], "p"].quantile(share)
-    path_of = dict(zip(captions["caption_id"].astype(int), captions["path"]))
+    pairs = list(zip(checked["path"], checked["text"]))
+    out = {pair for pair, least in zip(pairs, least_believed(checked, share)) if least}
+    p, path_of = dict(zip(pairs, checked["p"])), dict(zip(captions["caption_id"].astype(int), captions["path"]))
+    return kept(texts, lambda i, text: (path_of[i], text) not in out, lambda i, text: p[path_of[i], text])
 
-    def belief(i: int, text: str) -> float:
-        return p[path_of[i], text]
 
-    return kept(texts, lambda i, text: not belief(i, text) < least, belief)
+def least_believed(checked: pd.DataFrame, share: float) -> pd.Series:
+    """Bool, a row of `checked`: among the `share` of lowest p of those that are not captioned."""
+    place = checked["p"].where(~checked["captioned"]).rank(method="first", pct=True)  # in (0, 1], NaN if captioned
+    return place <= share
 
 
 def kept(texts: dict[int, dict], fits: Callable[[int, str], bool], belief: Callable[[int, str], float]) -> dict:
