@@ -19,6 +19,7 @@ from icl_lib.sections import Backbone, Count, Data, Mllm, Rda, Section, Server, 
 WITHOUT_EFFECT = {"data": {"root"}, "backbone": {"eval_batch", "index", "index_options"},
                   "mllm": {"url", "batch_size", "allow_download"},
                   "server": set(Server.model_fields) - {"served_model", "served_adapter", "logprobs"}}
+WITHOUT_EFFECT_WHEN_NULL = {"rda": {"drop"}}  # so that what was made before they were thought of is found
 
 
 class Params(Section):
@@ -44,8 +45,11 @@ class Params(Section):
                 raise ValueError(f"unknown section {name!r}{hint} Valid: {', '.join(known)}.")
         if self.mllm.backend != "server":
             known.remove("server")  # it has no say
-        chosen = {name: getattr(self, name).model_dump(mode="json", exclude=WITHOUT_EFFECT.get(name))
-                  for name in sections or known}
+        chosen = {}
+        for name in sections or known:
+            section = getattr(self, name)
+            off = {field for field in WITHOUT_EFFECT_WHEN_NULL.get(name, ()) if getattr(section, field) is None}
+            chosen[name] = section.model_dump(mode="json", exclude=WITHOUT_EFFECT.get(name, set()) | off)
         return {"dataset": self.dataset, "profile": self.profile, "seed": self.seed, **chosen}
 
     def hash(self, *sections: str) -> str:

@@ -183,6 +183,8 @@ class Rda(Section):
     """Reorganisation data augmentation."""
 
     rewrites: Positive  # m, sentences a sub-sentence is rewritten into
+    # Share of the sub-sentences added by M that isn't trained on, least believed (P(Yes) given the picture) first; null: all are
+    drop: Share | None = None
 
 
 class Sft(Section):

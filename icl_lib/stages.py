@@ -22,8 +22,8 @@ from icl_lib.data.standin import make_standin
 from icl_lib.mllm.load import load_mllm, model_folder, served
 from icl_lib.mllm.pairs import choose_threshold, judge_metrics, mine_pairs
 from icl_lib.mllm.sft import train_adapter
-from icl_lib.mllm.tasks import describe
-from icl_lib.params import Params
+from icl_lib.mllm.tasks import decompose, describe
+from icl_lib.params import Params, digest, load_params
 from icl_lib.report.live import live_curve
 from icl_lib.results import file_hash, folder_hash, is_made, locked, made, read_json, record_seconds, update_summary, write_json
 from icl_lib.retrieval.clip_files import find_weights
@@ -102,21 +102,64 @@ def reorganised(params: Params) -> dict[int, dict]:
     return rda_steps.augment(train, mllm, folder, params.rda.rewrites)
 
 
-def backbone(params: Params, variant: str = "") -> Path:
-    """The ICL backbone: trained on the captions and RDA's texts of them; the baseline where backbone.rda is off."""
+def checked(params: Params) -> pd.DataFrame:
+    """RDA's distinct sub-sentences, each asked about its picture: path, text, captioned, p.
+
+    captioned: whether a caption of the picture says it (see `icl_lib.rda.sub_sentences`); p: P(Yes) of the unadapted model.
+    """
+    train, mllm = captions(data(params), "train"), load_mllm(params)
+    table = rda_steps.sub_sentences(reorganised(params), train, decompose(mllm, train["caption"].tolist()))
+    return table.assign(p=mllm.p_yes(table["path"].tolist(), table["text"].tolist()))
+
+
+def backbone(params: Params, variant: str = "", texts: dict | None = None) -> Path:
+    """The ICL backbone: trained on the captions and RDA's texts of them; the baseline where backbone.rda is off.
+
+    texts: others in their place, {caption_id: {"parts": …}}, to study what they do; else RDA's, less rda.drop of them.
+    """
     if not params.backbone.rda:
         return baseline(params, variant)
-    manifest = data(params)
-    texts = {i: row["parts"] for i, row in reorganised(params).items()}
-    writer = {"writer": served(params)[1]} if params.mllm.backend == "server" else {}
-    return _stage(params, "backbone", {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm"), **writer},
-                  lambda folder: train_backbone(params, manifest, folder, texts, live_curve(params.backbone.epochs)), variant)
+    manifest, key = data(params), {"writer": served(params)[1]} if params.mllm.backend == "server" else {}
+    if texts is not None:
+        key |= {"texts": digest({i: row["parts"] for i, row in texts.items()})}
+    else:
+        texts = reorganised(params)
+        if params.rda.drop is not None:
+            texts = rda_steps.without_least(texts, captions(manifest, "train"), checked(params), params.rda.drop)
+    parts = {i: row["parts"] for i, row in texts.items()}
+    return _stage(params, "backbone", {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm"), **key},
+                  lambda folder: train_backbone(params, manifest, folder, parts, live_curve(params.backbone.epochs)), variant)
 
 
 def trained(params: Params, seeds: int) -> dict[int, dict[str, Path]]:
     """{seed: {"without RDA": folder, "with RDA": folder}} of `seeds` trainings each, from params.seed on."""
     return {other.seed: {"without RDA": baseline(other, variant), "with RDA": backbone(other, variant)}
             for other, variant in _seeds(params, seeds)}
+
+
+def rda_ablation_settings(params: Params) -> dict[str, dict]:
+    """{what the backbone learns from: settings of its section}: captions alone, RDA's texts alone, and both.
+
+    Both have three weights w(epoch) of RDA's texts: 1 throughout, as released, and falling as far over this run's epochs as the
+    released weight falls over the paper's 60 (left out where that is the same).
+    """
+    paper = load_params(params.dataset, "paper").backbone.epochs
+    slope = round(params.backbone.rda_weight_slope * paper / params.backbone.epochs, 4)
+    settings = {"captions only": {"rda": False}, "RDA's texts only": {"rda_texts": "only"}, "both, w = 1": {"rda_weight_slope": 0.0},
+                "both, w as released": {}, "both, w falls to its floor": {"rda_weight_slope": slope}}
+    return {label: changed for label, changed in settings.items() if changed.get("rda_weight_slope") != params.backbone.rda_weight_slope}
+
+
+def rda_ablation(params: Params, seeds: int = 1) -> dict[int, dict[str, Path]]:
+    """{seed: {what the backbone learned from: folder}} of `rda_ablation_settings`, from params.seed on: what RDA's gain is made of."""
+    runs: dict[int, dict[str, Path]] = {}
+    for seed in range(params.seed, params.seed + seeds):
+        runs[seed] = {}
+        for label, changed in rda_ablation_settings(params).items():
+            other = params.model_copy(update={"seed": seed, "backbone": params.backbone.model_copy(update=changed)})
+            marks = [f"{name}-{value}" for name, value in changed.items() if name != "rda"] + [f"seed{seed}"] * (seed != params.seed)
+            runs[seed][label] = backbone(other, "-".join(marks))
+    return runs
 
 
 def pairs(params: Params, split: str, variant: str = "") -> pd.DataFrame:

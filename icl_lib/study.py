@@ -61,9 +61,14 @@ def claims(texts: Sequence[str], root, paths: Sequence) -> pd.DataFrame:
     "contradicted" (the picture shows it, and otherwise); "not shown" (hidden in this picture, true of the
     person or not).
     """
+    return marked([read_facts(text) for text in texts], root, paths)
+
+
+def marked(facts: Sequence[Mapping[str, str]], root, paths: Sequence) -> pd.DataFrame:
+    """`claims` of facts that are read already: `facts` [N], attribute -> value said, of the pictures at `paths` [N]."""
     rows = []
-    for number, (text, picture) in enumerate(zip(texts, _pictures(root, paths), strict=True)):
-        for name, said in read_facts(text).items():
+    for number, (own, picture) in enumerate(zip(facts, _pictures(root, paths), strict=True)):
+        for name, said in own.items():
             drawn = picture["truth"][name]
             seen = name in picture["seen"]
             verdict = "not shown" if not seen else "fits" if said == drawn else "contradicted"
@@ -219,6 +224,32 @@ def by_rank(judged: pd.DataFrame, threshold: float) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).set_index("rank")
+
+
+def by_difference(pairs: pd.DataFrame, raw, adapted, root) -> pd.DataFrame:
+    """Which differences each model sees: a row an attribute in which a stranger's picture contradicts the caption.
+
+    pairs: path, caption, label; raw, adapted: whether each answer is right, bool [N] in the same order. Columns: pairs (a pair
+    counts under each of its attributes); right of each model in percent; mended (raw wrong, adapted right) and spoiled, counts.
+    Two more rows: strangers whose picture contradicts nothing, and the right person.
+    """
+    pairs = pairs.reset_index(drop=True).assign(raw=np.asarray(raw, bool), adapted=np.asarray(adapted, bool))
+    found = claims(pairs["caption"].tolist(), root, pairs["path"].tolist())
+    found = found[(found["verdict"] == "contradicted") & (pairs["label"].to_numpy()[found["text"]] == 0)]
+    groups = {name: pairs.loc[part["text"].unique()] for name, part in found.groupby("attribute")}
+    groups["(contradicts nothing)"] = pairs[(pairs["label"] == 0) & ~pairs.index.isin(found["text"])]
+    groups["(the right person)"] = pairs[pairs["label"] == 1]
+    rows = {
+        name: {
+            "pairs": len(part),
+            "raw right": _percent(part["raw"]),
+            "adapted right": _percent(part["adapted"]),
+            "mended": int((~part["raw"] & part["adapted"]).sum()),
+            "spoiled": int((part["raw"] & ~part["adapted"]).sum()),
+        }
+        for name, part in groups.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").sort_values("mended", ascending=False).rename_axis("difference")
 
 
 def _pictures(root, paths: Sequence) -> list[dict]:

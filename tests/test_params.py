@@ -154,3 +154,11 @@ def test_profiles_of_ones_own_are_found_and_checked(monkeypatch, tmp_path):
 def test_nearest():
     assert nearest("04_thy", ["04_thi", "01_rda"]) == "04_thi"
     assert nearest("zzz", ["04_thi", "01_rda"]) is None
+
+
+def test_a_setting_that_is_off_changes_no_key():
+    plain, off, on = load_params(), load_params(drop="auto"), load_params(drop=0.2)
+    assert "drop" not in plain.key("rda")["rda"] and on.key("rda")["rda"]["drop"] == 0.2
+    assert plain.hash() == off.hash() != on.hash()
+    with pytest.raises(ValueError, match="drop"):
+        load_params(drop=1.5)

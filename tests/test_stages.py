@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from icl_lib import load_params, stages
+from icl_lib import hallucination, load_params, stages
 from icl_lib.results import read_summary
 
 TINY = {"ids_train": 6, "ids_val": 3, "ids_test": 4, "backbone__epochs": 1, "warmup_epochs": 0, "sft__epochs": 1, "pairs": 12,
@@ -135,6 +135,23 @@ def test_tokens_are_counted_once(params, done, capsys):
     assert counted["question_read"].shape == run.trace.p_yes.shape and (counted["question_read"] > 0).all()
     described = {run.trace.candidates[q, rank] for q, rank in enumerate(run.trace.first_yes) if rank >= 0}
     assert set(np.flatnonzero(counted["describe_read"])) == described
+
+
+def test_the_ablation_trains_each_ingredient_and_finds_what_is_there(params, done):
+    runs = stages.rda_ablation(params, 1)[0]
+    assert runs["captions only"] == stages.baseline(params) and runs["both, w as released"] == stages.backbone(params)
+    assert len(runs) == 5 and len(set(runs.values())) == 5
+    released = load_params("rstp", "demo", **TINY | {"backbone__epochs": load_params("rstp", "paper").backbone.epochs})
+    assert stages.rda_ablation_settings(released).keys() == {"captions only", "RDA's texts only", "both, w = 1", "both, w as released"}
+
+
+def test_a_filter_trains_another_backbone_on_the_same_texts(params, done):
+    runs = hallucination.filtered(params, .5)[0]
+    assert runs["no filter"] == stages.backbone(params) and len(set(runs.values())) == 4
+    table = stages.checked(params)
+    assert table["p"].between(0, 1).all() and 0 < table["captioned"].sum() < len(table)
+    assert not table.duplicated(["path", "text"]).any()
+    assert sum(path.is_dir() for path in params.cache_dir.glob("rda-*")) == 1
 
 
 def test_pairs_never_call_the_same_person_a_negative(params, done):

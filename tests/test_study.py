@@ -191,6 +191,16 @@ def test_by_rank():
     assert table.loc[2, ["accuracy", "false"]].tolist() == [50, 50] and np.isnan(table.loc[2, "recall"])
 
 
+def test_answers_by_what_the_pictures_differ_in(root):
+    texts = ["A woman in a pink t-shirt.", "A man in a grey t-shirt.", "A woman in blue jeans.", "A man."]
+    pairs = pd.DataFrame({"path": "a.jpg", "caption": texts, "label": [0, 0, 0, 1]}, index=[7, 8, 9, 10])
+    table = study.by_difference(pairs, [False, True, False, True], [True, False, False, True], root)
+    assert table.loc["upper_colour"].tolist() == [1, 0, 100, 1, 0]
+    assert table.loc["sex"].tolist() == [1, 100, 0, 0, 1]
+    assert table.loc["(contradicts nothing)", "pairs"] == table.loc["(the right person)", "pairs"] == 1
+    assert table.loc["(the right person)", "raw right"] == 100
+
+
 @pytest.fixture
 def table(tmp_path):
     Image.new("RGB", (20, 50), "navy").save(tmp_path / "x.png")
