@@ -29,7 +29,7 @@ def asked_to_the_end(params: Params, run: stages.Interaction, split: str, lora: 
                      run.gallery["path"].tolist(), folder, ask="all")
 
     key = {"trace": run.folder.name, "K": params.thi.K}
-    return thi.Trace.load(stages._stage(params, f"thi-{split}{'' if lora else '-raw'}-all", key, build))
+    return thi.Trace.load(stages.stage(params, f"thi-{split}{'' if lora else '-raw'}-all", key, build))
 
 
 def prepared(params: Params, run: stages.Interaction, split: str, name: str) -> tuple[stages.Interaction, dict]:
@@ -85,7 +85,7 @@ def _merged_with_best(params: Params, split: str, run: stages.Interaction, whole
         write_json(folder / "texts.json", [text if moved else kept for text, kept, moved in zip(texts, run.texts, other)])
 
     key = {"trace": run.folder.name, "K": whole.k_max}
-    return read_json(stages._stage(params, f"thi-{split}-best", key, build) / "texts.json")
+    return read_json(stages.stage(params, f"thi-{split}-best", key, build) / "texts.json")
 
 
 def _merged_with_additions(params: Params, split: str, run: stages.Interaction) -> dict:
@@ -105,7 +105,7 @@ def _merged_with_additions(params: Params, split: str, run: stages.Interaction) 
         write_json(folder / "texts.json", {"texts": texts, "contradictions": against})
 
     key = {"trace": run.folder.name, "rule": file_hash(facets.__file__)}
-    return read_json(stages._stage(params, f"thi-{split}-adding", key, build) / "texts.json")
+    return read_json(stages.stage(params, f"thi-{split}-adding", key, build) / "texts.json")
 
 
 def _encoded(params: Params, run: stages.Interaction, texts: list[str]) -> np.ndarray:

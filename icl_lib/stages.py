@@ -23,7 +23,7 @@ from icl_lib.mllm.load import load_mllm, model_folder, served
 from icl_lib.mllm.pairs import choose_threshold, judge_metrics, mine_pairs
 from icl_lib.mllm.sft import train_adapter
 from icl_lib.mllm.tasks import decompose, describe
-from icl_lib.params import Params, digest, load_params
+from icl_lib.params import Params, digest
 from icl_lib.report.live import live_curve
 from icl_lib.results import file_hash, folder_hash, is_made, locked, made, read_json, record_seconds, update_summary, write_json
 from icl_lib.retrieval.clip_files import find_weights
@@ -33,7 +33,6 @@ from icl_lib.retrieval.models import Backbone, load_backbone
 from icl_lib.retrieval.train import noise_key, similarity, train_backbone
 
 JUDGED = 1000  # captions of val and test that Yes/No is measured on: enough for intervals of a point or two
-TABLE6 = ("baseline", "RDA", "RDA + THI", "RDA + THI + LoRA", "THI", "THI + LoRA")  # the paper's rows 4 to 1, and two more
 _TOLD: set[Path] = set()  # folders that this process has spoken of
 
 
@@ -81,7 +80,7 @@ def baseline(params: Params, variant: str = "") -> Path:
     """
     params = params.model_copy(update={"backbone": params.backbone.model_copy(update={"rda": False})})
     manifest = data(params)
-    return _stage(params, "baseline", _backbone_key(params, manifest),
+    return stage(params, "baseline", _backbone_key(params, manifest),
                   lambda folder: train_backbone(params, manifest, folder, on_epoch=live_curve(params.backbone.epochs)), variant)
 
 
@@ -98,7 +97,7 @@ def reorganised(params: Params) -> dict[int, dict]:
 
     # No seed: M writes greedily, and what is drawn from its texts is drawn in training.
     key = {"rewrites": params.rda.rewrites, "data": fingerprint(train), "mllm": mllm.writer_name, "prompts": mllm.prompts.hash}
-    folder = _stage(params, "rda", key, build)
+    folder = stage(params, "rda", key, build)
     return rda_steps.augment(train, mllm, folder, params.rda.rewrites)
 
 
@@ -127,39 +126,8 @@ def backbone(params: Params, variant: str = "", texts: dict | None = None) -> Pa
         if params.rda.drop is not None:
             texts = rda_steps.without_least(texts, captions(manifest, "train"), checked(params), params.rda.drop)
     parts = {i: row["parts"] for i, row in texts.items()}
-    return _stage(params, "backbone", {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm"), **key},
+    return stage(params, "backbone", {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm"), **key},
                   lambda folder: train_backbone(params, manifest, folder, parts, live_curve(params.backbone.epochs)), variant)
-
-
-def trained(params: Params, seeds: int) -> dict[int, dict[str, Path]]:
-    """{seed: {"without RDA": folder, "with RDA": folder}} of `seeds` trainings each, from params.seed on."""
-    return {other.seed: {"without RDA": baseline(other, variant), "with RDA": backbone(other, variant)}
-            for other, variant in _seeds(params, seeds)}
-
-
-def rda_ablation_settings(params: Params) -> dict[str, dict]:
-    """{what the backbone learns from: settings of its section}: captions alone, RDA's texts alone, and both.
-
-    Both have three weights w(epoch) of RDA's texts: 1 throughout, as released, and falling as far over this run's epochs as the
-    released weight falls over the paper's 60 (left out where that is the same).
-    """
-    paper = load_params(params.dataset, "paper").backbone.epochs
-    slope = round(params.backbone.rda_weight_slope * paper / params.backbone.epochs, 4)
-    settings = {"captions only": {"rda": False}, "RDA's texts only": {"rda_texts": "only"}, "both, w = 1": {"rda_weight_slope": 0.0},
-                "both, w as released": {}, "both, w falls to its floor": {"rda_weight_slope": slope}}
-    return {label: changed for label, changed in settings.items() if changed.get("rda_weight_slope") != params.backbone.rda_weight_slope}
-
-
-def rda_ablation(params: Params, seeds: int = 1) -> dict[int, dict[str, Path]]:
-    """{seed: {what the backbone learned from: folder}} of `rda_ablation_settings`, from params.seed on: what RDA's gain is made of."""
-    runs: dict[int, dict[str, Path]] = {}
-    for seed in range(params.seed, params.seed + seeds):
-        runs[seed] = {}
-        for label, changed in rda_ablation_settings(params).items():
-            other = params.model_copy(update={"seed": seed, "backbone": params.backbone.model_copy(update=changed)})
-            marks = [f"{name}-{value}" for name, value in changed.items() if name != "rda"] + [f"seed{seed}"] * (seed != params.seed)
-            runs[seed][label] = backbone(other, "-".join(marks))
-    return runs
 
 
 def pairs(params: Params, split: str, variant: str = "") -> pd.DataFrame:
@@ -189,7 +157,7 @@ def adapter(params: Params, variant: str = "") -> Path:
         write_json(folder / "threshold.json", {"threshold": threshold, "chosen_on": "val" if params.sft.threshold is None else "params"})
 
     key = {**params.key("sft", "mllm"), "data": fingerprint(manifest), "miner": miner.name, "model": _model_hash(params), **on_server}
-    return _stage(params, "adapter", key, build, variant)
+    return stage(params, "adapter", key, build, variant)
 
 
 def threshold(params: Params, variant: str = "") -> float:
@@ -316,7 +284,7 @@ def interaction(params: Params, split: str, lora: bool = True, rda: bool = True,
     name = f"thi-{split}{'' if lora else '-raw'}{'' if rda else '-without-rda'}"
     key = {**params.key("mllm"), "backbone": model.name, "asker": asker.name if asker else _model_hash(params), "split": split,
            "threshold": limit, "k_max": params.thi.k_max}
-    folder = _stage(params, name, key, build, variant)
+    folder = stage(params, name, key, build, variant)
     told = read_json(folder / "refined.json")
     sim_refined = f.encode_texts(told["texts"]) @ pictures.T
     return Interaction(queries, gallery, sim, sim_refined, thi.Trace.load(folder), told["texts"], told["answers"],
@@ -328,7 +296,7 @@ def tokens(params: Params, run: Interaction) -> dict[str, np.ndarray] | None:
     def build(folder: Path) -> None:
         np.savez_compressed(folder / "tokens.npz", **(count_tokens(run, load_mllm(params)) or {}))
 
-    with np.load(_stage(params, "tokens", {"of": run.folder.name}, build) / "tokens.npz") as counted:
+    with np.load(stage(params, "tokens", {"of": run.folder.name}, build) / "tokens.npz") as counted:
         return dict(counted) or None
 
 
@@ -351,7 +319,7 @@ def cards(params: Params, split: str) -> dict[int, dict]:
 
     key = {"data": fingerprint(manifest[manifest["split"] == split]), "mllm": mllm.writer_name, "prompts": mllm.prompts.hash,
            "max_new_tokens": params.mllm.max_new_tokens}
-    folder = _stage(params, f"cards-{split}", key, build)
+    folder = stage(params, f"cards-{split}", key, build)
     update_summary(params, f"cards.{split}", read_json(folder / "cost.json"))
     return {int(image): answers for image, answers in read_json(folder / "cards.json").items()}
 
@@ -398,33 +366,6 @@ def cost(run: Interaction, point: dict, anchor: np.ndarray) -> dict:
             "released_questions": released, "pictures_described": int(len({a for a in anchor if a >= 0}))}
 
 
-def ablation(params: Params, seeds: int = 1) -> dict[int, dict[str, tuple]]:
-    """Table 6 in full: {seed: {row of TABLE6: (test metrics query by query, chosen point, cost)}}, from params.seed on.
-
-    The rows are all of RDA, THI and LoRA that differ: without THI nothing is asked, so LoRA changes nothing. A seed
-    trains both backbones and the adapter anew, its pairs mined by that seed's baseline; each row with THI has K, xi and
-    lambda chosen on val and a `cost`, the others have {} for both.
-    """
-    runs = {}
-    for other, variant in _seeds(params, seeds):
-        rows: dict[str, tuple] = {"baseline": (measured(other, baseline(other, variant)), {}, {}),
-                                  "RDA": (measured(other, backbone(other, variant)), {}, {})}
-        for row in TABLE6[2:]:
-            lora, rda = "LoRA" in row, "RDA" in row
-            point = chosen(other, interaction(other, "val", lora, rda, variant))
-            run = interaction(other, "test", lora, rda, variant)
-            values = run.per_query(**point)
-            rows[row] = values, point, cost(run, point, values["anchor"])
-        runs[other.seed] = rows
-    return runs
-
-
-def _seeds(params: Params, seeds: int) -> list[tuple[Params, str]]:
-    """(params, variant) of `seeds` seeds from params.seed on; the first is the run's own."""
-    others = [params.model_copy(update={"seed": params.seed + i}) for i in range(seeds)]
-    return [(other, "" if other.seed == params.seed else f"seed{other.seed}") for other in others]
-
-
 def _similarity(f: Backbone, queries: pd.DataFrame, gallery: pd.DataFrame) -> np.ndarray:
     return f.encode_texts(queries["caption"].tolist()) @ f.encode_images(gallery["path"].tolist()).T
 
@@ -447,7 +388,7 @@ def _model_hash(params: Params) -> str:
     return folder_hash(model_folder(params))
 
 
-def _stage(params: Params, name: str, key: dict, build, variant: str = "") -> Path:
+def stage(params: Params, name: str, key: dict, build, variant: str = "") -> Path:
     """`made`, with a line that says what was found or made."""
     name = f"{name}-{variant}" if variant else name
     found = is_made(params, name, key)

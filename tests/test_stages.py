@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from icl_lib import hallucination, load_params, stages
+from icl_lib import ablations, hallucination, load_params, stages
 from icl_lib.results import read_summary
 
 TINY = {"ids_train": 6, "ids_val": 3, "ids_test": 4, "backbone__epochs": 1, "warmup_epochs": 0, "sft__epochs": 1, "pairs": 12,
@@ -60,7 +60,7 @@ def test_without_rounds_the_ranking_is_the_backbones(params, done):
 
 def test_another_seed_trains_anew_on_the_same_texts_and_leaves_the_summary_alone(params, done):
     before = read_summary(params)
-    runs = stages.trained(params, 2)
+    runs = ablations.trained(params, 2)
     assert runs[0] == {"without RDA": stages.baseline(params), "with RDA": stages.backbone(params)}
     assert {folder.name.rsplit("-", 1)[0] for folder in runs[1].values()} == {"baseline-seed1", "backbone-seed1"}
     assert sum(path.is_dir() for path in params.cache_dir.glob("rda-*")) == 1
@@ -71,8 +71,8 @@ def test_another_seed_trains_anew_on_the_same_texts_and_leaves_the_summary_alone
 
 def test_table_6_has_all_rows_of_every_seed_and_is_made_once(params, done, capsys):
     before = read_summary(params)
-    runs = stages.ablation(params, 2)
-    assert set(runs) == {0, 1} and all(tuple(rows) == stages.TABLE6 for rows in runs.values())
+    runs = ablations.table6(params, 2)
+    assert set(runs) == {0, 1} and all(tuple(rows) == ablations.TABLE6 for rows in runs.values())
     values, point, cost = runs[0]["RDA + THI + LoRA"]
     assert point == done[0] and np.array_equal(values["rank1"], done[2]["rank1"]) and cost == read_summary(params)["cost"]
     assert np.array_equal(runs[0]["RDA"][0]["mAP"], stages.measured(params, stages.backbone(params))["mAP"])
@@ -83,14 +83,14 @@ def test_table_6_has_all_rows_of_every_seed_and_is_made_once(params, done, capsy
     assert {**read_summary(params), "seconds": 0, "made_by": 0} == {**before, "seconds": 0, "made_by": 0}
     assert not [name for name in read_summary(params)["seconds"] if "seed" in name]
     capsys.readouterr()
-    again = stages.ablation(params, 2)
+    again = ablations.table6(params, 2)
     assert "made " not in capsys.readouterr().out
-    assert all(np.array_equal(again[1][row][0]["first"], runs[1][row][0]["first"]) for row in stages.TABLE6)
+    assert all(np.array_equal(again[1][row][0]["first"], runs[1][row][0]["first"]) for row in ablations.TABLE6)
 
 
 def test_another_seed_has_an_adapter_of_its_own_mined_by_its_own_baseline(params, done):
     other = params.model_copy(update={"seed": 1})
-    stages.ablation(params, 2)
+    ablations.table6(params, 2)
     key = json.loads((stages.adapter(other, "seed1") / "provenance.json").read_text())["key"]
     assert key["miner"] == stages.baseline(other, "seed1").name and key["seed"] == 1
     assert stages.adapter(other, "seed1") != stages.adapter(params)
@@ -138,11 +138,11 @@ def test_tokens_are_counted_once(params, done, capsys):
 
 
 def test_the_ablation_trains_each_ingredient_and_finds_what_is_there(params, done):
-    runs = stages.rda_ablation(params, 1)[0]
+    runs = ablations.rda_trainings(params, 1)[0]
     assert runs["captions only"] == stages.baseline(params) and runs["both, w as released"] == stages.backbone(params)
     assert len(runs) == 5 and len(set(runs.values())) == 5
     released = load_params("rstp", "demo", **TINY | {"backbone__epochs": load_params("rstp", "paper").backbone.epochs})
-    assert stages.rda_ablation_settings(released).keys() == {"captions only", "RDA's texts only", "both, w = 1", "both, w as released"}
+    assert ablations.rda_settings(released).keys() == {"captions only", "RDA's texts only", "both, w = 1", "both, w as released"}
 
 
 def test_a_filter_trains_another_backbone_on_the_same_texts(params, done):

@@ -35,10 +35,10 @@ def cases(run, final: np.ndarray, anchor: np.ndarray) -> pd.DataFrame:
     query_pids, gallery_pids = run.pids
     old, new = (per_query_metrics(sim, query_pids, gallery_pids) for sim in (run.sim, final))
     anchor = np.asarray(anchor)
-    has, first = anchor >= 0, run.trace.first_yes
-    rows = np.arange(len(anchor))
+    has, rows = anchor >= 0, np.arange(len(anchor))
+    place = (run.trace.candidates == anchor[:, None]).argmax(1)  # the first Yes, but for some variants of THI
     p_yes = np.full(len(anchor), np.nan)
-    p_yes[has] = run.trace.p_yes[rows[has], first[has]]
+    p_yes[has] = run.trace.p_yes[rows[has], place[has]]
     table = pd.DataFrame(
         {
             "query": rows,
@@ -46,7 +46,7 @@ def cases(run, final: np.ndarray, anchor: np.ndarray) -> pd.DataFrame:
             "caption": run.queries["caption"].to_numpy(),
             "top1": run.sim.max(1),
             "anchor": anchor,
-            "anchor_rank": np.where(has, first + 1, 0),
+            "anchor_rank": np.where(has, place + 1, 0),
             "anchor_right": has & (gallery_pids[anchor] == query_pids),
             "p_yes": p_yes,
             "before": old["first"],

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from icl_lib.report import ablation
+from icl_lib.report import table6
 from icl_lib.retrieval.metrics import paired_bootstrap
-from icl_lib.stages import TABLE6
+from icl_lib.ablations import TABLE6
 
 LEVEL = {"baseline": 40, "RDA": 42, "RDA + THI": 45, "RDA + THI + LoRA": 50, "THI": 42.5, "THI + LoRA": 46}
 POINT, COST = {"K": 5, "xi": .5, "lam": .8}, {"questions": 100, "queries": 50, "released_questions": 150, "pictures_described": 9}
@@ -16,7 +16,7 @@ def runs(seeds=3, queries=200):
     made, rng = {}, np.random.default_rng(0)
     for seed in range(seeds):
         noise = rng.normal(0, 5, queries)
-        made[seed] = {name: ({metric: level + seed + noise for metric in ablation.METRICS},
+        made[seed] = {name: ({metric: level + seed + noise for metric in table6.METRICS},
                              POINT if "THI" in name else {}, COST if "THI" in name else {}) for name, level in LEVEL.items()}
     return made
 
@@ -24,18 +24,18 @@ def runs(seeds=3, queries=200):
 @pytest.fixture(scope="module")
 def told():
     made = runs()
-    return ablation.rows_of(made), ablation.gains_of(made), ablation.paper_rows("rstp")
+    return table6.rows_of(made), table6.gains_of(made), table6.paper_rows("rstp")
 
 
 def test_steps_pair_all_rows_that_differ_by_one_part():
     parts = {row: frozenset(row.split(" + ")) - {"baseline"} for row in TABLE6}
     wanted = {(a, b) for a in TABLE6 for b in TABLE6 if parts[b] < parts[a] and len(parts[a] - parts[b]) == 1}
-    assert set(ablation.STEPS) == wanted and set(LEVEL) == set(TABLE6)
+    assert set(table6.STEPS) == wanted and set(LEVEL) == set(TABLE6)
 
 
 def test_summary_is_means_and_paired_gains_over_seeds(told):
     rows, gains, paper = told
-    table = ablation.summary(rows, gains, "rank1", paper)
+    table = table6.summary(rows, gains, "rank1", paper)
     assert list(table.index) == list(TABLE6)
     mean = rows[rows["method"] == "RDA"]["rank1"].mean()
     assert table.loc["RDA", "rank1"] == pytest.approx(mean)
@@ -47,8 +47,8 @@ def test_summary_is_means_and_paired_gains_over_seeds(told):
 
 def test_gains_are_the_paired_bootstraps_own():
     rng, made = np.random.default_rng(1), runs(1)
-    made[0]["RDA"] = ({name: rng.normal(41, 5, 200) for name in ablation.METRICS}, {}, {})
-    row = ablation.gains_of(made).iloc[0]
+    made[0]["RDA"] = ({name: rng.normal(41, 5, 200) for name in table6.METRICS}, {}, {})
+    row = table6.gains_of(made).iloc[0]
     test = paired_bootstrap(made[0]["RDA"][0]["rank1"], made[0]["baseline"][0]["rank1"])
     assert {name: row[name] for name in test} == test and (row["method"], row["against"]) == ("RDA", "baseline")
 
@@ -58,27 +58,27 @@ def test_students_interval_over_seeds(told):
     sd, mean = 1.0, rows[rows["method"] == "baseline"]["rank1"]
     half = 4.30265 * mean.std() / 3**.5
     assert mean.std() == pytest.approx(sd, rel=.5)
-    assert ablation.summary(rows, gains, "rank1", paper).loc["baseline", "95% over seeds"] == \
+    assert table6.summary(rows, gains, "rank1", paper).loc["baseline", "95% over seeds"] == \
         f"{mean.mean() - half:.1f} – {mean.mean() + half:.1f}"
-    alone = ablation.summary(rows[rows["seed"] == 0], gains[gains["seed"] == 0], "rank1", paper)
+    alone = table6.summary(rows[rows["seed"] == 0], gains[gains["seed"] == 0], "rank1", paper)
     assert alone["95% over seeds"].tolist() == [""] * 6, "a single training has no spread"
 
 
 def test_the_papers_rows_and_where_they_stand():
-    paper = ablation.paper_rows("rstp")
+    paper = table6.paper_rows("rstp")
     assert paper.loc["RDA + THI", ["rank1", "mAP"]].tolist() == [69.0, 53.11]
     assert paper.loc["THI + LoRA", ["rank1", "mAP", "source"]].tolist() == [68.45, 52.01, "Table 5"]
     assert np.isnan(paper.loc["THI", "rank1"]) and set(paper.index) == set(TABLE6)
-    assert ablation.paper_rows("ufine")[["rank1", "mAP"]].isna().all(axis=None), "Table 6 leaves UFine6926 out"
+    assert table6.paper_rows("ufine")[["rank1", "mAP"]].isna().all(axis=None), "Table 6 leaves UFine6926 out"
 
 
 def test_costs_a_query_and_a_point():
-    table = ablation.costs_of(ablation.rows_of(runs()))
+    table = table6.costs_of(table6.rows_of(runs()))
     assert list(table.index) == ["RDA + THI", "RDA + THI + LoRA", "THI", "THI + LoRA"]
     assert table.loc["RDA + THI"].tolist() == pytest.approx([2, 3, 9, 100 / 3])
     made = runs(1)
     made[0]["THI"] = ({name: values - 9 for name, values in made[0]["THI"][0].items()}, POINT, COST)
-    assert np.isnan(ablation.costs_of(ablation.rows_of(made)).loc["THI", "questions a point of Rank-1"])
+    assert np.isnan(table6.costs_of(table6.rows_of(made)).loc["THI", "questions a point of Rank-1"])
 
 
 def test_stored_tables_say_the_same(told, tmp_path, monkeypatch):
@@ -91,17 +91,17 @@ def test_stored_tables_say_the_same(told, tmp_path, monkeypatch):
     for name, table in (("rows", rows), ("gains", gains)):
         save_table(table, params, name)
     again = [stored_table(params, name, "seed").reset_index() for name in ("rows", "gains")]
-    pd.testing.assert_frame_equal(ablation.summary(*again, "mAP", paper), ablation.summary(rows, gains, "mAP", paper), rtol=1e-4)
+    pd.testing.assert_frame_equal(table6.summary(*again, "mAP", paper), table6.summary(rows, gains, "mAP", paper), rtol=1e-4)
 
 
 def test_figures_draw_every_seed_and_the_paper(told):
     rows, gains, paper = told
-    left, _ = ablation.bars(rows, paper, (30, 60)).axes
+    left, _ = table6.bars(rows, paper, (30, 60)).axes
     assert [bar.get_height() for bar in left.patches] == pytest.approx([level + 1 + rows["rank1"][0] - 40 for level in LEVEL.values()], abs=.6)
     dots = [line for line in left.lines if line.get_marker() == "."]
     assert len(dots) == 6 and all(len(line.get_ydata()) == 3 for line in dots) and left.get_ylim() == (30, 60)
-    left, _ = ablation.forest(gains, paper).axes
+    left, _ = table6.forest(gains, paper).axes
     points = [line.get_xdata()[0] for line in left.lines if line.get_marker() == "o"]
-    assert len(points) == 3 * len(ablation.STEPS) and points[0] == pytest.approx(2)
+    assert len(points) == 3 * len(table6.STEPS) and points[0] == pytest.approx(2)
     diamonds = [line.get_xdata()[0] for line in left.lines if line.get_marker() == "D"]
     assert diamonds[:3] == pytest.approx([2.35, 1.3, 1.55])

@@ -30,7 +30,7 @@ STEPS = {
 def rows_of(runs: dict[int, dict[str, tuple]]) -> pd.DataFrame:
     """A row for each seed and method: means in percent with bootstrap intervals over queries, the point, the cost.
 
-    runs: what `icl_lib.stages.ablation` gives. Columns seed, method, for each metric its mean and "<metric> low"
+    runs: what `icl_lib.ablations.table6` gives. Columns seed, method, for each metric its mean and "<metric> low"
     and "<metric> high"; K, xi, lam and the cost's fields where there is THI.
     """
     table = []

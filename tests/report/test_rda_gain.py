@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from icl_lib.report.ablations import beside_first, over_trainings, trade_curve, training_dots
+from icl_lib.report.rda_gain import beside_first, over_trainings, trade_curve, training_dots
 from icl_lib.retrieval.metrics import paired_bootstrap
 
 
