@@ -18,6 +18,7 @@ from icl_lib.sections import Backbone, Count, Data, Mllm, Rda, Section, Server, 
 # change no result, so they enter no hash.
 WITHOUT_EFFECT = {"data": {"root"}, "backbone": {"eval_batch", "index", "index_options"},
                   "mllm": {"url", "batch_size", "allow_download"},
+                  "rda": {"file"},  # its content is hashed where it is read
                   "server": set(Server.model_fields) - {"served_model", "served_adapter", "logprobs"}}
 WITHOUT_EFFECT_WHEN_NULL = {"rda": {"drop"}}  # so that what was made before they were thought of is found
 

@@ -185,6 +185,13 @@ class Rda(Section):
     rewrites: Positive  # m, sentences a sub-sentence is rewritten into
     # Share of the sub-sentences added by M that isn't trained on, least believed (P(Yes) given the picture) first; null: all are
     drop: Share | None = None
+    file: str | None = None  # texts in the authors' format (`diversity_captions`) to train on, in place of asking M
+
+    @model_validator(mode="after")
+    def _drops_what_it_can_check(self):
+        if self.file is not None and self.drop is not None:
+            raise ValueError(f"drop {self.drop} checks what M wrote, and file {self.file} replaces it: set one of them")
+        return self
 
 
 class Sft(Section):

@@ -114,13 +114,19 @@ def checked(params: Params) -> pd.DataFrame:
 def backbone(params: Params, variant: str = "", texts: dict | None = None) -> Path:
     """The ICL backbone: trained on the captions and RDA's texts of them; the baseline where backbone.rda is off.
 
-    texts: others in their place, {caption_id: {"parts": …}}, to study what they do; else RDA's, less rda.drop of them.
+    texts: others in their place, {caption_id: {"parts": …}}, to study what they do; else those of rda.file; else RDA's, less
+    rda.drop of them. A caption that rda.file does not have is trained on as it is.
     """
     if not params.backbone.rda:
         return baseline(params, variant)
     manifest, key = data(params), {"writer": served(params)[1]} if params.mllm.backend == "server" else {}
     if texts is not None:
         key |= {"texts": digest({i: row["parts"] for i, row in texts.items()})}
+    elif params.rda.file is not None:
+        path, train = Path(params.rda.file).expanduser(), captions(manifest, "train")
+        known, key = rda_steps.read_diversity(path, train), key | {"file": file_hash(path)}
+        texts = {i: {"parts": known.get(i, [[text]])} for i, text in zip(train["caption_id"].astype(int), train["caption"])}
+        print(f"{path.name} has texts for {len(known):,} of {len(train):,} training captions")
     else:
         texts = reorganised(params)
         if params.rda.drop is not None:

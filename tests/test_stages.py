@@ -202,8 +202,7 @@ def test_gallery_cards_leave_only_yes_no_and_merging_to_the_query(params, done, 
     texts, answers = thi.refine(["a person"] * len(told), trace, mllm, told)
     assert asked and all(images is None for images in asked), "only merges are asked, no picture is described"
     assert answers == list(cards.values())
-    again = stages.cards(params, "test")
-    assert again == cards
+    assert stages.cards(params, "test") == cards
 
 
 @pytest.mark.parametrize("name", ["argmax", "second_look", "adding"])
@@ -228,4 +227,21 @@ def test_asking_to_the_end_keeps_the_answers_there_are(params, done):
     assert np.array_equal(whole.asked - whole.extra, known.sum(1))
 
 
-    assert stages.cards(params, "test") == cards
+def test_a_file_of_texts_takes_the_mllms_place(params, done, monkeypatch, tmp_path, capsys):
+    from icl_lib import rda
+    from icl_lib.data.manifest import captions
+
+    train = captions(stages.data(params), "train")
+    parts = {int(i): [[f"Text {i}."], ["Seen from afar."]] for i in train["caption_id"][2:]}
+    rda.write_diversity(train, parts, tmp_path / "theirs.json")
+    given = load_params("rstp", "demo", **TINY, rda__file=str(tmp_path / "theirs.json"))
+    own, trained = stages.backbone(params), []
+    monkeypatch.setattr(stages, "load_mllm", lambda *_: pytest.fail("the MLLM was asked"))
+    monkeypatch.setattr(stages, "train_backbone", lambda params, manifest, folder, texts, *_: trained.append(texts))
+    first = stages.backbone(given)
+    assert first != own and f"{len(parts):,} of {len(train):,}" in capsys.readouterr().out
+    assert trained[0] == {int(i): parts.get(int(i), [[text]]) for i, text in zip(train["caption_id"], train["caption"])}
+    rda.write_diversity(train, {**parts, next(iter(parts)): [["Another."]]}, tmp_path / "theirs.json")
+    assert stages.backbone(given) != first, "another content, another training"
+    with pytest.raises(ValueError, match="set one of them"):
+        load_params("rstp", "demo", **TINY, rda__file="x.json", rda__drop=.5)
