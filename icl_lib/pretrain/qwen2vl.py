@@ -4,8 +4,6 @@ Yes/No does not appear by itself: it appears when the words of true captions are
 """
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,33 +32,6 @@ TOKENS = (GRID[0] // MERGE) * (GRID[1] // MERGE)  # visual tokens a picture
 SHARES = {"match": 80, "vqa": 14, "aggregate": 10, "decompose": 4, "rewrite": 5}  # sequences of each task in a batch
 
 
-GIST = ("sex", "upper", "upper_colour", "lower", "lower_colour")  # all that counts where Yes/No is taught as a matter of the gist
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What a later stage goes on with: exercises a batch and what each kind's loss weighs.
-
-    asked: exercises with Yes or No, "match" or "gist". texts: (exercises of each task without a picture, weight) for each group
-    of tasks whose words are averaged together.
-    """
-
-    pictures: int
-    asked: tuple[str, int]
-    vqa: int
-    texts: tuple[tuple[dict[str, int], float], ...]
-    yes_weight: float  # of Yes/No beside the captions' words
-    vqa_weight: float
-    tower: bool  # whether the vision tower learns too
-
-
-# The tower goes on learning, from what the language model is asked: its few tokens come to hold what answers need.
-JOINT = Lesson(48, ("match", 56), 28, (({"aggregate": 16, "decompose": 5, "rewrite": 6}, 1.0),), .5, 3.0, True)
-# Whom to believe where caption and answers differ: most of a merged text is copied, so its few decisions need weight. And Yes/No
-# is taught as a general model has it, by the gist: minding what tells people apart who are dressed alike is what the adapter is for.
-MERGING = Lesson(32, ("gist", 32), 16, (({"aggregate": 48}, 4.0), ({"decompose": 4, "rewrite": 5}, 1.0)), 1.0, 2.0, False)
-
-
 class Exercises:
     """Draws exercises (prompt, answer) in the words of `prompts` about the pictures of a GenericSet."""
 
@@ -86,14 +57,10 @@ class Exercises:
         group = rng.choice([g for g in describe.GROUPS if any(n in everything for n in describe.GROUPS[g])])
         return {"sex": truth["sex"], **{n: everything[n] for n in describe.GROUPS[group] if n in everything}}
 
-    def gist(self, i: int, rng) -> tuple[str, str]:
-        """T_loc as a general model takes it: Yes where the text is right in the main, sex and clothes, whatever else it says."""
-        return self.match(i, rng, counted=GIST)
-
-    def match(self, i: int, rng, hard: float = 1.0, counted: Sequence[str] = tuple(VALUES)) -> tuple[str, str]:
+    def match(self, i: int, rng, hard: float = 1.0) -> tuple[str, str]:
         """T_loc about picture i: its own facts, a near-twin's, a stranger's, or its own with one to three changed.
 
-        hard: 0 takes most wrong texts from strangers, 1 most from near-twins and small changes. counted: attributes that must fit.
+        hard: 0 takes most wrong texts from strangers, 1 most from near-twins and small changes.
         """
         kind = rng.random()
         if kind < .46:
@@ -106,7 +73,7 @@ class Exercises:
             facts = self.facts(i, rng)
             for name in rng.sample(sorted(facts), min(rng.randint(1, 3), len(facts))):
                 facts[name] = rng.choice([v for v in VALUES[name][0] if v not in ("none", "nothing", "nobody")])
-        fits = contradictions(facts, self.data.truth[i], self.data.seen[i].intersection(counted)) == 0
+        fits = contradictions(facts, self.data.truth[i], self.data.seen[i]) == 0
         return self.prompts.ask_match(self.caption(facts, rng)), "Yes" if fits else "No"
 
     def vqa(self, i: int, rng) -> tuple[str, str]:
@@ -118,7 +85,7 @@ class Exercises:
         """T_aggr: a caption and the answers about a picture that mostly agrees with it."""
         truth, seen = dict(self.data.truth[i]), self.data.seen[i]
         said = describe.choose_facts(truth, seen, rng) if rng.random() < .9 else self.facts(i, rng)
-        for name in rng.sample(sorted(VALUES), rng.randint(0, 12)):  # what the picture is believed to show may differ
+        for name in rng.sample(sorted(VALUES), rng.randint(0, 6)):  # what the picture is believed to show may differ
             truth[name] = describe.draw_value(name, rng)
         truth = settle(truth)
         answers = dict(zip(self.prompts.names, describe.answers(truth, seen)))
@@ -212,11 +179,8 @@ class Pupil(nn.Module):
         self.seen = tokenizer("<|vision_start|>" + "<|image_pad|>" * TOKENS + "<|vision_end|>", add_special_tokens=False)["input_ids"]
         self.turn = tokenizer("<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False)["input_ids"]
 
-    def forward(self, exercises: list[tuple[str, str, str]], visual: torch.Tensor | None, yes_weight: float = 1.0):
-        """exercises: (task, prompt, answer); visual: [B, tokens, hidden] for the tasks with a picture. -> (loss, numbers).
-
-        yes_weight: of Yes/No's loss beside that of the words.
-        """
+    def forward(self, exercises: list[tuple[str, str, str]], visual: torch.Tensor | None):
+        """exercises: (task, prompt, answer); visual: [B, tokens, hidden] for the tasks with a picture. -> (loss, numbers)."""
         prompts = self.tokenizer([e[1] for e in exercises], add_special_tokens=False)["input_ids"]
         answers = self.tokenizer([e[2] + "<|im_end|>" for e in exercises], add_special_tokens=False)["input_ids"]
         head = self.open + (self.seen if visual is not None else [])
@@ -230,8 +194,8 @@ class Pupil(nn.Module):
             ids[r, :len(row)] = torch.tensor(row)
             start = len(row) - len(a)
             answer_at[r] = start
-            if e[0] in ("match", "gist"):
-                if e == ("match", e[1], "Yes"):  # whose words are true of the picture
+            if e[0] == "match":
+                if e[2] == "Yes":
                     labels[r, len(head) + ask:len(head) + len(p)] = ids[r, len(head) + ask:len(head) + len(p)]
             else:
                 labels[r, start:len(row)] = ids[r, start:len(row)]
@@ -243,9 +207,9 @@ class Pupil(nn.Module):
         out = self.model.model.language_model(inputs_embeds=x, position_ids=positions(len(self.open), width, len(rows), visual is not None),
                                               use_cache=False).last_hidden_state  # [B, L, D]
         keep = labels[:, 1:] >= 0
-        words = F.cross_entropy(self.model.lm_head(out[:, :-1][keep]).float(), labels[:, 1:][keep]) if keep.any() else out.new_zeros(())
+        words = F.cross_entropy(self.model.lm_head(out[:, :-1][keep]).float(), labels[:, 1:][keep])
         numbers = {}
-        match = torch.tensor([e[0] in ("match", "gist") for e in exercises])
+        match = torch.tensor([e[0] == "match" for e in exercises])
         loss = words
         if match.any():
             rows_ = torch.nonzero(match)[:, 0]
@@ -254,7 +218,7 @@ class Pupil(nn.Module):
             yes = F.cross_entropy(logits, target)
             right = (logits[:, self.yes_no].argmax(-1) == (target == self.yes_no[1]).long()).float().mean()
             numbers = {"yes_no": yes.item(), "yes_no_accuracy": right.item(), "caption_words": words.item()}
-            loss = loss + yes_weight * yes
+            loss = loss + yes
         return loss, numbers
 
 
@@ -335,35 +299,6 @@ def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, fol
 
     train(pupil, loss_of, steps, lr, Path(folder), "qwen2vl")
     train(pupil, lambda step: loss_of(steps + step), open_steps, open_lr, Path(folder), "qwen2vl_open", warmup=10, decay=False)
-    return pupil.eval()
-
-
-def go_on(pupil: Pupil, data: GenericSet, prompts: Prompts, folder: Path, stage: str, steps: int, lesson: Lesson, lr: float = 6e-4,
-          seed: int = 0) -> Pupil:
-    """A later stage of `steps`, annealed. Each step encodes the lesson's pictures, augmented three times in five; each serves several
-    exercises. Resumes from `folder`."""
-    exercises, visual = Exercises(data, prompts), pupil.model.model.visual.requires_grad_(lesson.tower)
-    order = batches(len(data.truth), lesson.pictures, seed)
-
-    def loss_of(step):
-        rng, index = random.Random(f"{seed}-{stage}-{step}"), order(step).tolist()
-        pixels = data.pictures[index]
-        x = augment(torch.from_numpy(pixels), torch.Generator().manual_seed(step)) if rng.random() < .6 else plain(pixels)
-        with torch.set_grad_enabled(lesson.tower):
-            tokens = picture_tokens(visual, patchify(x, PATCH, MERGE), GRID)
-        task, count = lesson.asked
-        asked = [rng.randrange(lesson.pictures) for _ in range(count)]
-        described = rng.sample(range(lesson.pictures), lesson.vqa)
-        loss, numbers = pupil([(task, *getattr(exercises, task)(index[i], rng)) for i in asked], tokens[asked], lesson.yes_weight)
-        vqa, _ = pupil([("vqa", *exercises.vqa(index[i], rng)) for i in described], tokens[described])
-        loss, numbers = loss + lesson.vqa_weight * vqa, {**numbers, "vqa": vqa.item()}
-        for counts, weight in lesson.texts:
-            texts = [(task, *getattr(exercises, task)(rng.randrange(len(data.truth)), rng)) for task, n in counts.items() for _ in range(n)]
-            written, _ = pupil(texts, None)
-            loss, numbers = loss + weight * written, {**numbers, next(iter(counts)): written.item()}
-        return loss, numbers
-
-    train(pupil, loss_of, steps, lr, Path(folder), stage, warmup=20, save_every=200)
     return pupil.eval()
 
 

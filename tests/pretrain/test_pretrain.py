@@ -1,7 +1,6 @@
 """The recipes of the small models, on a handful of pictures: what they write loads again, what is killed goes on."""
 
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +10,8 @@ from icl_lib.mllm.prompts import load_prompts
 from icl_lib.mllm.vision import patchify, picture_tokens
 from icl_lib.params import repo_root
 from icl_lib.pretrain.clip import KEPT_MERGES, adopt_tower, save_clip, small_clip, train_clip
-from icl_lib.pretrain.qwen2vl import (GRID, JOINT, MERGE, MERGING, PATCH, SHARES, Exercises, Pupil, contradictions, go_on, make_model,
-                                      make_processor, make_tokenizer, positions, save_model, train_qwen2vl)
+from icl_lib.pretrain.qwen2vl import (GRID, MERGE, PATCH, SHARES, Exercises, Pupil, contradictions, make_model, make_processor,
+                                      make_tokenizer, positions, save_model, train_qwen2vl)
 from icl_lib.pretrain.tower import AttributeTower, attribute_accuracy, train_tower, vision_config
 from icl_lib.pretrain.world import HEADS, augment, generic_set, plain
 
@@ -141,43 +140,3 @@ def test_the_language_model_ends_on_a_constant_rate_and_is_made_once(tmp_path):
     assert any(not torch.equal(a, b) for a, b in zip(annealed["model"].values(), still_open["model"].values()))
     again = make()
     assert all(torch.equal(a, b) for a, b in zip(made.parameters(), again.parameters()))
-
-
-@pytest.mark.parametrize("lesson", [JOINT, MERGING])
-def test_a_later_lesson_teaches_the_tower_or_leaves_it_alone_and_is_made_once(tmp_path, lesson):
-    data = generic_set(tmp_path, 40, 3, workers=1)
-    prompts = load_prompts("short", repo_root() / "params" / "prompts")
-    tokenizer = make_tokenizer(Exercises(data, prompts))
-    make = lambda: go_on(Pupil(make_model(tokenizer), tokenizer), data, prompts, tmp_path, "lesson", 2,
-                         replace(lesson, pictures=6, asked=(lesson.asked[0], 4), vqa=2, texts=(({"aggregate": 2}, 1.0), ({"rewrite": 1}, 1.0))))
-    before, made = make_model(tokenizer).state_dict(), make()
-    changed = {name for name, value in made.model.state_dict().items() if not torch.equal(value, before[name])}
-    assert any("language_model" in name for name in changed)
-    assert any("visual" in name for name in changed) == lesson.tower
-    again = make()
-    assert all(torch.equal(a, b) for a, b in zip(made.parameters(), again.parameters()))
-
-
-
-def test_a_yes_that_weighs_nothing_adds_nothing_to_the_loss(exercises):
-    tokenizer = make_tokenizer(exercises)
-    pupil = Pupil(make_model(tokenizer), tokenizer)
-    said = [("match", exercises.prompts.ask_match("a man in red"), answer) for answer in ("Yes", "No")]
-    tokens = torch.randn(2, (GRID[0] // MERGE) * (GRID[1] // MERGE), 192)
-    with torch.autocast("cpu", torch.bfloat16):
-        whole, numbers = pupil(said, tokens)
-        words, _ = pupil(said, tokens, 0.0)
-    assert words.item() == pytest.approx(numbers["caption_words"], abs=1e-4)
-    assert whole.item() == pytest.approx(numbers["caption_words"] + numbers["yes_no"], abs=1e-3)
-
-
-def test_the_gist_is_never_stricter_and_teaches_no_words(exercises):
-    for i in range(30):
-        strict, gist = exercises.match(i, random.Random(i)), exercises.gist(i, random.Random(i))
-        assert strict[0] == gist[0] and (gist[1] == "Yes" or strict[1] == "No")
-    tokenizer = make_tokenizer(exercises)
-    pupil = Pupil(make_model(tokenizer), tokenizer)
-    tokens = torch.randn(1, (GRID[0] // MERGE) * (GRID[1] // MERGE), 192)
-    with torch.autocast("cpu", torch.bfloat16):
-        loss, numbers = pupil([("gist", exercises.prompts.ask_match("a man in red"), "Yes")], tokens)
-    assert numbers["caption_words"] == 0 and loss.item() == pytest.approx(numbers["yes_no"], abs=1e-4)
