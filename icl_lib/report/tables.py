@@ -87,7 +87,7 @@ def stored_table(params: Params, name: str, index: str | None = None) -> pd.Data
     """What `save_table` wrote, perhaps in a longer run, without its stamp; None (and a line on how to make it) if nothing."""
     path = table_path(params, name)
     if not path.is_file():
-        print(f"no {path.name} in {path.parent} yet: the parameters cell says how to make it")
+        print(f"no {path.name} among the tables yet: the parameters cell says how to make it")
         return None
     table = pd.read_csv(path)
     stamped = [column for column in ("profile", "dataset", "seed", "epoch_picked_on") if column in table and column != index]
