@@ -143,7 +143,9 @@ def test_04_again_asks_and_makes_nothing(home, thi):
 
 def test_05_runs_without_any_truth(home, thi):
     params, told = load_params("rstp", "paper"), printed(run("05_failure_gallery"))
-    assert "every query is in one group: True" in told and "False" not in told
+    untrue = [line for line in told.splitlines() if line.endswith(": False")]
+    assert "every query is in one group: True" in told
+    assert set(untrue) <= {"THI repairs more queries than it harms: False"}, "which is chance with random weights"
     found = pd.read_csv(params.results_dir / "tables" / "05_causes.csv")
     assert set(found["failure"]) == {"first picture wrong", "AP fell"}
     assert "caption fits others" not in set(found["cause"]) and "bad description" in set(found["cause"])

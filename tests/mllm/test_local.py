@@ -187,11 +187,6 @@ def test_a_model_that_is_nowhere_is_explained(params):
         assert part in str(error.value)
 
 
-def test_server_backend_is_refused_plainly(tiny_folder):
-    with pytest.raises(ValueError, match="backend='local'"):
-        load_mllm(load_params(model=str(tiny_folder), prompts="full", mllm__backend="server"))
-
-
 def test_tokens_are_those_that_the_model_is_given(make_local, pictures, tmp_path):
     mllm, tall = make_local(), str(tmp_path / "tall.png")
     Image.open(pictures[0]).resize((30, 300)).save(tall)

@@ -21,7 +21,10 @@ def pairs(benchmark_table):
 
 
 def test_released_and_saving_epochs_learn_the_same(params, pairs):
-    """Compared by what the models say: Adam turns rounding of zero gradients (keys' biases) into steps."""
+    """Compared by what the models say: Adam turns rounding of zero gradients (keys' biases) into steps.
+
+    So does TSE: where two patches get all but equal attention, rounding decides which is selected.
+    """
     released, took = epochs.train(params, pairs, RELEASED, 2)
     assert len(took) == 2 and min(took) > 0
     learned = {"released": released, "saving": epochs.train(params, pairs, KIT, 2)[0],
@@ -30,7 +33,7 @@ def test_released_and_saving_epochs_learn_the_same(params, pairs):
     sims = {name: model.encode_texts(texts) @ model.encode_images(pictures).T
             for name, model in learned.items()}
     apart = np.abs(sims["released"] - sims["saving"]).max()
-    assert apart < 0.1 * np.abs(sims["released"] - sims["start"]).max()
+    assert apart < 0.25 * np.abs(sims["released"] - sims["start"]).max()
 
 
 def test_ccd_losses_are_those_of_pairs_taken_one_by_one(params, pairs):
