@@ -23,7 +23,7 @@ def pairs(benchmark_table):
 def test_released_and_saving_epochs_learn_the_same(params, pairs):
     """Compared by what the models say: Adam turns rounding of zero gradients (keys' biases) into steps.
 
-    So does TSE: where two patches get all but equal attention, rounding decides which is selected.
+    0.01 apart when run alone; within the whole suite 0.11 was seen, for a reason that is not yet known.
     """
     released, took = epochs.train(params, pairs, RELEASED, 2)
     assert len(took) == 2 and min(took) > 0
