@@ -6,6 +6,8 @@ same model.
 """
 
 import datetime
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -21,8 +23,6 @@ def start() -> None:
     The first process may be busy for hours before all of them train (RDA asks an MLLM about every picture),
     so the others are patient.
     """
-    import os
-
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         from accelerate import PartialState
 
@@ -31,10 +31,18 @@ def start() -> None:
 
 
 def end() -> None:
-    """Leaves together: a process that is gone while another still listens to it takes that one down."""
+    """Leaves together, the last thing a launched process does: one of several processes does not come back.
+
+    A process that is gone while another still listens to it takes that one down, so all wait for all. Then
+    they leave without Python's own farewell: gloo's threads may hold tensors for a moment longer, and one that
+    frees its last while the interpreter shuts down aborts the process (pytorch pull request 179291).
+    """
     if world() > 1:
         dist.barrier()
         dist.destroy_process_group()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def world() -> int:
