@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,11 +22,14 @@ def pairs(benchmark_table):
     return some_people(benchmark_table, "train", 10)
 
 
-def test_released_and_saving_epochs_learn_the_same(params, pairs):
-    """Compared by what the models say: Adam turns rounding of zero gradients (keys' biases) into steps.
+def test_released_and_saving_epochs_learn_the_same(params, pairs, monkeypatch):
+    """By what the models say, before and after training.
 
-    0.01 apart when run alone; within the whole suite 0.11 was seen, for a reason that is not yet known.
+    Biases that no loss can feel (a key's, and one ahead of BatchNorm) have gradients of rounding alone, which
+    Adam scales up to whole steps, each way its own; BatchNorm's running mean follows such a bias late, so the
+    models differ by chance (0.01 to 0.11 of what was learned). With a large eps, rounding stays rounding.
     """
+    monkeypatch.setattr(torch.optim, "Adam", functools.partial(torch.optim.Adam, eps=1e-3))
     released, took = epochs.train(params, pairs, RELEASED, 2)
     assert len(took) == 2 and min(took) > 0
     learned = {"released": released, "saving": epochs.train(params, pairs, KIT, 2)[0],
@@ -32,8 +37,8 @@ def test_released_and_saving_epochs_learn_the_same(params, pairs):
     texts, pictures = pairs["caption"].tolist(), pairs["path"].tolist()
     sims = {name: model.encode_texts(texts) @ model.encode_images(pictures).T
             for name, model in learned.items()}
-    apart = np.abs(sims["released"] - sims["saving"]).max()
-    assert apart < 0.25 * np.abs(sims["released"] - sims["start"]).max()
+    apart, moved = (np.abs(sims["released"] - sims[other]).max() for other in ("saving", "start"))
+    assert moved > 1e-3 and apart < 1e-3 * moved
 
 
 def test_ccd_losses_are_those_of_pairs_taken_one_by_one(params, pairs):
