@@ -4,6 +4,8 @@ data -> baseline (03) -> adapter (02) -> interaction (04, 05)
 data -> reorganised (01) -> backbone (03) -> interaction
 """
 
+import os
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from icl_lib import rda as rda_steps
 from icl_lib import thi
@@ -25,7 +28,8 @@ from icl_lib.mllm.sft import train_adapter
 from icl_lib.mllm.tasks import decompose, describe
 from icl_lib.params import Params, digest
 from icl_lib.report.live import live_curve
-from icl_lib.results import file_hash, folder_hash, is_made, locked, made, read_json, record_seconds, update_summary, write_json
+from icl_lib.results import (file_hash, folder_hash, is_made, locked, made, read_json, record_seconds, update_summary, versions,
+                             write_json)
 from icl_lib.retrieval.clip_files import find_weights
 from icl_lib.retrieval.gallery import ranking
 from icl_lib.retrieval.metrics import per_query_metrics, with_intervals
@@ -328,6 +332,27 @@ def cards(params: Params, split: str) -> dict[int, dict]:
     folder = stage(params, f"cards-{split}", key, build)
     update_summary(params, f"cards.{split}", read_json(folder / "cost.json"))
     return {int(image): answers for image, answers in read_json(folder / "cards.json").items()}
+
+
+def timing(params: Params, name: str, about: dict, measure: Callable[[], pd.DataFrame], attempt: int = 0) -> pd.DataFrame:
+    """The table of times that `measure()` gives, kept: a second run shows the first one's and has the MLLM do nothing again.
+
+    about: all that the times depend on (JSON-like); the machine and the versions of everything count besides. Another `attempt`
+    measures anew. The table's index needs a name, or is 0, 1, 2, ….
+    """
+    def build(folder: Path) -> None:
+        table = measure()
+        names = [level for level in table.index.names if level is not None]
+        rows = (table.reset_index() if names else table).to_dict("list")
+        write_json(folder / "times.json", {"index": names, "attrs": table.attrs, "columns": rows})
+
+    machine = {"cpu": platform.processor(), "node": platform.node(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+               "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None}
+    folder = made(params, f"times-{name}", {**about, "machine": machine, "versions": versions(), "attempt": attempt}, build)
+    kept = read_json(folder / "times.json")
+    table = pd.DataFrame(kept["columns"])
+    table.attrs = kept["attrs"]
+    return table.set_index(kept["index"]) if kept["index"] else table
 
 
 def xi_grid(run: Interaction, points: int = 11) -> list[float]:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from icl_lib import ablations, hallucination, load_params, stages
@@ -245,3 +246,21 @@ def test_a_file_of_texts_takes_the_mllms_place(params, done, monkeypatch, tmp_pa
     assert stages.backbone(given) != first, "another content, another training"
     with pytest.raises(ValueError, match="set one of them"):
         load_params("rstp", "demo", **TINY, rda__file="x.json", rda__drop=.5)
+
+
+def test_what_was_timed_is_shown_again_until_another_attempt_is_asked_for(params):
+    calls = []
+
+    def measure():
+        calls.append(1)
+        table = pd.DataFrame({"seconds": [.5, float(len(calls))], "asked": [[.1, .2], []]}, index=pd.Index([1, 8], name="texts"))
+        table.attrs["k_max"] = 10
+        return table
+
+    first = stages.timing(params, "tried", {"texts": [1, 8]}, measure)
+    again = stages.timing(params, "tried", {"texts": [1, 8]}, measure)
+    assert len(calls) == 1 and again.attrs == {"k_max": 10}
+    pd.testing.assert_frame_equal(again, first)
+    pd.testing.assert_frame_equal(again, measure().assign(seconds=[.5, 1.]))
+    assert stages.timing(params, "tried", {"texts": [1, 8]}, measure, attempt=1)["seconds"].iloc[1] == 3
+    assert stages.timing(params, "tried", {"texts": [1]}, measure)["seconds"].iloc[1] == 4
