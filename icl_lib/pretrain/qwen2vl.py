@@ -4,6 +4,8 @@ Yes/No does not appear by itself: it appears when the words of true captions are
 """
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,49 @@ TOKENS = (GRID[0] // MERGE) * (GRID[1] // MERGE)  # visual tokens a picture
 SHARES = {"match": 80, "vqa": 14, "aggregate": 10, "decompose": 4, "rewrite": 5}  # sequences of each task in a batch
 
 
+GIST = ("sex", "upper", "upper_colour", "lower", "lower_colour")  # all that counts where Yes/No is taught by the gist
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a later stage goes on with: exercises a batch, and what each kind's loss weighs.
+
+    statements: Yes/No about one thing at a time, not about captions; counted: attributes that must be right for a Yes; hard: as in
+    `Exercises.match`; words: whether the words of true captions are taught beside their Yes. texts: (exercises of each task without a
+    picture, weight, focal) for each group of tasks whose words are averaged together; focal: words that are known already hardly
+    count (see `Pupil.forward`).
+    """
+
+    pictures: int
+    asked: int
+    vqa: int
+    texts: tuple[tuple[dict[str, int], float, bool], ...]
+    vqa_weight: float = 2.0
+    yes_weight: float = 1.0  # of Yes/No beside the captions' words
+    statements: bool = False
+    counted: tuple[str, ...] = tuple(VALUES)
+    hard: float = 1.0
+    words: bool = False
+    augmented: float = 0.6  # share of the batches whose pictures are augmented
+    tower: bool = False  # whether the vision tower learns too
+
+
+# joint: the tower goes on learning, from what the language model is asked; its few tokens come to hold what answers need.
+# merging: whom to believe where caption and answers differ. Most of a merged text is copied, so its few decisions need weight;
+# from "deciding" on they are nearly all that counts. Yes/No is taught by the gist meanwhile, and last of all on single statements
+# about plain pictures, as a general model has it: to weigh a whole caption, seen by a surveillance camera, is what the adapter is
+# for.
+_DECIDE = (({"aggregate": 48}, 20.0, True), ({"decompose": 3, "rewrite": 4}, 1.0, False))
+LESSONS = {
+    "joint": Lesson(48, 56, 28, (({"aggregate": 16, "decompose": 5, "rewrite": 6}, 1.0, False),), 3.0, 0.5, words=True, tower=True),
+    "merging": Lesson(32, 32, 16, (({"aggregate": 48}, 4.0, False), ({"decompose": 4, "rewrite": 5}, 1.0, False)), counted=GIST),
+    "deciding": Lesson(24, 24, 12, _DECIDE, counted=GIST),
+    "plain": Lesson(24, 24, 12, _DECIDE, counted=GIST, hard=0.0, augmented=0.0),
+    "statements": Lesson(24, 24, 12, _DECIDE, statements=True, augmented=0.0),
+}
+LESSONS["restart"] = LESSONS["statements"]  # from its end at the full rate again; the mean of both ends is the model
+
+
 class Exercises:
     """Draws exercises (prompt, answer) in the words of `prompts` about the pictures of a GenericSet."""
 
@@ -51,29 +96,34 @@ class Exercises:
         truth, seen, kind = self.data.truth[i], self.data.seen[i], rng.random()
         if kind < .6:
             return describe.choose_facts(truth, seen, rng)
-        everything = describe.merge_facts({"sex": truth["sex"]}, truth, seen)
-        if kind < .85:
-            return everything
+        return describe.merge_facts({"sex": truth["sex"]}, truth, seen) if kind < .85 else self.statement(i, rng)
+
+    def statement(self, i: int, rng) -> dict:
+        """Facts of picture i about one thing, and the sex."""
+        truth = self.data.truth[i]
+        everything = describe.merge_facts({"sex": truth["sex"]}, truth, self.data.seen[i])
         group = rng.choice([g for g in describe.GROUPS if any(n in everything for n in describe.GROUPS[g])])
         return {"sex": truth["sex"], **{n: everything[n] for n in describe.GROUPS[group] if n in everything}}
 
-    def match(self, i: int, rng, hard: float = 1.0) -> tuple[str, str]:
+    def match(self, i: int, rng, hard: float = 1.0, counted: Sequence[str] = tuple(VALUES), facts_of=None) -> tuple[str, str]:
         """T_loc about picture i: its own facts, a near-twin's, a stranger's, or its own with one to three changed.
 
-        hard: 0 takes most wrong texts from strangers, 1 most from near-twins and small changes.
+        hard: 0 takes most wrong texts from strangers, 1 most from near-twins and small changes. counted: attributes that must fit.
+        facts_of(i, rng): what a text says of picture i, `facts` by default.
         """
+        facts_of = facts_of or self.facts
         kind = rng.random()
         if kind < .46:
-            facts = self.facts(i, rng)
+            facts = facts_of(i, rng)
         elif kind < .52 + .16 * hard:
-            facts = self.facts(rng.choice(self.members[rng.choice(self.near[int(self.data.person[i])])]), rng)
+            facts = facts_of(rng.choice(self.members[rng.choice(self.near[int(self.data.person[i])])]), rng)
         elif kind < .94 - .16 * hard:
-            facts = self.facts(rng.randrange(len(self.data.truth)), rng)
+            facts = facts_of(rng.randrange(len(self.data.truth)), rng)
         else:
-            facts = self.facts(i, rng)
+            facts = facts_of(i, rng)
             for name in rng.sample(sorted(facts), min(rng.randint(1, 3), len(facts))):
                 facts[name] = rng.choice([v for v in VALUES[name][0] if v not in ("none", "nothing", "nobody")])
-        fits = contradictions(facts, self.data.truth[i], self.data.seen[i]) == 0
+        fits = contradictions(facts, self.data.truth[i], self.data.seen[i].intersection(counted)) == 0
         return self.prompts.ask_match(self.caption(facts, rng)), "Yes" if fits else "No"
 
     def vqa(self, i: int, rng) -> tuple[str, str]:
@@ -85,7 +135,7 @@ class Exercises:
         """T_aggr: a caption and the answers about a picture that mostly agrees with it."""
         truth, seen = dict(self.data.truth[i]), self.data.seen[i]
         said = describe.choose_facts(truth, seen, rng) if rng.random() < .9 else self.facts(i, rng)
-        for name in rng.sample(sorted(VALUES), rng.randint(0, 6)):  # what the picture is believed to show may differ
+        for name in rng.sample(sorted(VALUES), rng.randint(0, 12)):  # what the picture is believed to show may differ
             truth[name] = describe.draw_value(name, rng)
         truth = settle(truth)
         answers = dict(zip(self.prompts.names, describe.answers(truth, seen)))
@@ -179,8 +229,13 @@ class Pupil(nn.Module):
         self.seen = tokenizer("<|vision_start|>" + "<|image_pad|>" * TOKENS + "<|vision_end|>", add_special_tokens=False)["input_ids"]
         self.turn = tokenizer("<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False)["input_ids"]
 
-    def forward(self, exercises: list[tuple[str, str, str]], visual: torch.Tensor | None):
-        """exercises: (task, prompt, answer); visual: [B, tokens, hidden] for the tasks with a picture. -> (loss, numbers)."""
+    def forward(self, exercises: list[tuple[str, str, str]], visual: torch.Tensor | None, yes_weight: float = 1.0,
+                words: bool = True, focal: bool = False):
+        """exercises: (task, prompt, answer); visual: [B, tokens, hidden] for the tasks with a picture. -> (loss, numbers).
+
+        yes_weight: of Yes/No's loss beside that of the words; words: whether a true caption's words are predicted beside its Yes;
+        focal: each word's loss times 1 − P(word), the focal loss of Lin et al. 2017 with γ = 1 (its weight without gradient).
+        """
         prompts = self.tokenizer([e[1] for e in exercises], add_special_tokens=False)["input_ids"]
         answers = self.tokenizer([e[2] + "<|im_end|>" for e in exercises], add_special_tokens=False)["input_ids"]
         head = self.open + (self.seen if visual is not None else [])
@@ -195,7 +250,7 @@ class Pupil(nn.Module):
             start = len(row) - len(a)
             answer_at[r] = start
             if e[0] == "match":
-                if e[2] == "Yes":
+                if words and e[2] == "Yes":
                     labels[r, len(head) + ask:len(head) + len(p)] = ids[r, len(head) + ask:len(head) + len(p)]
             else:
                 labels[r, start:len(row)] = ids[r, start:len(row)]
@@ -207,18 +262,19 @@ class Pupil(nn.Module):
         out = self.model.model.language_model(inputs_embeds=x, position_ids=positions(len(self.open), width, len(rows), visual is not None),
                                               use_cache=False).last_hidden_state  # [B, L, D]
         keep = labels[:, 1:] >= 0
-        words = F.cross_entropy(self.model.lm_head(out[:, :-1][keep]).float(), labels[:, 1:][keep])
+        each = F.cross_entropy(self.model.lm_head(out[:, :-1][keep]).float(), labels[:, 1:][keep], reduction="none")
+        spoken = ((1 - (-each.detach()).exp()) * each if focal else each).sum() / max(1, len(each))
         numbers = {}
         match = torch.tensor([e[0] == "match" for e in exercises])
-        loss = words
+        loss = spoken
         if match.any():
             rows_ = torch.nonzero(match)[:, 0]
             logits = self.model.lm_head(out[rows_, answer_at[rows_] - 1]).float()  # [M, vocabulary]
             target = torch.tensor([self.yes_no[0] if exercises[r][2] == "Yes" else self.yes_no[1] for r in rows_.tolist()])
             yes = F.cross_entropy(logits, target)
             right = (logits[:, self.yes_no].argmax(-1) == (target == self.yes_no[1]).long()).float().mean()
-            numbers = {"yes_no": yes.item(), "yes_no_accuracy": right.item(), "caption_words": words.item()}
-            loss = loss + yes
+            numbers = {"yes_no": yes.item(), "yes_no_accuracy": right.item()} | ({"caption_words": spoken.item()} if words else {})
+            loss = loss + yes_weight * yes
         return loss, numbers
 
 
@@ -300,6 +356,48 @@ def train_qwen2vl(data: GenericSet, tower: AttributeTower, prompts: Prompts, fol
     train(pupil, loss_of, steps, lr, Path(folder), "qwen2vl")
     train(pupil, lambda step: loss_of(steps + step), open_steps, open_lr, Path(folder), "qwen2vl_open", warmup=10, decay=False)
     return pupil.eval()
+
+
+def go_on(pupil: Pupil, data: GenericSet, prompts: Prompts, folder: Path, name: str, steps: int, lesson: Lesson | None = None,
+          lr: float = 6e-4, seed: int = 0) -> Pupil:
+    """A later stage of `steps`, annealed: `lesson`, else the one of that name in LESSONS. Resumes from `folder`.
+
+    Each step encodes the lesson's pictures; each picture serves several exercises.
+    """
+    lesson = lesson or LESSONS[name]
+    exercises, visual = Exercises(data, prompts), pupil.model.model.visual.requires_grad_(lesson.tower)
+    order = batches(len(data.truth), lesson.pictures, seed)
+
+    def loss_of(step):
+        rng, index = random.Random(f"{seed}-{name}-{step}"), order(step).tolist()
+        pixels = data.pictures[index]
+        changed = rng.random() < lesson.augmented
+        x = augment(torch.from_numpy(pixels), torch.Generator().manual_seed(step)) if changed else plain(pixels)
+        with torch.set_grad_enabled(lesson.tower):
+            tokens = picture_tokens(visual, patchify(x, PATCH, MERGE), GRID)
+        asked = [rng.randrange(lesson.pictures) for _ in range(lesson.asked)]
+        described = rng.sample(range(lesson.pictures), lesson.vqa)
+        said = exercises.statement if lesson.statements else exercises.facts
+        match = [("match", *exercises.match(index[i], rng, lesson.hard, lesson.counted, said)) for i in asked]
+        loss, numbers = pupil(match, tokens[asked], lesson.yes_weight, lesson.words)
+        vqa, _ = pupil([("vqa", *exercises.vqa(index[i], rng)) for i in described], tokens[described])
+        loss, numbers = loss + lesson.vqa_weight * vqa, {**numbers, "vqa": vqa.item()}
+        for counts, weight, focal in lesson.texts:
+            texts = [(task, *getattr(exercises, task)(rng.randrange(len(data.truth)), rng)) for task, n in counts.items() for _ in range(n)]
+            written, _ = pupil(texts, None, focal=focal)
+            loss, numbers = loss + weight * written, {**numbers, next(iter(counts)): written.item()}
+        return loss, numbers
+
+    train(pupil, loss_of, steps, lr, Path(folder), f"qwen2vl_{name}", warmup=20, save_every=200)
+    return pupil.eval()
+
+
+@torch.no_grad()
+def average(model: nn.Module, other: dict[str, torch.Tensor]) -> None:
+    """Each weight becomes the mean of itself and `other`'s: two ends of one training often agree better than either
+    (stochastic weight averaging, Izmailov et al. 2018)."""
+    for name, weight in model.state_dict().items():
+        weight.copy_((weight + other[name]) / 2)
 
 
 def save_model(pupil: Pupil, folder: Path) -> None:

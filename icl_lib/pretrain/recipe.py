@@ -11,12 +11,14 @@ from ..mllm.prompts import load_prompts
 from ..params import repo_root
 from ..results import atomic_write, versions, write_json
 from .clip import save_clip, train_clip
-from .qwen2vl import save_model, train_qwen2vl
+from .qwen2vl import LESSONS, average, go_on, save_model, train_qwen2vl
 from .tower import train_tower
 from .world import GENERIC_SEED, generic_set
 
 PEOPLE, EACH = 6000, 6  # generic identities, pictures of each
-STEPS = {"tower": 2000, "clip": 450, "qwen2vl": 1800, "qwen2vl_open": 150}
+STEPS = {"tower": 2000, "clip": 450, "qwen2vl": 1800, "qwen2vl_open": 150, "qwen2vl_joint": 1000, "qwen2vl_merging": 750,
+         "qwen2vl_deciding": 500, "qwen2vl_plain": 600, "qwen2vl_statements": 400, "qwen2vl_restart": 400}
+QWEN2VL = ("tower", "qwen2vl", "qwen2vl_open", *(f"qwen2vl_{name}" for name in LESSONS))  # its stages, in order
 HELD_OUT = (GENERIC_SEED + 1, 400, 4)  # seed, people, pictures of each: never trained on
 
 
@@ -44,8 +46,12 @@ def pretrain_qwen2vl(work: Path, out: Path, steps: dict = STEPS, people: int = P
     """Make the small Qwen2-VL in `out`; `work` as in `pretrain_clip`, with which it shares the first stage."""
     data, first = tower(work, steps["tower"], people)
     pupil = train_qwen2vl(data, first, _prompts(), work, steps["qwen2vl"], open_steps=steps["qwen2vl_open"])
+    for name in LESSONS:
+        before = {part: weight.clone() for part, weight in pupil.model.state_dict().items()}
+        go_on(pupil, data, _prompts(), work, name, steps[f"qwen2vl_{name}"])
+    average(pupil.model, before)
     save_model(pupil, out)
-    record(work, out, "small Qwen2-VL", {name: steps[name] for name in ("tower", "qwen2vl", "qwen2vl_open")}, people)
+    record(work, out, "small Qwen2-VL", {name: steps[name] for name in QWEN2VL}, people)
 
 
 def record(work: Path, out: Path, title: str, stages: dict[str, int], people: int, note: str = "") -> None:

@@ -12,9 +12,12 @@ HIDDEN = {"step", "seconds", "loss"}
 @styled
 def pretraining_curves(logs: dict[str, pd.DataFrame]) -> Figure:
     """One panel a stage: its losses (nats, left axis) and, where it has one, its accuracy (percent, right axis, 0-100)."""
-    figure, axes = panels(1, len(logs))
+    columns = min(4, len(logs))
+    figure, axes = panels(-(-len(logs) // columns), columns)
+    for ax in axes.flat[len(logs):]:
+        ax.set_axis_off()
     explained = set()
-    for ax, (stage, log) in zip(axes[0], logs.items()):
+    for ax, (stage, log) in zip(axes.flat, logs.items()):
         losses = [c for c in log.columns if c not in HIDDEN | set(SHARES)] or ["loss"]
         for name in losses:
             ax.plot(log["step"], log[name], label=name.replace("_", " "))

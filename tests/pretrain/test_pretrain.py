@@ -1,17 +1,19 @@
 """The recipes of the small models, on a handful of pictures: what they write loads again, what is killed goes on."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from icl_lib.data.standin.describe import GROUPS
 from icl_lib.mllm.prompts import load_prompts
 from icl_lib.mllm.vision import patchify, picture_tokens
 from icl_lib.params import repo_root
 from icl_lib.pretrain.clip import KEPT_MERGES, adopt_tower, save_clip, small_clip, train_clip
-from icl_lib.pretrain.qwen2vl import (GRID, MERGE, PATCH, SHARES, Exercises, Pupil, contradictions, make_model, make_processor,
-                                      make_tokenizer, positions, save_model, train_qwen2vl)
+from icl_lib.pretrain.qwen2vl import (GIST, GRID, LESSONS, MERGE, PATCH, SHARES, Exercises, Pupil, average, contradictions, go_on,
+                                      make_model, make_processor, make_tokenizer, positions, save_model, train_qwen2vl)
 from icl_lib.pretrain.tower import AttributeTower, attribute_accuracy, train_tower, vision_config
 from icl_lib.pretrain.world import HEADS, augment, generic_set, plain
 
@@ -140,3 +142,59 @@ def test_the_language_model_ends_on_a_constant_rate_and_is_made_once(tmp_path):
     assert any(not torch.equal(a, b) for a, b in zip(annealed["model"].values(), still_open["model"].values()))
     again = make()
     assert all(torch.equal(a, b) for a, b in zip(made.parameters(), again.parameters()))
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_later_lesson_teaches_the_tower_or_leaves_it_alone_and_is_made_once(tmp_path, name):
+    data = generic_set(tmp_path, 40, 3, workers=1)
+    prompts = load_prompts("short", repo_root() / "params" / "prompts")
+    tokenizer = make_tokenizer(Exercises(data, prompts))
+    few = replace(LESSONS[name], pictures=6, asked=4, vqa=2,
+                  texts=tuple(({next(iter(counts)): 2}, *rest) for counts, *rest in LESSONS[name].texts))
+    make = lambda: go_on(Pupil(make_model(tokenizer), tokenizer), data, prompts, tmp_path, name, 2, few)
+    before, made = make_model(tokenizer).state_dict(), make()
+    changed = {part for part, value in made.model.state_dict().items() if not torch.equal(value, before[part])}
+    assert any("language_model" in part for part in changed)
+    assert any("visual" in part for part in changed) == few.tower
+    again = make()
+    assert all(torch.equal(a, b) for a, b in zip(made.parameters(), again.parameters()))
+
+
+def test_a_pupil_s_loss_is_made_of_what_it_is_asked_for(exercises):
+    tokenizer = make_tokenizer(exercises)
+    pupil = Pupil(make_model(tokenizer), tokenizer)
+    said = [("match", exercises.prompts.ask_match("a man in red"), answer) for answer in ("Yes", "No")]
+    tokens = torch.randn(2, (GRID[0] // MERGE) * (GRID[1] // MERGE), 192)
+    with torch.autocast("cpu", torch.bfloat16):
+        whole, numbers = pupil(said, tokens)
+        words, _ = pupil(said, tokens, 0.0)
+        answers, without = pupil(said, tokens, words=False)
+        focal, weighed = pupil(said, tokens, 0.0, focal=True)
+    assert words.item() == pytest.approx(numbers["caption_words"], abs=1e-4)
+    assert whole.item() == pytest.approx(numbers["caption_words"] + numbers["yes_no"], abs=1e-3)
+    assert "caption_words" not in without and answers.item() == pytest.approx(numbers["yes_no"], abs=1e-3)
+    assert 0 < focal.item() < words.item()  # an untrained model knows no word: nearly all count in full
+
+
+def test_yes_by_the_gist_is_never_stricter(exercises):
+    looser = 0
+    for i in range(60):
+        strict, gist = exercises.match(i % 20, random.Random(i)), exercises.match(i % 20, random.Random(i), counted=GIST)
+        assert strict[0] == gist[0] and (gist[1] == "Yes" or strict[1] == "No")
+        looser += strict[1] != gist[1]
+    assert looser > 0
+
+
+def test_a_statement_is_about_one_thing_that_is_seen(exercises):
+    for i in range(30):
+        facts = exercises.statement(i, random.Random(i))
+        others = set(facts) - {"sex"}
+        assert others and any(others <= set(group) for group in GROUPS.values())
+        assert all(facts[name] == exercises.data.truth[i][name] for name in facts)
+
+
+def test_an_average_lies_in_the_middle(exercises):
+    model = make_model(make_tokenizer(exercises))
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    average(model, {name: weight + 1 for name, weight in before.items()})
+    assert all(torch.allclose(weight, before[name] + .5) for name, weight in model.state_dict().items())
