@@ -41,10 +41,7 @@ def tiny_qwen2_5_vl(folder: Path) -> Path:
         hidden_size=32, intermediate_size=64, out_hidden_size=HIDDEN, window_size=32, fullatt_block_indexes=[1]
     )
     config = Qwen2_5_VLConfig(text_config=_text(tokenizer), vision_config=vision, **_marks(tokenizer))
-    video = Qwen2VLVideoProcessor(size=dict(AREA), **PATCHES)
-    processor = Qwen2_5_VLProcessor(
-        Qwen2VLImageProcessor(size=dict(AREA), **PATCHES), tokenizer, video, chat_template=CHAT
-    )
+    processor = _processor(Qwen2_5_VLProcessor, Qwen2VLVideoProcessor, tokenizer)
     return _saved(folder, Qwen2_5_VLForConditionalGeneration, config, processor)
 
 
@@ -61,10 +58,7 @@ def tiny_qwen3_vl(folder: Path) -> Path:
     text = _text(tokenizer) | dict(head_dim=HIDDEN // HEADS)
     text["rope_parameters"] |= dict(mrope_interleaved=True)
     config = Qwen3VLConfig(text_config=text, vision_config=vision, **_marks(tokenizer))
-    video = Qwen3VLVideoProcessor(size=dict(AREA), **PATCHES)
-    processor = Qwen3VLProcessor(
-        Qwen2VLImageProcessor(size=dict(AREA), **PATCHES), tokenizer, video, chat_template=CHAT
-    )
+    processor = _processor(Qwen3VLProcessor, Qwen3VLVideoProcessor, tokenizer)
     return _saved(folder, Qwen3VLForConditionalGeneration, config, processor)
 
 
@@ -131,6 +125,11 @@ def plain_p_yes(folder: Path, prompts, images, texts) -> list[float]:
         yes, no = (of[word] + of.get(" " + word, 0) for word in ("Yes", "No"))
         answers.append(yes / (yes + no))
     return answers
+
+
+def _processor(kind, video, tokenizer):
+    pictures = Qwen2VLImageProcessor(size=dict(AREA), **PATCHES)
+    return kind(pictures, tokenizer, video(size=dict(AREA), **PATCHES), chat_template=CHAT)
 
 
 def _text(tokenizer) -> dict:
