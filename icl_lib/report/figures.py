@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from icl_lib.report.style import BLACK, CYCLE, GREEN, GREY, ORANGE, RED, panels, styled
+from icl_lib.retrieval.train import epoch_score
 
 LABELS = {
     "rank1": "Rank-1 (%)",
@@ -46,7 +47,7 @@ def caption_lengths(manifest: pd.DataFrame, limit: int | None = None, xlim=None)
 @styled
 def training_curves(logs: dict[str, pd.DataFrame], ylim=(0, 100)):
     """Loss and val Rank-1 an epoch. logs: {label: table with the columns epoch, loss and, where there is a val
-    split, rank1}.
+    split, rank1 and mAP}.
     """
     figure, ((left, right),) = panels(1, 2)
     for label, log in logs.items():
@@ -54,7 +55,7 @@ def training_curves(logs: dict[str, pd.DataFrame], ylim=(0, 100)):
         if "rank1" not in log:
             continue
         right.plot(log["epoch"], log["rank1"], marker="o", label=label)
-        best = log["rank1"].idxmax()
+        best = epoch_score(log, "val").idxmax()
         right.plot(log["epoch"][best], log["rank1"][best], marker="*", ms=13, color=BLACK, ls="", zorder=3)
     left.set(xlabel="epoch", ylabel="training loss (mean a batch)")
     right.set(xlabel="epoch", ylabel="val Rank-1 (%)", ylim=ylim, title="★ the epoch that is kept")

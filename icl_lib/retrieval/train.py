@@ -35,8 +35,8 @@ def train_backbone(params: Params, manifest, folder: Path | str, augmented: dict
     backbone.accumulation k, k batches make one optimiser step; it is no larger batch, since a loss compares a
     pair with its own batch only. `on_epoch` is given the log's rows after every epoch.
 
-    The folder gets the best epoch as model.safetensors with backbone.json (`load_backbone` reads them),
-    log.csv a row an epoch, and training.json at the end. Until then last.pt holds the latest epoch: a killed
+    The folder gets the best epoch (`epoch_score`) as model.safetensors with backbone.json, which
+    `load_backbone` reads, log.csv a row an epoch, and training.json at the end. Until then last.pt holds the latest epoch: a killed
     run called again goes on from it and ends with the same weights. A folder that is done is left as it is.
     With backbone.checkpoint nothing is trained: that backbone is put into the folder. Where processes train
     together all must call this (or `follow`); what process 0 is given counts. Raises ValueError if the folder
@@ -64,6 +64,15 @@ def _train(params: Params, manifest, folder, augmented: dict | None, on_epoch=No
     if params.backbone.checkpoint is not None:
         return _adopt(params, manifest, folder, run)
     return _Training(params, manifest, folder, augmented, run, on_epoch).go()
+
+
+def epoch_score(row, select_on: str):
+    """What the kept epoch is best in, of a row of the log or of all: Rank-1 + mAP on val, as ξ and λ are chosen.
+
+    Rank-1 alone jumps by single queries where val is small. On test, which is chosen to be compared with the
+    released code, it is that code's Rank-1.
+    """
+    return row["rank1"] if select_on == "test" else row["rank1"] + row["mAP"]
 
 
 def run_key(params: Params, manifest, augmented: dict | None = None) -> str:
@@ -222,7 +231,8 @@ class _Training:
     def _keep(self, row: dict) -> None:
         """Writes the epoch down: the best model first, so that last.pt never speaks of one that is not there.
         """
-        if self.best is None or not self.select_on or row["rank1"] > self.best["rank1"]:
+        split = self.select_on
+        if self.best is None or not split or epoch_score(row, split) > epoch_score(self.best, split):
             self.best = dict(row)
             self.model.save(self.folder)
         names = list(self.rows[0])

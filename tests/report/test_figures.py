@@ -133,9 +133,9 @@ def test_result_bars_with_intervals_ceiling_and_paper():
 
 
 def test_training_curves_mark_the_best_epoch():
-    log = pd.DataFrame({"epoch": [0, 1, 2], "loss": [9.0, 5, 4], "rank1": [10.0, 30, 20]})
+    log = pd.DataFrame({"epoch": [0, 1, 2], "loss": [9.0, 5, 4], "rank1": [10.0, 30, 29], "mAP": [5.0, 6, 20]})
     star = [line for line in figures.training_curves({"RDA": log}).axes[1].lines if line.get_marker() == "*"]
-    assert star[0].get_xydata().tolist() == [[1, 30]]
+    assert star[0].get_xydata().tolist() == [[2, 29]]  # by Rank-1 + mAP
     without_val = figures.training_curves({"RDA": log.drop(columns="rank1")})
     assert len(without_val.axes[0].lines) == 1 and not without_val.axes[1].lines
 
