@@ -123,16 +123,17 @@ def backbone(params: Params, variant: str = "", texts: dict | None = None) -> Pa
     """
     if not params.backbone.rda:
         return baseline(params, variant)
-    manifest, key = data(params), {"writer": served(params)[1]} if params.mllm.backend == "server" else {}
+    manifest = data(params)
     if texts is not None:
-        key |= {"texts": digest({i: row["parts"] for i, row in texts.items()})}
+        key = {"texts": digest({i: row["parts"] for i, row in texts.items()})}
     elif params.rda.file is not None:
         path, train = Path(params.rda.file).expanduser(), captions(manifest, "train")
-        known, key = rda_steps.read_diversity(path, train), key | {"file": file_hash(path)}
+        known, key = rda_steps.read_diversity(path, train), {"file": file_hash(path)}
         texts = {i: {"parts": known.get(i, [[text]])} for i, text in zip(train["caption_id"].astype(int), train["caption"])}
         print(f"{path.name} has texts for {len(known):,} of {len(train):,} training captions")
     else:
-        texts = reorganised(params)
+        texts, mllm = reorganised(params), load_mllm(params)
+        key = {"writer": mllm.writer_name, "prompts": mllm.prompts.hash}
         if params.rda.drop is not None:
             texts = rda_steps.without_least(texts, captions(manifest, "train"), checked(params), params.rda.drop)
     parts = {i: row["parts"] for i, row in texts.items()}

@@ -1,6 +1,7 @@
 """The whole pipeline on a handful of drawn people: every stage runs alone, is made once, and says what is missing."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -246,6 +247,22 @@ def test_a_file_of_texts_takes_the_mllms_place(params, done, monkeypatch, tmp_pa
     assert stages.backbone(given) != first, "another content, another training"
     with pytest.raises(ValueError, match="set one of them"):
         load_params("rstp", "demo", **TINY, rda__file="x.json", rda__drop=.5)
+
+
+def test_other_weights_under_the_old_name_write_other_texts_and_train_another_backbone(params, done, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from icl_lib.mllm.load import SMALL_MODEL
+
+    folder = tmp_path / "model"
+    shutil.copytree(SMALL_MODEL, folder)
+    other = load_params("rstp", "demo", **TINY, mllm__model=str(folder))
+    first = stages.backbone(other)
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in weights if name.endswith("embed_tokens.weight"))
+    weights[name] = -weights[name]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    assert stages.backbone(other) != first
 
 
 def test_what_was_timed_is_shown_again_until_another_attempt_is_asked_for(params):
