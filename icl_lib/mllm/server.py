@@ -22,7 +22,8 @@ TOP = 20  # likeliest first tokens asked for: the most that OpenAI's API, and vL
 WORD_TOKENS = 8  # enough to read Yes or No from, behind a stray mark or line break
 # What some tokenizer takes for a control token: <|im_end|>, <image>, </s>, [INST].
 _CONTROL = re.compile(r"<(?=[|｜/]?\w[\w|｜▁]*>)|\[(?=/?[A-Z_]+\])")
-# A small model may run on without a space, "YesYes": the first word is its answer; "Yesterday" and "Nobody" are none.
+# A model that was not taught to stop may run on, "YesYes": the first word is its answer. "Yesterday" and "Nobody" are
+# none.
 _WORD = re.compile(r"^\W*(yes|no)(?=yes|no\b|no(?:yes|no)|\b)", re.IGNORECASE)
 
 

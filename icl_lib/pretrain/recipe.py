@@ -11,7 +11,8 @@ from ..mllm.prompts import load_prompts
 from ..params import repo_root
 from ..results import atomic_write, versions, write_json
 from .clip import save_clip, train_clip
-from .qwen2vl import LESSONS, average, go_on, save_model, train_qwen2vl
+from .lessons import LESSONS, average, go_on
+from .qwen2vl import save_model, train_qwen2vl
 from .tower import train_tower
 from .world import GENERIC_SEED, generic_set
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from icl_lib.report.style import panels, styled
 
 SHARES = ("accuracy", "yes_no_accuracy")  # 0-1, shown in percent
+SHOWN = "accuracy (of the tower's attributes, of Yes/No), right axis"
 HIDDEN = {"step", "seconds", "loss"}
 
 
@@ -32,7 +33,7 @@ def pretraining_curves(logs: dict[str, pd.DataFrame]) -> Figure:
         ax.set(title=stage, xlabel="step", ylabel="loss (nats)", ylim=(0, None))
         for name in set(SHARES) & set(log.columns):
             twin = ax.twinx()
-            lines["accuracy (of the tower's attributes, of Yes/No), right axis"], = twin.plot(log["step"], 100 * log[name], color="#767676", linestyle="--")
+            lines[SHOWN], = twin.plot(log["step"], 100 * log[name], color="#767676", linestyle="--")
             twin.set(ylim=(0, 100), ylabel="accuracy (%)")
             twin.grid(False)
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4)
