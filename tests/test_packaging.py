@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import icl_lib
-from icl_lib.params import repo_root
+from icl_lib.params.paths import repo_root
 
 ROOT = repo_root()
 CONDA_NAMES = {"torch": "pytorch"}  # PyPI's name → conda-forge's, where spelling aside they differ
@@ -89,7 +89,7 @@ def test_torch_and_its_gpu_packages_are_locked_together():
 
 def test_console_script_and_version():
     scripts = {entry.name: entry.value for entry in importlib.metadata.distribution("icl_lib").entry_points}
-    assert scripts["icl"] == PROJECT["scripts"]["icl"] == "icl_lib.cli:main"
+    assert scripts["icl"] == PROJECT["scripts"]["icl"] == "icl_lib.cli.main:main"
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert importlib.metadata.version("icl_lib") == icl_lib.__version__ == citation["version"]
 

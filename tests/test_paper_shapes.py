@@ -7,7 +7,6 @@ random. The benchmark has RSTPReid's files, pictures of many sizes, fewer people
 
 import json
 import shutil
-import sys
 from io import StringIO
 from pathlib import Path
 
@@ -20,17 +19,17 @@ import torch
 import yaml
 from open_clip.model import CLIP
 from PIL import Image
+from tiny_qwen2vl import tiny_qwen2vl
 
-from icl_lib import load_params, notebooks, stages
+from icl_lib import load_params, stages
+from icl_lib.cli import notebooks
+from icl_lib.cli import ticker as ticker_cli
 from icl_lib.data.standin import make_standin
-from icl_lib.params import repo_root
+from icl_lib.params.paths import repo_root
 from icl_lib.results import read_summary
-from icl_lib.retrieval.clip_files import empty_clip
 from icl_lib.retrieval.metrics import per_query_metrics
 from icl_lib.retrieval.models import RDE
-
-sys.path.insert(0, str(Path(__file__).parent / "mllm"))
-from tiny_qwen2vl import tiny_qwen2vl  # noqa: E402
+from icl_lib.retrieval.weights import empty_clip
 
 KIT = repo_root()
 NARROW = {"embed_dim": 32, "quick_gelu": True,
@@ -105,7 +104,7 @@ def home(tmp_path_factory):
 def run(name: str, **given) -> list:
     """Executes the kit's own notebook as `icl run NAME -p profile paper` does; its cells."""
     (job,) = notebooks.plan([KIT / "notebooks" / f"{name}.ipynb"], {"profile": "paper", **given})
-    with notebooks.Ticker(name, StringIO()) as ticker:
+    with ticker_cli.Ticker(name, StringIO()) as ticker:
         notebooks.execute(job, ticker)
     return nbformat.read(job.output, 4).cells
 

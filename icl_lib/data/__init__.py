@@ -1,7 +1,8 @@
 """People in pictures, and what is said of them: every reader makes one table, the manifest."""
 
-from icl_lib.data.benchmarks import read_benchmark, read_folder
+from icl_lib.data.benchmarks import read_benchmark
 from icl_lib.data.checks import check
+from icl_lib.data.folder import read_folder
 from icl_lib.data.manifest import captions, fingerprint, hold_out, images
 from icl_lib.data.noise import apply_noise, draw_noise, read_noise
 

@@ -1,7 +1,5 @@
 """Readers of the benchmarks' own annotation files, and of a folder of your own pictures, into a manifest."""
 
-import csv
-import io
 import json
 import os
 import warnings
@@ -11,9 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from icl_lib.data.caption_all import CAPTION_ALL, LACKS, by_picture
-from icl_lib.data.checks import KINDS, inside, picture_problem, unsafe_path
-from icl_lib.data.manifest import SPLITS, Problems, build
-from icl_lib.params import available, load_params, nearest
+from icl_lib.data.manifest import SPLITS, _finish
+from icl_lib.data.problems import KINDS, Problems, _usable, inside, picture_problem, unsafe_path
+from icl_lib.params import load_params
+from icl_lib.params.names import nearest
+from icl_lib.params.paths import available
 
 # Key of the picture's path, relative to imgs/, in each benchmark's records; titles, files: params/datasets.
 PATH_KEYS = {"cuhk": "file_path", "icfg": "file_path", "rstp": "img_path", "ufine": "file_path"}
@@ -23,7 +23,6 @@ PROJECTS = {
     "rstp": "ask its authors (project 'DSSL' / 'RSTPReid', Zhu et al., ACM MM 2021)",
     "ufine": "ask its authors (project 'UFineBench', Zuo et al., CVPR 2024)",
 }
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def read_benchmark(
@@ -32,7 +31,7 @@ def read_benchmark(
     """Manifest of a benchmark in its own layout: `<root>/<annotation>` and `<root>/imgs/`.
 
     name: cuhk, icfg, rstp or ufine (or the full title); root: the benchmark's folder or the one above it.
-    A bad record is skipped and counted in `attrs["report"]` (kinds: icl_lib.data.checks.KINDS), or raised as
+    A bad record is skipped and counted in `attrs["report"]` (kinds: icl_lib.data.problems.KINDS), or raised as
     ValueError when `strict`, named by file and record (from 0). Pictures: header, checksums and end are
     looked at; `check_pictures=True` decodes every one. `annotation` names another annotation file there;
     CUHK-PEDES' caption_all.json, which has no split and one record a caption, is read all as "test", with a
@@ -77,47 +76,6 @@ def read_benchmark(
     if file.name == CAPTION_ALL:
         table.attrs["lacks"] = LACKS
         warnings.warn(f"{data.title}: {LACKS}", stacklevel=2)
-    return table
-
-
-def read_folder(path, strict: bool = False, check_pictures: bool = False) -> pd.DataFrame:
-    """Manifest (all split "test") of your own pictures anywhere below `path`, in order of their names.
-
-    An optional `captions.csv` in it has the columns file (relative to `path`), caption and, if you know it,
-    person (any text; `attrs["persons"]` gives the name of each pid). A picture with no person is its own; a
-    picture with no caption is gallery only. Problems are handled as in `read_benchmark`, named by line.
-    """
-    folder = Path(os.path.abspath(path))
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"No folder {folder}. Give a folder of pictures ({', '.join(sorted(PICTURES))})."
-        )
-    file = folder / "captions.csv"
-    problems = Problems(file if file.is_file() else folder, strict, KINDS)
-    said = _read_captions(file, problems) if file.is_file() else {}
-    kept, seen, persons = [], {}, {}
-    for picture in _pictures(folder):
-        name = picture.relative_to(folder).as_posix()
-        real = os.path.realpath(picture)
-        texts, person, _ = said.pop(real, ([], None, 0))
-        reason = picture_problem(picture, decode=check_pictures)
-        if not inside(picture, folder):
-            problems.add("unsafe_path", name, "the picture lies outside the folder (symbolic link)")
-        elif real in seen:
-            problems.add("duplicate_picture", name, f"it is the same file as {seen[real]}")
-        elif reason:
-            problems.add("unreadable_picture", name, reason)
-        else:
-            # The tuple can't equal a person's name, so pictures without one stay apart.
-            seen[real] = name
-            pid = persons.setdefault(person if person is not None else ("picture", name), len(persons))
-            kept.append(("test", pid, str(picture), texts))
-    for real, (_, _, line) in said.items():
-        problems.add(
-            "missing_picture", f"line {line}", f"{os.path.basename(real)!r} is no picture in {folder}"
-        )
-    table = _finish(kept, folder, folder.name, problems)
-    table.attrs["persons"] = {pid: key if isinstance(key, str) else key[1] for key, pid in persons.items()}
     return table
 
 
@@ -223,68 +181,3 @@ def _read_record(record, path_key: str, imgs: Path, where: str, problems: Proble
     if not texts:
         return problems.add("no_captions", where, "no caption is left") if record["captions"] == [] else None
     return split, pid, str(imgs / name), texts
-
-
-def _usable(texts: list, where: str, problems: Problems) -> list[str]:
-    """The captions that are text and not blank; the others are named and counted, each on its own."""
-    good = []
-    for number, text in enumerate(texts):
-        if not isinstance(text, str) or _not_unicode(text):
-            problems.add("wrong_type", where, f"caption {number} is no text: {str(text)[:60]!a}")
-        elif not text.strip():
-            problems.add("empty_caption", where, f"caption {number} is empty")
-        else:
-            good.append(text)
-    return good
-
-
-def _not_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except (
-        UnicodeEncodeError
-    ):  # half of a surrogate pair, which JSON can escape but no file or tokeniser can hold
-        return True
-    return False
-
-
-def _read_captions(file: Path, problems: Problems) -> dict[str, tuple[list[str], str | None, int]]:
-    """captions.csv as real path → (captions, person, first line)."""
-    said: dict[str, tuple[list[str], str | None, int]] = {}
-    try:
-        reader = csv.DictReader(io.StringIO(file.read_bytes().decode("utf-8-sig"), newline=""))
-        rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{file} is not readable as UTF-8 CSV ({error}). Save it as 'CSV UTF-8'.") from None
-    if not {"file", "caption"} <= set(reader.fieldnames or []):
-        raise ValueError(
-            f"{file} needs the columns file, caption and optionally person; it has "
-            f"{', '.join(reader.fieldnames or []) or 'none'}."
-        )
-    for line, row in rows:
-        where, name = f"line {line}", (row["file"] or "").strip()
-        reason = unsafe_path(name)
-        if reason:
-            problems.add("unsafe_path", where, f"file {name[:200]!r} {reason}")
-            continue
-        person = (row.get("person") or "").strip() or None
-        texts, known, _ = said.setdefault(os.path.realpath(file.parent / name), ([], person, line))
-        if known != person:
-            problems.add("wrong_type", where, f"{name!r} is person {person!r} here and {known!r} before")
-            continue
-        texts += _usable([row["caption"] or ""], where, problems)
-    return said
-
-
-def _pictures(folder: Path) -> list[Path]:
-    """Picture files at any depth, hidden ones left out, in order of their names."""
-    found = [p for p in folder.rglob("*") if p.suffix.lower() in PICTURES and p.is_file()]
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
-
-
-def _finish(kept: list, folder: Path, title: str, problems: Problems) -> pd.DataFrame:
-    if not kept:
-        raise ValueError(f"{problems.file}: not one usable picture. {problems.summary()}.")
-    if problems.total:
-        warnings.warn(f"{title}: {problems.summary()}", stacklevel=3)
-    return build(kept, folder, title, problems)

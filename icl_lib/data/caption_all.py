@@ -1,6 +1,6 @@
 """CUHK-PEDES' caption_all.json: what it lacks beside reid_raw.json, and how it is read all the same."""
 
-from icl_lib.data.manifest import Problems
+from icl_lib.data.problems import Problems
 
 CAPTION_ALL = "caption_all.json"
 LACKS = (

@@ -1,9 +1,9 @@
 """What can be wrong with a record, a picture, a data set; and the table that says what is."""
 
 import functools
-import os
 import re
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,61 +11,6 @@ from PIL import Image
 
 from icl_lib.data.manifest import SPLITS, captions, images
 from icl_lib.params import load_params
-
-# Why a record is skipped; the keys of attrs["report"].
-KINDS = [
-    "wrong_type",
-    "missing_key",
-    "unknown_split",
-    "unsafe_path",
-    "missing_picture",
-    "unreadable_picture",
-    "no_captions",
-    "empty_caption",
-    "duplicate_picture",
-    "id_in_two_splits",
-]
-
-
-def unsafe_path(name: str) -> str | None:
-    """Why `name`, a path from an annotation file, must not be followed; None if it may."""
-    if not name or "\0" in name:
-        return "is empty or holds a zero byte"
-    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or PureWindowsPath(name).root:
-        return "is absolute; paths are relative to the pictures' folder"
-    if ".." in PureWindowsPath(name).parts:  # splits at / and \
-        return "has '..' in it"
-    return None
-
-
-def inside(path, folder) -> bool:
-    """Whether `path`, symbolic links followed, lies in `folder`, symbolic links followed."""
-    real, home = os.path.realpath(path), os.path.realpath(folder)
-    return real.startswith(home.rstrip(os.sep) + os.sep)
-
-
-def picture_problem(path, decode: bool = False) -> str | None:
-    """Why the picture at `path` can't be read, or None.
-
-    Looks at the header, PNG's checksums and JPEG's end mark; decodes every pixel when `decode` or in doubt.
-    """
-    try:
-        with Image.open(path) as picture:
-            kind = picture.format
-            picture.verify()
-        if decode or not (kind == "PNG" or kind == "JPEG" and _ends_as_jpeg(path)):
-            with Image.open(path) as picture:
-                picture.load()
-    except Exception as error:  # damaged files make PIL's plugins raise nearly anything
-        said = str(error).replace(str(path), "file")[:120]
-        return f"not readable as a picture ({type(error).__name__}: {said})"
-    return None
-
-
-def _ends_as_jpeg(path) -> bool:
-    with open(path, "rb") as file:
-        file.seek(max(0, os.path.getsize(path) - 64))
-        return b"\xff\xd9" in file.read()
 
 
 def check(
@@ -243,3 +188,23 @@ def _spread(values: list[int]) -> str:
 def _present(manifest: pd.DataFrame) -> list[str]:
     here = set(manifest["split"])
     return [split for split in SPLITS if split in here]
+
+
+def word_counts(texts) -> pd.Series:
+    """Word (lower case) -> how often it stands in the texts, most frequent first; ties by the alphabet."""
+    counts = Counter(word for text in texts for word in re.findall(r"[\w'-]+", text.lower()))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return pd.Series(dict(ordered), dtype=np.int64)
+
+
+def duplicate_pairs(manifest: pd.DataFrame, texts: int = 3, people: int = 2) -> pd.DataFrame:
+    """Captions said of several persons of one split, a row a person (path, caption, pid): up to `texts`,
+    `people` each."""
+    said, rows = captions(manifest), []
+    key = said["caption"].map(lambda text: " ".join(re.findall(r"\w+", text.lower())))
+    twice = duplicate_captions(manifest).sort_values("captions", ascending=False, kind="stable")
+    for one in twice.head(texts).itertuples():
+        same = said[(key == " ".join(re.findall(r"\w+", one.caption.lower()))) & (said["split"] == one.split)]
+        rows.append(same.drop_duplicates("pid").head(people))
+    table = pd.concat(rows) if rows else said.head(0)
+    return table[["path", "caption", "pid"]].reset_index(drop=True)

@@ -17,41 +17,24 @@ says too little. pandas drops attrs on merges, so nothing below depends on them.
 import hashlib
 import json
 import os
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from icl_lib.data.problems import Problems
+
+
+def _finish(kept: list, folder: Path, title: str, problems: Problems) -> pd.DataFrame:
+    if not kept:
+        raise ValueError(f"{problems.file}: not one usable picture. {problems.summary()}.")
+    if problems.total:
+        warnings.warn(f"{title}: {problems.summary()}", stacklevel=3)
+    return build(kept, folder, title, problems)
+
 COLUMNS = ["split", "pid", "image_id", "path", "caption_id", "caption"]
 SPLITS = ["train", "val", "test"]
-NAMED_AT_MOST = 50  # messages kept in attrs["problems"]; all are counted
-
-
-class Problems:
-    """Collects bad records: counted by kind, or fatal at the first one when `strict`."""
-
-    def __init__(self, file, strict: bool, kinds):
-        self.file, self.strict = file, strict
-        self.counts, self.messages = dict.fromkeys(kinds, 0), []
-
-    def add(self, kind: str, where: str, what: str) -> None:
-        """Count one problem, e.g. add("no_captions", "record 17", "…"). Raises ValueError when strict."""
-        message = f"{self.file}, {where}: {what}"
-        if self.strict:
-            raise ValueError(
-                f"{message}. Mend or remove it, or read with strict=False to skip and count such records."
-            )
-        self.counts[kind] += 1
-        if len(self.messages) < NAMED_AT_MOST:
-            self.messages.append(message)
-
-    @property
-    def total(self) -> int:
-        return sum(self.counts.values())
-
-    def summary(self) -> str:
-        """One line: how many of which kind, and the first by name."""
-        kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts.items() if n)
-        return f"{self.total} skipped ({kinds}). First: {self.messages[0]}" if self.total else "none skipped"
 
 
 def build(

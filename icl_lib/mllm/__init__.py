@@ -1,6 +1,7 @@
 """M, the multimodal LLM: judges whether a text fits a picture (`p_yes`) and writes (`write`)."""
 
-from icl_lib.mllm.base import MLLM, open_picture
+from icl_lib.data.pictures import open_picture
+from icl_lib.mllm.base import MLLM
 from icl_lib.mllm.load import load_mllm
 from icl_lib.mllm.memory import Memory
 from icl_lib.mllm.prompts import Prompts, load_prompts

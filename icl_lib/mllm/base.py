@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from icl_lib.data.pictures import Picture
 from icl_lib.mllm.prompts import Prompts
-
-Picture = str | Path | Image.Image
 
 
 class MLLM(ABC):
@@ -55,63 +51,6 @@ class MLLM(ABC):
     def tokens_written(self, texts: Sequence[str]) -> np.ndarray | None:
         """Tokens [N] of each written answer, its end token included; None as for `tokens_read`."""
         return None
-
-
-def open_picture(picture: Picture) -> Image.Image:
-    """The picture as RGB, decoded whole; a path that cannot be read is named in the error.
-
-    16-bit grey is scaled to 8 bits, transparency is laid on white.
-    """
-    if isinstance(picture, Image.Image):
-        return _as_rgb(picture)
-    if not Path(picture).is_file():
-        raise FileNotFoundError(
-            f"There is no picture {picture}. Check the data set's folder (`icl data check`)."
-        )
-    try:
-        with Image.open(picture) as opened:
-            opened.load()
-            return _as_rgb(opened)
-    except (
-        UnidentifiedImageError,
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as problem:
-        raise ValueError(
-            f"The picture {picture} cannot be read ({problem}). It is damaged, cut off or no picture: "
-            "replace the file, or leave its record out (`icl data check` lists such files)."
-        ) from problem
-
-
-def _as_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        clear = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
-    return picture.convert("RGB")
-
-
-def picture_id(picture: Picture) -> str:
-    """Names a picture within one call without reading it: its path, or the object itself."""
-    return f"object {id(picture)}" if isinstance(picture, Image.Image) else str(picture)
-
-
-def picture_hash(picture: Picture) -> str:
-    """16 bytes in hex of the picture's content: the file's bytes, or mode, size and pixels of an object."""
-    if isinstance(picture, Image.Image):
-        content = f"{picture.mode} {picture.size}".encode() + picture.tobytes()
-    else:
-        try:
-            content = Path(picture).read_bytes()
-        except OSError as problem:
-            raise FileNotFoundError(
-                f"The picture {picture} cannot be opened ({problem.strerror or problem}). Check the data "
-                "set's folder (`icl data check`)."
-            ) from problem
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def check_pairs(images: Sequence[Picture], texts: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import httpx
 
-from icl_lib.sections import Server
+from icl_lib.params.schema import Server
 
 AGAIN = {408, 425, 429, 500, 502, 503, 504}  # worth another try; every other refusal is final
 LARGEST = 64 * 2**20  # bytes of an answer; a server that sends more has run wild
@@ -40,6 +40,26 @@ class Unusable(Exception):
     def __init__(self, told: str, after: float = 0.0):
         super().__init__(told)
         self.after = after
+
+
+def _parsed(content: bytes):
+    """What the JSON says; None where it is none, or nested so deep that it only pretends to be."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _seconds(retry_after: str) -> float:
+    """Retry-After, which is a number of seconds or a date; 0 where it is neither."""
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return 0.0
 
 
 class Endpoint:
@@ -215,23 +235,3 @@ class Endpoint:
     def _pause(seconds: float, stop: threading.Event) -> None:
         if stop.wait(max(0.0, seconds)):
             raise CancelledError
-
-
-def _parsed(content: bytes):
-    """What the JSON says; None where it is none, or nested so deep that it only pretends to be."""
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _seconds(retry_after: str) -> float:
-    """Retry-After, which is a number of seconds or a date; 0 where it is neither."""
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0

@@ -8,8 +8,9 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from icl_lib.mllm.base import Picture, picture_id
-from icl_lib.mllm.chat import Chat, Seen, batches
+from icl_lib.data.pictures import Picture, picture_id
+from icl_lib.mllm.chat import Chat, batches
+from icl_lib.mllm.encoded_pictures import Seen
 
 SHARED_FROM = 1.5  # texts a picture from which reading their common beginning apart pays
 

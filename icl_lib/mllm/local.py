@@ -10,14 +10,31 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from icl_lib.mllm.base import MLLM, Picture, check_pairs, picture_id
+from icl_lib.data.pictures import Picture, picture_id
+from icl_lib.mllm.base import MLLM, check_pairs
 from icl_lib.mllm.chat import Chat, batches
 from icl_lib.mllm.forward import inputs_of, last_logits
-from icl_lib.mllm.load import load_model, model_folder, quiet
 from icl_lib.mllm.prompts import Prompts
+from icl_lib.mllm.weights import load_model, model_folder, quiet
 from icl_lib.results import folder_hash
 
 SMALL = 100_000_000  # parameters up to which a merged copy of the adapted model is kept
+
+
+def load_adapter(model, folder: str | Path):
+    """The model with the peft adapter of `folder` inside; errors name the folder."""
+    from peft import PeftModel
+
+    if not (Path(folder) / "adapter_config.json").is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no adapter (no adapter_config.json). Train one with notebook "
+            "02_lora_sft, or give the folder that peft's save_pretrained wrote."
+        )
+    try:
+        with quiet():
+            return PeftModel.from_pretrained(model, str(folder))
+    except (ValueError, RuntimeError, KeyError) as problem:
+        raise ValueError(f"The adapter {folder} does not fit this model: {problem}") from problem
 
 
 class LocalMLLM(MLLM):
@@ -118,22 +135,6 @@ class LocalMLLM(MLLM):
         """Tokens [N] of each answer, and the one that ends it."""
         ids = self._writer.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if len(texts) else []
         return np.array([len(own) + 1 for own in ids], dtype=int)
-
-
-def load_adapter(model, folder: str | Path):
-    """The model with the peft adapter of `folder` inside; errors name the folder."""
-    from peft import PeftModel
-
-    if not (Path(folder) / "adapter_config.json").is_file():
-        raise FileNotFoundError(
-            f"{folder} holds no adapter (no adapter_config.json). Train one with notebook "
-            "02_lora_sft, or give the folder that peft's save_pretrained wrote."
-        )
-    try:
-        with quiet():
-            return PeftModel.from_pretrained(model, str(folder))
-    except (ValueError, RuntimeError, KeyError) as problem:
-        raise ValueError(f"The adapter {folder} does not fit this model: {problem}") from problem
 
 
 def save_merged(params, adapter: str | Path, folder: str | Path) -> Path:

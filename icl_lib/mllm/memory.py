@@ -12,11 +12,21 @@ from pathlib import Path
 
 import numpy as np
 
-from icl_lib.mllm.base import MLLM, Picture, check_pairs, picture_hash, picture_id
+from icl_lib.data.pictures import Picture, picture_hash, picture_id
+from icl_lib.mllm.base import MLLM, check_pairs
 from icl_lib.results import progress
 
 COMMIT_SECONDS = 2.0  # a killed run loses about as much
 COMMIT_AT_MOST = 2000  # answers between two commits
+
+
+def _hashes(images: Sequence[Picture]) -> list[str]:
+    """Content hash of each picture; every distinct one is read once a call."""
+    known: dict[str, str] = {}
+    for image in images:
+        if (key := picture_id(image)) not in known:
+            known[key] = picture_hash(image)
+    return [known[picture_id(image)] for image in images]
 
 
 class Memory(MLLM):
@@ -170,12 +180,3 @@ class Memory(MLLM):
                     "again, nothing that was kept is lost",
                 ) from problem
             raise
-
-
-def _hashes(images: Sequence[Picture]) -> list[str]:
-    """Content hash of each picture; every distinct one is read once a call."""
-    known: dict[str, str] = {}
-    for image in images:
-        if (key := picture_id(image)) not in known:
-            known[key] = picture_hash(image)
-    return [known[picture_id(image)] for image in images]

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from icl_lib.params import nearest
+from icl_lib.params.names import nearest
 
 # What a template must hold, and what else it may hold.
 PLACEHOLDERS: dict[str, tuple[set[str], set[str]]] = {
@@ -31,6 +31,16 @@ class Characteristic(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     question: str
+
+
+def _fill(template: str, **values: str) -> str:
+    # One pass, so that braces inside a caption are never taken for placeholders.
+    return _HOLE.sub(lambda hole: values.get(hole[1], hole[0]), template).strip()
+
+
+def _nearest(name: str, known) -> str:
+    close = nearest(name, known)
+    return f" (did you mean {close}?)" if close else ""
 
 
 class Prompts(BaseModel):
@@ -154,13 +164,3 @@ def _told(error: Mapping) -> str:
         known = Characteristic.model_fields if "." in where else Prompts.model_fields
         return f"unknown key {where}{_nearest(where.rsplit('.')[-1], known)}"
     return f"{where} {error['msg'].removeprefix('Value error, ')}".strip()
-
-
-def _nearest(name: str, known) -> str:
-    close = nearest(name, known)
-    return f" (did you mean {close}?)" if close else ""
-
-
-def _fill(template: str, **values: str) -> str:
-    # One pass, so that braces inside a caption are never taken for placeholders.
-    return _HOLE.sub(lambda hole: values.get(hole[1], hole[0]), template).strip()

@@ -13,10 +13,11 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from icl_lib.mllm.base import MLLM, Picture, check_pairs, open_picture, picture_id
+from icl_lib.data.pictures import Picture, open_picture, picture_id
+from icl_lib.mllm.base import MLLM, check_pairs
 from icl_lib.mllm.endpoint import Endpoint, Refused, Unusable
 from icl_lib.mllm.prompts import Prompts
-from icl_lib.sections import Server
+from icl_lib.params.schema import Server
 
 TOP = 20  # likeliest first tokens asked for: the most that OpenAI's API, and vLLM by default, gives
 WORD_TOKENS = 8  # enough to read Yes or No from, behind a stray mark or line break
@@ -25,6 +26,39 @@ _CONTROL = re.compile(r"<(?=[|｜/]?\w[\w|｜▁]*>)|\[(?=/?[A-Z_]+\])")
 # A model that was not taught to stop may run on, "YesYes": the first word is its answer. "Yesterday" and "Nobody" are
 # none.
 _WORD = re.compile(r"^\W*(yes|no)(?=yes|no\b|no(?:yes|no)|\b)", re.IGNORECASE)
+
+
+def _p_yes(choice: dict) -> tuple[float, str]:
+    """P(Yes) and what it was read from: logprobs, word, or unread."""
+    try:
+        first = choice["logprobs"]["content"][0]
+        likely = {told["token"]: float(told["logprob"]) for told in (first, *first["top_logprobs"])}
+        # "▁" and "Ġ" are how some tokenizers write the space before a word.
+        spellings = ([mark + word for mark in ("", " ", "▁", "Ġ")] for word in ("Yes", "No"))
+        yes, no = (sum(math.exp(likely[token]) for token in own if token in likely) for own in spellings)
+        if yes + no > 0:
+            return yes / (yes + no), "logprobs"
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
+        pass  # no log-probabilities, or none that can be read
+    word = _WORD.match(choice["message"]["content"])
+    if word is None:
+        return 0.5, "unread"
+    return float(word[1].lower() == "yes"), "word"
+
+
+def data_url(picture: Picture, max_pixels: int | None) -> str:
+    """The picture as a PNG in a data URL, shrunk to an area of at most `max_pixels`, its shape kept."""
+    opened = open_picture(picture)
+    if max_pixels is not None and opened.width * opened.height > max_pixels:
+        scale = math.sqrt(max_pixels / (opened.width * opened.height))
+        # The long side gives way first, so that a strip one pixel wide stays a picture.
+        short = max(1, int(min(opened.size) * scale))
+        long = min(int(max(opened.size) * scale), max_pixels // short)
+        size = (short, long) if opened.width < opened.height else (long, short)
+        opened = opened.resize(size, Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    opened.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 class ServerMLLM(MLLM):
@@ -158,36 +192,3 @@ class ServerMLLM(MLLM):
         except (KeyError, IndexError, TypeError):
             pass
         raise Unusable(f"an answer without text ({str(answer)[:200]})")
-
-
-def data_url(picture: Picture, max_pixels: int | None) -> str:
-    """The picture as a PNG in a data URL, shrunk to an area of at most `max_pixels`, its shape kept."""
-    opened = open_picture(picture)
-    if max_pixels is not None and opened.width * opened.height > max_pixels:
-        scale = math.sqrt(max_pixels / (opened.width * opened.height))
-        # The long side gives way first, so that a strip one pixel wide stays a picture.
-        short = max(1, int(min(opened.size) * scale))
-        long = min(int(max(opened.size) * scale), max_pixels // short)
-        size = (short, long) if opened.width < opened.height else (long, short)
-        opened = opened.resize(size, Image.Resampling.BICUBIC)
-    file = io.BytesIO()
-    opened.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def _p_yes(choice: dict) -> tuple[float, str]:
-    """P(Yes) and what it was read from: logprobs, word, or unread."""
-    try:
-        first = choice["logprobs"]["content"][0]
-        likely = {told["token"]: float(told["logprob"]) for told in (first, *first["top_logprobs"])}
-        # "▁" and "Ġ" are how some tokenizers write the space before a word.
-        spellings = ([mark + word for mark in ("", " ", "▁", "Ġ")] for word in ("Yes", "No"))
-        yes, no = (sum(math.exp(likely[token]) for token in own if token in likely) for own in spellings)
-        if yes + no > 0:
-            return yes / (yes + no), "logprobs"
-    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
-        pass  # no log-probabilities, or none that can be read
-    word = _WORD.match(choice["message"]["content"])
-    if word is None:
-        return 0.5, "unread"
-    return float(word[1].lower() == "yes"), "word"

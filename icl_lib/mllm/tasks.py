@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from icl_lib.mllm.base import MLLM, Picture
+from icl_lib.data.pictures import Picture
+from icl_lib.mllm.base import MLLM
 from icl_lib.mllm.parse import is_refusal, parse_answers, parse_sentences, parse_text
 
 Answers = dict[str, str | None]

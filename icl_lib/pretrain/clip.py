@@ -15,13 +15,13 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from ..mllm.prompts import Prompts
-from ..retrieval.clip import encode_image_tokens, encode_text_tokens, trim
-from ..retrieval.clip_files import CONFIG, MERGES, WEIGHTS, Clip, build_clip
-from .loop import batches, train
-from .qwen2vl import Exercises
-from .tower import PATCH, SIZE, AttributeTower
-from .world import GenericSet, augment
+from icl_lib.mllm.prompts import Prompts
+from icl_lib.pretrain.exercises import Exercises
+from icl_lib.pretrain.loop import batches, train
+from icl_lib.pretrain.tower import PATCH, SIZE, AttributeTower
+from icl_lib.pretrain.world import GenericSet, augment
+from icl_lib.retrieval.clip import encode_image_tokens, encode_text_tokens, trim
+from icl_lib.retrieval.weights import CONFIG, MERGES, WEIGHTS, Clip, build_clip
 
 KEPT_MERGES = 3500  # the first ones of OpenAI's 48,894: BPE merges are listed by how often they pay
 

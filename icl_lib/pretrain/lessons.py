@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..data.standin.attributes import VALUES
-from ..mllm.prompts import Prompts
-from ..mllm.vision import patchify, picture_tokens
-from .loop import batches, train
-from .qwen2vl import Exercises, Pupil
-from .tower import GRID, MERGE, PATCH
-from .world import GenericSet, augment, plain
+from icl_lib.data.standin.attributes import VALUES
+from icl_lib.mllm.prompts import Prompts
+from icl_lib.mllm.qwen2vl_tower import patchify, picture_tokens
+from icl_lib.pretrain.exercises import Exercises
+from icl_lib.pretrain.loop import batches, train
+from icl_lib.pretrain.qwen2vl import Pupil
+from icl_lib.pretrain.tower import GRID, MERGE, PATCH
+from icl_lib.pretrain.world import GenericSet, augment, plain
 
 GIST = ("sex", "upper", "upper_colour", "lower", "lower_colour")  # all that counts where Yes/No is taught by the gist
 
@@ -55,7 +56,6 @@ LESSONS = {
     "plain": Lesson(24, 24, 12, _DECIDE, counted=GIST, hard=0.0, augmented=0.0),
     "statements": Lesson(24, 24, 12, _DECIDE, statements=True, augmented=0.0),
 }
-LESSONS["restart"] = LESSONS["statements"]  # from its end at the full rate again; the mean of both ends is the model
 
 
 def go_on(pupil: Pupil, data: GenericSet, prompts: Prompts, folder: Path, name: str, steps: int, lesson: Lesson | None = None,
@@ -98,3 +98,4 @@ def average(model: nn.Module, other: dict[str, torch.Tensor]) -> None:
     (stochastic weight averaging, Izmailov et al. 2018)."""
     for name, weight in model.state_dict().items():
         weight.copy_((weight + other[name]) / 2)
+LESSONS["restart"] = LESSONS["statements"]  # from its end at the full rate again; the mean of both ends is the model

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..results import progress
+from icl_lib.results import progress
 
 
 def train(model: nn.Module, loss_of: Callable[[int], tuple[torch.Tensor, dict]], steps: int, lr: float, folder: Path, stage: str,

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
-from ..mllm.prompts import load_prompts
-from ..params import repo_root
-from ..results import atomic_write, versions, write_json
-from .clip import save_clip, train_clip
-from .lessons import LESSONS, average, go_on
-from .qwen2vl import save_model, train_qwen2vl
-from .tower import train_tower
-from .world import GENERIC_SEED, generic_set
+from icl_lib.mllm.prompts import load_prompts
+from icl_lib.params.paths import repo_root
+from icl_lib.pretrain.clip import save_clip, train_clip
+from icl_lib.pretrain.lessons import LESSONS, average, go_on
+from icl_lib.pretrain.qwen2vl import save_model, train_qwen2vl
+from icl_lib.pretrain.tower import train_tower
+from icl_lib.pretrain.world import GENERIC_SEED, generic_set
+from icl_lib.results import atomic_write, versions, write_json
 
 PEOPLE, EACH = 6000, 6  # generic identities, pictures of each
 STEPS = {"tower": 2000, "clip": 450, "qwen2vl": 1800, "qwen2vl_open": 150, "qwen2vl_joint": 1000, "qwen2vl_merging": 750,
@@ -92,5 +92,3 @@ Qwen2-VL-7B: a model that already knows pictures and language in general, and ha
 
 def _prompts():
     return load_prompts("short", repo_root() / "params" / "prompts")
-
-

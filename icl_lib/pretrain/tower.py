@@ -11,9 +11,9 @@ from torch import nn
 from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
 
-from ..mllm.vision import patchify, picture_tokens
-from .loop import batches, train
-from .world import HEADS, GenericSet, augment, plain
+from icl_lib.mllm.qwen2vl_tower import patchify, picture_tokens
+from icl_lib.pretrain.loop import batches, train
+from icl_lib.pretrain.world import HEADS, GenericSet, augment, plain
 
 SIZE, PATCH, MERGE = (48, 144), 12, 2  # width, height of a picture; side of a patch; patches merged per side
 GRID = (SIZE[1] // PATCH, SIZE[0] // PATCH)  # rows, columns of patches

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..data.standin.attributes import VALUES, draw_identities
-from ..data.standin.world import generic_shot
-from ..results import progress
+from icl_lib.data.standin.attributes import VALUES, draw_identities
+from icl_lib.data.standin.world import generic_shot
+from icl_lib.results import progress
 
 GENERIC_SEED = 7_000_000  # the stand-ins draw their identities from seeds far below
 HEADS = {name: values for name, (values, _) in VALUES.items()}
-HEADS["bag_colour"] = HEADS["hat_colour"] = ["none", *VALUES["bag_colour"][0]]
 
 
 @dataclass
@@ -102,3 +101,4 @@ def normalise(x: torch.Tensor) -> torch.Tensor:
 def plain(pictures: np.ndarray) -> torch.Tensor:
     """uint8 [B, H, W, 3] -> normalised float [B, 3, H, W], nothing changed."""
     return normalise(torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255)
+HEADS["bag_colour"] = HEADS["hat_colour"] = ["none", *VALUES["bag_colour"][0]]

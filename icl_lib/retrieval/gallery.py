@@ -2,18 +2,45 @@
 
 import hashlib
 import json
-import warnings
 from pathlib import Path
 
 import numpy as np
 
-from icl_lib.params import Params, nearest
+from icl_lib.params import Params
 from icl_lib.results import atomic_path, read_json, write_json
+from icl_lib.retrieval.faiss_index import _inside, _short, _trained
 
-EXAMPLES = ("Flat", "HNSW32", "IVF256,Flat", "IVF1024,PQ16", "SQ8", "PQ16", "OPQ16,IVF1024,PQ16",
-            "IVF1024,PQ16,RFlat")
 _MAPPED = "IO_FLAG_MMAP_IFC"  # maps what IO_FLAG_MMAP does and flat codes too; FAISS before 1.10 lacks it
-_ENOUGH = 39  # vectors a centroid below which FAISS itself calls k-means poorly trained
+
+
+def _about(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _matrix(vectors) -> np.ndarray:
+    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    if vectors.ndim != 2:
+        raise ValueError(f"vectors must be a matrix [items, dimensions], got shape {vectors.shape}")
+    return vectors
+
+
+def _same_source(path: Path, about: dict, vectors, source: str | None) -> None:
+    told = f"{path} is the index of {about['items']:,} vectors of {about['dimensions']} dimensions"
+    again = "It belongs to another model or gallery: make and save it again."
+    if source is not None and source != about["source"]:
+        raise ValueError(f"{told} made by {about['source']!r}, not by {source!r}. {again}")
+    if vectors is not None and fingerprint(vectors) != about["fingerprint"]:
+        raise ValueError(f"{told} that are not the {len(vectors):,} given here (fingerprint "
+                         f"{about['fingerprint']}, not {fingerprint(vectors)}). {again}")
+
+
+def fingerprint(vectors: np.ndarray) -> str:
+    """16 hex digits of the vectors [G, D] as float32, bit for bit: the same only for the same vectors."""
+    vectors = _matrix(vectors)
+    told = hashlib.sha256(json.dumps(vectors.shape).encode())
+    for start in range(0, len(vectors), 65536):  # a memory-mapped array is read piece by piece
+        told.update(vectors[start:start + 65536])
+    return told.hexdigest()[:16]
 
 
 class Gallery:
@@ -158,115 +185,3 @@ class Gallery:
             raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery {self.index.d}: "
                              "encode both with the same backbone")
         return queries
-
-
-def fingerprint(vectors: np.ndarray) -> str:
-    """16 hex digits of the vectors [G, D] as float32, bit for bit: the same only for the same vectors."""
-    vectors = _matrix(vectors)
-    told = hashlib.sha256(json.dumps(vectors.shape).encode())
-    for start in range(0, len(vectors), 65536):  # a memory-mapped array is read piece by piece
-        told.update(vectors[start:start + 65536])
-    return told.hexdigest()[:16]
-
-
-def ranking(sim: np.ndarray, k: int | None = None) -> np.ndarray:
-    """Columns of sim [Q, G] by descending similarity [Q, min(k, G)]; of equal ones the lower column comes
-    first."""
-    return np.argsort(-np.asarray(sim), axis=1, kind="stable")[:, :k]
-
-
-def _trained(vectors: np.ndarray, factory: str):
-    import faiss
-
-    width = vectors.shape[1]
-    try:
-        index = faiss.index_factory(width, factory, faiss.METRIC_INNER_PRODUCT)
-    except RuntimeError as error:
-        close = nearest(factory, EXAMPLES)
-        hint = f" Did you mean {close!r}?" if close else ""
-        raise ValueError(f"FAISS makes no index {factory!r} of {width} dimensions ({_short(error)}).{hint} "
-                         f"Examples: {', '.join(EXAMPLES)}.") from None
-    if index.is_trained:
-        return index
-    needed = _prepared(index)
-    if len(vectors) < needed:
-        raise ValueError(f"an index {factory!r} needs at least {needed:,} vectors to be trained, better "
-                         f"{_ENOUGH * needed:,}; the gallery has {len(vectors):,}. Use \"Flat\" (exact, and "
-                         "quick at that size), \"HNSW32\", or an IVF with fewer cells.")
-    if len(vectors) < _ENOUGH * needed:
-        warnings.warn(f"an index {factory!r} trained on {len(vectors):,} vectors finds less than it could: "
-                      f"{_ENOUGH * needed:,} are advised", stacklevel=3)
-    try:
-        index.train(vectors)
-    except RuntimeError as error:
-        raise ValueError(f"an index {factory!r} cannot be trained on these {len(vectors):,} vectors of "
-                         f"{width} dimensions ({_short(error)}). \"Flat\" needs no training.") from None
-    return index
-
-
-def _prepared(index) -> int:
-    """Readies an index for its training; the size of the largest k-means in it, which needs as many vectors.
-
-    FAISS's own word on few vectors is silenced (it comes once a sub-quantizer), and so is its optimising of
-    codes for a Hamming filter that nothing here uses: of PQ16 on 1,500 vectors that is 26 of 27 seconds.
-    """
-    import faiss
-
-    index, needed = faiss.downcast_index(index), 1
-    for name in ("index", "base_index", "refine_index", "quantizer"):
-        inner = getattr(index, name, None)
-        if isinstance(inner, faiss.Index) and not inner.is_trained:
-            needed = max(needed, _prepared(inner))
-    if isinstance(index, faiss.IndexIVF):
-        needed = max(needed, index.nlist)
-        index.cp.min_points_per_centroid = 1
-    if hasattr(index, "do_polysemous_training"):
-        index.do_polysemous_training = False
-    if hasattr(index, "pq"):
-        needed = max(needed, index.pq.ksub)
-        index.pq.cp.min_points_per_centroid = 1
-    return needed
-
-
-class _Inside:
-    """A flat index's own memory as an array, which keeps the index, and so the memory, alive."""
-
-    def __init__(self, flat):
-        import faiss
-
-        self.index = flat
-        values = faiss.rev_swig_ptr(faiss.downcast_index(flat).get_xb(), flat.ntotal * flat.d)
-        inner = values.__array_interface__
-        read_only = (inner["data"][0], True)
-        self.__array_interface__ = inner | {"data": read_only, "shape": (flat.ntotal, flat.d)}
-
-
-def _inside(flat) -> np.ndarray:
-    """The vectors [G, D] that a flat index holds: a read-only view of its memory, or of its mapped file."""
-    return np.asarray(_Inside(flat)) if flat.ntotal else np.zeros((0, flat.d), np.float32)
-
-
-def _same_source(path: Path, about: dict, vectors, source: str | None) -> None:
-    told = f"{path} is the index of {about['items']:,} vectors of {about['dimensions']} dimensions"
-    again = "It belongs to another model or gallery: make and save it again."
-    if source is not None and source != about["source"]:
-        raise ValueError(f"{told} made by {about['source']!r}, not by {source!r}. {again}")
-    if vectors is not None and fingerprint(vectors) != about["fingerprint"]:
-        raise ValueError(f"{told} that are not the {len(vectors):,} given here (fingerprint "
-                         f"{about['fingerprint']}, not {fingerprint(vectors)}). {again}")
-
-
-def _about(path: Path) -> Path:
-    return path.with_name(path.name + ".json")
-
-
-def _short(error: Exception) -> str:
-    """The end of FAISS's message, without the C++ signature and the file that it begins with."""
-    return str(error).rsplit(":", 1)[-1].strip()
-
-
-def _matrix(vectors) -> np.ndarray:
-    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    if vectors.ndim != 2:
-        raise ValueError(f"vectors must be a matrix [items, dimensions], got shape {vectors.shape}")
-    return vectors

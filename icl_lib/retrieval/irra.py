@@ -9,12 +9,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from icl_lib.retrieval.backbone import Backbone, at
 from icl_lib.retrieval.clip import encode_image_tokens, encode_text_tokens, trim
-from icl_lib.retrieval.clip_files import Clip
-from icl_lib.retrieval.models import Backbone, at
+from icl_lib.retrieval.weights import Clip
 
 UNMASKED = -100  # label of a position that masked language modelling does not ask about
 HEAD_WIDTH = 64  # of attention, as in CLIP
+
+
+def _attend(attn: nn.MultiheadAttention, asking: Tensor, asked: Tensor,
+            hidden: Tensor | None = None) -> Tensor:
+    """Multi-head attention of `asking` [B, L, D] over `asked` [B, N, D], but not where `hidden` [B, N].
+
+    Plain products: on a CPU their backward pass is several times as fast as the fused kernel's.
+    """
+    width = asking.shape[-1]
+    q = F.linear(asking, attn.in_proj_weight[:width], attn.in_proj_bias[:width])
+    kv = F.linear(asked, attn.in_proj_weight[width:], attn.in_proj_bias[width:])
+    q = q.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2)  # [B, heads, L, D / heads]
+    k, v = kv.unflatten(-1, (2, attn.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)  # [B, heads, L, N]
+    if hidden is not None:
+        logits = logits.masked_fill(hidden[:, None, None], -torch.inf)
+    return attn.out_proj((logits.softmax(-1).to(v.dtype) @ v).transpose(1, 2).flatten(2))
 
 
 class IRRA(Backbone):
@@ -121,20 +138,3 @@ class IRRA(Backbone):
         nn.init.normal_(self.mlm_head.fc.weight, std=out)
         nn.init.normal_(self.classifier.weight, std=0.001)
         nn.init.zeros_(self.classifier.bias)
-
-
-def _attend(attn: nn.MultiheadAttention, asking: Tensor, asked: Tensor,
-            hidden: Tensor | None = None) -> Tensor:
-    """Multi-head attention of `asking` [B, L, D] over `asked` [B, N, D], but not where `hidden` [B, N].
-
-    Plain products: on a CPU their backward pass is several times as fast as the fused kernel's.
-    """
-    width = asking.shape[-1]
-    q = F.linear(asking, attn.in_proj_weight[:width], attn.in_proj_bias[:width])
-    kv = F.linear(asked, attn.in_proj_weight[width:], attn.in_proj_bias[width:])
-    q = q.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2)  # [B, heads, L, D / heads]
-    k, v = kv.unflatten(-1, (2, attn.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-    logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)  # [B, heads, L, N]
-    if hidden is not None:
-        logits = logits.masked_fill(hidden[:, None, None], -torch.inf)
-    return attn.out_proj((logits.softmax(-1).to(v.dtype) @ v).transpose(1, 2).flatten(2))

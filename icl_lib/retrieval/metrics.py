@@ -1,10 +1,24 @@
 """Rank-k, mAP and mINP of a ranking, query by query and on average, with bootstrap intervals over queries."""
 
+
 import numpy as np
+
+LABELS = {
+    "rank1": "Rank-1 (%)",
+    "rank5": "Rank-5 (%)",
+    "rank10": "Rank-10 (%)",
+    "mAP": "mAP (%)",
+    "mINP": "mINP (%)",
+}
+
+
+def ranking(sim: np.ndarray, k: int | None = None) -> np.ndarray:
+    """Columns of sim [Q, G] by descending similarity [Q, min(k, G)]; of equal ones the lower column comes
+    first."""
+    return np.argsort(-np.asarray(sim), axis=1, kind="stable")[:, :k]
 
 NAMES = ("rank1", "rank5", "rank10", "mAP", "mINP")
 _CELLS = 1_000_000  # similarities looked at together: they and their comparisons fit a processor's cache
-_DRAWN = 4_000_000  # values of a bootstrap held at once
 _SORT_FROM = 24  # correct images a query from which one sort of the row is cheaper than a pass for each
 
 
@@ -41,35 +55,6 @@ def per_query_metrics(sim, query_pids, gallery_pids) -> dict[str, np.ndarray]:
         for name, values in _chunk_metrics(sim[rows], query_pids[rows], gallery_pids).items():
             out[name][rows] = values
     return out
-
-
-def bootstrap_ci(values, seed: int = 0, draws: int = 2000, level: float = 0.95) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of `values` [Q], resampling queries with replacement; values'
-    units."""
-    low, high = np.quantile(_bootstrap_means(values, seed, draws), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def paired_bootstrap(a, b, seed: int = 0, draws: int = 2000, level: float = 0.95) -> dict[str, float]:
-    """Is method a better than b on the same queries? Mean of a − b, its interval `low`, `high`, and two-sided
-    `p`.
-
-    `p` is twice the smaller share of resampled means on either side of 0, at least 1 / draws, at most 1.
-    """
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    if a.shape != b.shape:
-        raise ValueError(f"a paired test wants the same queries twice, got {a.shape} and {b.shape}")
-    means = _bootstrap_means(a - b, seed, draws)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    p = 2 * min((means <= 0).mean(), (means >= 0).mean())
-    return {"difference": float((a - b).mean()), "low": float(low), "high": float(high),
-            "p": float(np.clip(p, 1 / draws, 1.0))}
-
-
-def with_intervals(values: dict[str, np.ndarray], seed: int = 0) -> dict:
-    """Means of `per_query_metrics` in percent, and `ci95` {"rank1": [low, high], "mAP": [low, high]}."""
-    means = {name: float(values[name].mean()) for name in NAMES}
-    return means | {"ci95": {name: list(bootstrap_ci(values[name], seed)) for name in ("rank1", "mAP")}}
 
 
 def _chunk_metrics(sim: np.ndarray, query_pids: np.ndarray,
@@ -133,15 +118,3 @@ def _above_by_sorting(sim: np.ndarray, rows: np.ndarray, columns: np.ndarray,
             higher[i] += np.count_nonzero(row[:places[i]] == row[places[i]])
         above[start:stop] = higher
     return above
-
-
-def _bootstrap_means(values, seed: int, draws: int) -> np.ndarray:
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or not len(values):
-        raise ValueError(f"a bootstrap wants one value a query, at least one; got shape {values.shape}")
-    rng = np.random.default_rng(seed)
-    # In blocks, so that 2,000 draws of 20,000 queries never lie in memory at once.
-    block = max(1, _DRAWN // len(values))
-    sizes = [min(block, draws - start) for start in range(0, draws, block)]
-    draws_of = [rng.integers(0, len(values), (size, len(values))) for size in sizes]
-    return np.concatenate([values[chosen].mean(1) for chosen in draws_of])

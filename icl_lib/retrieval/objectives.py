@@ -8,6 +8,15 @@ from torch import Tensor
 from icl_lib.retrieval.losses import get_loss
 
 
+def _mean_a_pair(sums: Tensor, clean: Tensor) -> Tensor:
+    """B · Σ over believed pairs of their sum / the batch's count, of `sums` [B, 2] (sum, count) a pair.
+
+    With every pair believed it is B times the mean over what is counted, so that it weighs against the
+    matching loss, a sum over pairs, as the published mean does against the published mean.
+    """
+    return len(sums) * (clean * sums[:, 0]).sum() / sums[:, 1].sum().clamp(min=1)
+
+
 class Objective:
     """The loss that `settings` (params.backbone) names, over every branch and text, and the method's own.
 
@@ -51,12 +60,3 @@ class Objective:
     def per_pair(self, sim: Tensor, pids: Tensor) -> Tensor:
         """One branch's loss of every pair [B], from cosines [B, B] (text × image) and identities [B]."""
         return self.loss(sim, pids, **self.options)
-
-
-def _mean_a_pair(sums: Tensor, clean: Tensor) -> Tensor:
-    """B · Σ over believed pairs of their sum / the batch's count, of `sums` [B, 2] (sum, count) a pair.
-
-    With every pair believed it is B times the mean over what is counted, so that it weighs against the
-    matching loss, a sum over pairs, as the published mean does against the published mean.
-    """
-    return len(sums) * (clean * sums[:, 0]).sum() / sums[:, 1].sum().clamp(min=1)

@@ -2,7 +2,7 @@
 
 import math
 
-from icl_lib.retrieval.models import Backbone
+from icl_lib.retrieval.backbone import Backbone
 
 
 def lr_factor(epoch: float, epochs: int, warmup: int, warmup_factor: float, final: float = 0.0) -> float:

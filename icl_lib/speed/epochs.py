@@ -13,12 +13,15 @@ import torch
 from icl_lib.data.views import Images, PairViews
 from icl_lib.params import Params
 from icl_lib.results import progress
-from icl_lib.retrieval.clean_pairs import divide
+from icl_lib.retrieval.backbone import uses_bf16
+from icl_lib.retrieval.ccd import divide
+from icl_lib.retrieval.evaluate import similarity
+from icl_lib.retrieval.load import load_backbone, new_backbone
 from icl_lib.retrieval.losses import get_loss
 from icl_lib.retrieval.metrics import retrieval_metrics
-from icl_lib.retrieval.models import RDE, load_backbone, new_backbone, uses_bf16
-from icl_lib.retrieval.train import lr_factor, parameter_groups, similarity, train_backbone
-from icl_lib.speed.ways import RELEASED, Way, encode, image_branches, text_branches
+from icl_lib.retrieval.models import RDE
+from icl_lib.retrieval.train import lr_factor, parameter_groups, train_backbone
+from icl_lib.speed.released import RELEASED, Way, encode, image_branches, text_branches
 
 STEPS = {
     "the released code's way": RELEASED,

@@ -9,9 +9,9 @@ import pandas as pd
 from icl_lib.mllm.base import MLLM
 from icl_lib.mllm.tasks import aggregate, describe
 from icl_lib.results import progress
+from icl_lib.retrieval.backbone import Backbone
 from icl_lib.retrieval.gallery import Gallery
-from icl_lib.retrieval.models import Backbone
-from icl_lib.speed.scale import grow
+from icl_lib.speed.galleries import grow
 
 PARTS = ("encode", "search", "Yes/No", "describe", "merge", "re-rank")
 WAYS = ("on demand", "cards")

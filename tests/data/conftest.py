@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from icl_lib.params import repo_root
+from icl_lib.params.paths import repo_root
 
 
 @pytest.fixture(scope="session")

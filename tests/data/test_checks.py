@@ -12,7 +12,6 @@ from icl_lib.data import check, hold_out
 from icl_lib.data.checks import duplicate_captions, identities_in_two_splits, token_lengths
 from icl_lib.data.manifest import COLUMNS
 
-
 OPENAI = SimpleTokenizer()
 
 

@@ -17,10 +17,11 @@ from PIL import Image
 
 from icl_lib.data import captions, check, fingerprint, images, read_benchmark, read_folder
 from icl_lib.data.benchmarks import PATH_KEYS
-from icl_lib.data.checks import identities_in_two_splits, inside
+from icl_lib.data.checks import identities_in_two_splits
 from icl_lib.data.manifest import COLUMNS, nonempty
+from icl_lib.data.problems import inside
 from icl_lib.params import load_params
-from icl_lib.retrieval.models import load_backbone
+from icl_lib.retrieval.load import load_backbone
 
 
 def picture(path, seed=0, size=(16, 40)):

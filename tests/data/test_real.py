@@ -17,9 +17,8 @@ from icl_lib.data import captions, check, fingerprint, images, read_benchmark, r
 from icl_lib.data.checks import duplicate_captions, token_lengths
 from icl_lib.data.manifest import hold_out
 from icl_lib.mllm.load import load_mllm
-from icl_lib.retrieval.gallery import ranking
-from icl_lib.retrieval.metrics import retrieval_metrics
-from icl_lib.retrieval.models import load_backbone
+from icl_lib.retrieval.load import load_backbone
+from icl_lib.retrieval.metrics import ranking, retrieval_metrics
 
 
 def found(table, what, split):

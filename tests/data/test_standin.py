@@ -13,11 +13,21 @@ from hypothesis import strategies as st
 
 from icl_lib.data import read_benchmark
 from icl_lib.data.standin import make_standin, oracle, read_truth
-from icl_lib.data.standin.attributes import IDENTITY_ATTRIBUTES, PICTURE_ATTRIBUTES, UNSPOKEN, VALUES, draw_identities, draw_scene, visible
+from icl_lib.data.standin.attributes import (
+    IDENTITY_ATTRIBUTES,
+    PICTURE_ATTRIBUTES,
+    UNSPOKEN,
+    VALUES,
+    draw_identities,
+    draw_scene,
+    visible,
+)
 from icl_lib.data.standin.cameras import CAMERAS, INDOOR
 from icl_lib.data.standin.characters import CHARACTERS
-from icl_lib.data.standin.describe import GROUPS, answers, caption, choose_facts, merge_facts, merged, sentence, sentences
+from icl_lib.data.standin.describe import answers, caption, merged, sentence, sentences
+from icl_lib.data.standin.facts import choose_facts, merge_facts
 from icl_lib.data.standin.grammars import GRAMMARS, LEAST_WORDS
+from icl_lib.data.standin.phrases import GROUPS
 from icl_lib.data.standin.world import camera_shot, generic_shot
 from icl_lib.params import load_params
 

@@ -7,8 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from icl_lib.data.views import (MASK_ID, MEAN, MEAN_COLOUR, STD, Images, PairViews, augment_image,
-                                augment_text, mask_words, normalise, read_image, reorganise)
+from icl_lib.data.augment import (
+    MASK_ID,
+    MEAN_COLOUR,
+    augment_image,
+    augment_text,
+    mask_words,
+    reorganise,
+)
+from icl_lib.data.pictures import MEAN, STD, normalise, read_image
+from icl_lib.data.views import Images, PairViews
 
 
 class Words:
@@ -227,7 +235,7 @@ def test_sentences_read_once_are_the_text_read_whole(pictures):
 
 def test_the_kits_tokenizer_reads_no_token_across_a_space():
     from icl_lib import load_params
-    from icl_lib.retrieval.clip_files import load_clip
+    from icl_lib.retrieval.weights import load_clip
 
     tokenizer = load_clip(load_params("rstp")).tokenizer
     data = PairViews(None, np.zeros(1), np.zeros((1, 77), np.int64), tokenizer, None, 0)

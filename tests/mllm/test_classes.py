@@ -10,9 +10,9 @@ from transformers.models.smolvlm import processing_smolvlm
 
 from icl_lib import load_params
 from icl_lib.mllm import forward
-from icl_lib.mllm.load import load_model, prompts_of
 from icl_lib.mllm.local import LocalMLLM
-from icl_lib.mllm.sft import add_lora, train_adapter
+from icl_lib.mllm.lora import add_lora, train_adapter
+from icl_lib.mllm.weights import load_model, prompts_of
 
 TEXTS = ["A woman.", "A man in a red coat, blue jeans and white shoes.", "red", "He carries a brown bag."]
 

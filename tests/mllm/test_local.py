@@ -7,8 +7,8 @@ from tiny_models import plain_p_yes
 from icl_lib import load_params
 from icl_lib.mllm import load_mllm, open_picture
 from icl_lib.mllm.chat import Chat
-from icl_lib.mllm.load import limit_pixels, load_model, model_folder
 from icl_lib.mllm.memory import Memory
+from icl_lib.mllm.weights import limit_pixels, load_model, model_folder
 
 TEXTS = [
     "A woman.",

@@ -9,7 +9,7 @@ import pytest
 
 from icl_lib.mllm import Memory
 from icl_lib.mllm.prompts import load_prompts
-from icl_lib.params import repo_root
+from icl_lib.params.paths import repo_root
 
 
 @pytest.fixture

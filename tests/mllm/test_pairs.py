@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icl_lib.mllm.sft import choose_threshold, judge_metrics, mine_pairs
+from icl_lib.mllm.lora import choose_threshold, judge_metrics, mine_pairs
 
 
 def tables(identities=6, each=3, per_image=2, seed=0):

@@ -4,7 +4,7 @@ import pytest
 
 from icl_lib.mllm.parse import parse_answers, parse_sentences, parse_text
 from icl_lib.mllm.prompts import load_prompts
-from icl_lib.params import repo_root
+from icl_lib.params.paths import repo_root
 
 NAMES = ["sex", "hairstyle", "upper body", "hat"]
 QUESTIONS = [

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from icl_lib.mllm import load_prompts
-from icl_lib.params import repo_root
+from icl_lib.params.paths import repo_root
 
 FOLDER = repo_root() / "params" / "prompts"
 THE_15 = [

@@ -24,11 +24,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from icl_lib import load_params, stages
-from icl_lib.mllm import Memory, load_mllm, open_picture
+from icl_lib.mllm import load_mllm, open_picture
 from icl_lib.mllm.chat import Chat
 from icl_lib.mllm.endpoint import Endpoint, Refused
-from icl_lib.mllm.load import SMALL_MODEL, served
 from icl_lib.mllm.server import ServerMLLM, data_url
+from icl_lib.mllm.weights import SMALL_MODEL, served
 
 PATIENT = {"backend": "server", "concurrency": 4, "backoff": 0.001, "retries": 3, "timeout": 60}
 HASTY = {**PATIENT, "timeout": 0.5, "retries": 20}  # many retries: a busy machine may miss half a second too

@@ -7,14 +7,25 @@ import numpy as np
 import pytest
 import torch
 
-from icl_lib.data.standin.describe import GROUPS
+from icl_lib.data.standin.phrases import GROUPS
 from icl_lib.mllm.prompts import load_prompts
-from icl_lib.mllm.vision import patchify, picture_tokens
-from icl_lib.params import repo_root
+from icl_lib.mllm.qwen2vl_tower import patchify, picture_tokens
+from icl_lib.params.paths import repo_root
 from icl_lib.pretrain.clip import KEPT_MERGES, adopt_tower, save_clip, small_clip, train_clip
+from icl_lib.pretrain.exercises import SHARES, Exercises, contradictions
 from icl_lib.pretrain.lessons import GIST, LESSONS, average, go_on
-from icl_lib.pretrain.qwen2vl import (GRID, MERGE, PATCH, SHARES, Exercises, Pupil, contradictions, make_model, make_processor,
-                                      make_tokenizer, positions, save_model, train_qwen2vl)
+from icl_lib.pretrain.qwen2vl import (
+    GRID,
+    MERGE,
+    PATCH,
+    Pupil,
+    make_model,
+    make_processor,
+    make_tokenizer,
+    positions,
+    save_model,
+    train_qwen2vl,
+)
 from icl_lib.pretrain.tower import AttributeTower, attribute_accuracy, train_tower, vision_config
 from icl_lib.pretrain.world import HEADS, augment, generic_set, plain
 

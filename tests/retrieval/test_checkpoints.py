@@ -13,12 +13,15 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 from icl_lib import load_params
+from icl_lib.retrieval.backbone import Backbone
 from icl_lib.retrieval.checkpoints import load_state, looks_like, method_of, read_tensors
 from icl_lib.retrieval.clip import encode_image_tokens, encode_text_tokens
-from icl_lib.retrieval.clip_files import empty_clip, find_weights, load_clip, read_state
+from icl_lib.retrieval.evaluate import similarity
 from icl_lib.retrieval.irra import IRRA
-from icl_lib.retrieval.models import RDE, Backbone, load_backbone, new_backbone
-from icl_lib.retrieval.train import similarity, train_backbone
+from icl_lib.retrieval.load import load_backbone, new_backbone
+from icl_lib.retrieval.models import RDE
+from icl_lib.retrieval.train import train_backbone
+from icl_lib.retrieval.weights import empty_clip, find_weights, load_clip, read_state
 
 LENGTH, PICTURE = 24, (64, 32)
 
@@ -164,9 +167,9 @@ def vit(width=64, grid=14, length=77, patch=16, layers=1):
 
 def test_reid_weights_initialise_a_backbone_of_any_method(tmp_path, monkeypatch):
     """Group 2 of Tables 1 and 2: a CLIP trained on persons at 384 x 128, under `base_model.`."""
-    from icl_lib.retrieval import clip_files
+    from icl_lib.retrieval import weights as weights_retrieval
 
-    monkeypatch.setattr(clip_files, "_known_config", lambda name: vit()[0])
+    monkeypatch.setattr(weights_retrieval, "_known_config", lambda name: vit()[0])
     _, source = vit(grid=(24, 8))
     path = released(tmp_path / "reid.pth", {f"base_model.{name}": t.half() for name, t in source.items()})
     for method in ("rde", "irra", "clip"):
@@ -179,10 +182,10 @@ def test_reid_weights_initialise_a_backbone_of_any_method(tmp_path, monkeypatch)
 
 
 def test_text_positions_may_start_random_as_released(tmp_path, monkeypatch):
-    from icl_lib.retrieval import clip_files
+    from icl_lib.retrieval import weights as weights_retrieval
     from icl_lib.retrieval.clip import resize_text_positions
 
-    monkeypatch.setattr(clip_files, "_known_config", lambda name: vit()[0])
+    monkeypatch.setattr(weights_retrieval, "_known_config", lambda name: vit()[0])
     _, source = vit()
     torch.save(source, tmp_path / "ViT-B-16.pt")
 
@@ -201,11 +204,11 @@ def test_text_positions_may_start_random_as_released(tmp_path, monkeypatch):
 
 
 def test_openais_weights_get_quickgelu_whatever_the_models_name(tmp_path, monkeypatch):
-    from icl_lib.retrieval import clip_files
+    from icl_lib.retrieval import weights as weights_retrieval
 
     config, source = vit()
-    monkeypatch.setattr(clip_files, "_known_config", lambda name: config | {"quick_gelu": False})
-    monkeypatch.setattr(clip_files, "_find_openai", lambda name: tmp_path / "ViT-B-16.pt")
+    monkeypatch.setattr(weights_retrieval, "_known_config", lambda name: config | {"quick_gelu": False})
+    monkeypatch.setattr(weights_retrieval, "_find_openai", lambda name: tmp_path / "ViT-B-16.pt")
     torch.save(source, tmp_path / "ViT-B-16.pt")
     for weights, quick in (("openai", True), (str(tmp_path / "ViT-B-16.pt"), False)):
         clip = load_clip(load_params("rstp", "paper", clip="ViT-B-16", weights=weights))
@@ -274,9 +277,9 @@ def test_a_file_is_told_by_its_names_and_shapes(shapes, told):
 
 
 def test_openais_vit_b_32_in_place_of_b_16_says_so(tmp_path, monkeypatch):
-    from icl_lib.retrieval import clip_files
+    from icl_lib.retrieval import weights as weights_retrieval
 
-    monkeypatch.setattr(clip_files, "_known_config", lambda name: vit()[0])
+    monkeypatch.setattr(weights_retrieval, "_known_config", lambda name: vit()[0])
     torch.save(vit(grid=7, patch=32)[1], tmp_path / "ViT-B-32.pt")
     with pytest.raises(ValueError, match=r"visual.conv1.weight \(64, 3, 32, 32\) instead of \(64, 3, 16, 16\)"
                                          r".*patches of 32 pixels, 49 of them a picture of 224 x 224"):
@@ -340,11 +343,11 @@ def test_a_checkpoint_takes_the_place_of_training(golden, recorded, benchmark_ta
 
 def test_openais_weights_are_found_in_clips_and_in_hugging_faces_cache(tmp_path, monkeypatch):
     """Both as those tools lay them out: a JIT archive or state dict, and a repository's snapshot."""
-    from icl_lib.retrieval import clip_files
+    from icl_lib.retrieval import weights as weights_retrieval
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(clip_files, "_known_config", lambda name: vit()[0])
+    monkeypatch.setattr(weights_retrieval, "_known_config", lambda name: vit()[0])
     params, source = load_params("rstp", "paper"), vit()[1]
     repository = tmp_path / "hub" / "models--timm--vit_base_patch16_clip_224.openai"
     snapshot = repository / "snapshots" / "0123abcd"

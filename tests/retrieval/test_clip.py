@@ -6,10 +6,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from icl_lib.retrieval import clip as clip_module
-from icl_lib.retrieval import clip_files
-from icl_lib.retrieval.clip import (encode_image_tokens, encode_text_tokens, full_attention,
-                                    resize_image_grid, resize_image_positions, resize_text_positions, trim)
-from icl_lib.retrieval.clip_files import build_clip, find_weights, load_clip, load_state, read_state
+from icl_lib.retrieval import weights as weights_retrieval
+from icl_lib.retrieval.clip import (
+    encode_image_tokens,
+    encode_text_tokens,
+    full_attention,
+    resize_image_grid,
+    resize_image_positions,
+    resize_text_positions,
+    trim,
+)
+from icl_lib.retrieval.weights import build_clip, find_weights, load_clip, load_state, read_state
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +245,7 @@ def test_a_local_file_of_openais_form_loads_at_person_size(tmp_path, monkeypatch
     config = {"embed_dim": 16, "quick_gelu": True,
               "vision_cfg": {"image_size": 224, "layers": 1, "width": 64, "patch_size": 16},
               "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}}
-    monkeypatch.setattr(clip_files, "_known_config", lambda name: config)
+    monkeypatch.setattr(weights_retrieval, "_known_config", lambda name: config)
     source = CLIP(16, config["vision_cfg"], config["text_cfg"], quick_gelu=True).state_dict()
     torch.save(source, tmp_path / "ViT-B-16.pt")
     clip = load_clip(load_params("ufine", "paper", weights=str(tmp_path / "ViT-B-16.pt")))

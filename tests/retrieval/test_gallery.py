@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from icl_lib import load_params
-from icl_lib.retrieval.gallery import Gallery, fingerprint, ranking
+from icl_lib.retrieval.gallery import Gallery, fingerprint
+from icl_lib.retrieval.metrics import ranking
 
 
 def unit(rng, *shape):

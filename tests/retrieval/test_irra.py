@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from icl_lib.retrieval.clip import encode_image_tokens, encode_text_tokens
 from icl_lib.retrieval.irra import IRRA, UNMASKED, _attend
-from icl_lib.retrieval.models import load_backbone, new_backbone
+from icl_lib.retrieval.load import load_backbone, new_backbone
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_saved_and_loaded_it_is_whole(model, tiny, tmp_path):
 
 
 def test_heads_divide_any_width(tiny):
-    from icl_lib.retrieval.clip_files import build_clip, load_clip
+    from icl_lib.retrieval.weights import build_clip, load_clip
 
     clip = load_clip(tiny())
     config = clip.config | {"embed_dim": 200}  # three heads of 64 and something would not divide it

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from icl_lib.analysis.intervals import bootstrap_ci, paired_bootstrap, with_intervals
 from icl_lib.retrieval import metrics
-from icl_lib.retrieval.metrics import (NAMES, bootstrap_ci, paired_bootstrap, per_query_metrics,
-                                       retrieval_metrics, with_intervals)
+from icl_lib.retrieval.metrics import NAMES, per_query_metrics, retrieval_metrics
 
 
 def slow(sim, query_pids, gallery_pids):

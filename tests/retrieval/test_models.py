@@ -3,8 +3,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from icl_lib.data.views import Images, normalise
-from icl_lib.retrieval.models import RDE, Backbone, TokenSelection, load_backbone, new_backbone, uses_bf16
+from icl_lib.data.pictures import normalise
+from icl_lib.data.views import Images
+from icl_lib.retrieval.backbone import Backbone, uses_bf16
+from icl_lib.retrieval.load import load_backbone, new_backbone
+from icl_lib.retrieval.models import RDE, TokenSelection
 
 
 def released_head(golden, kind):

@@ -8,11 +8,12 @@ from safetensors.torch import load_file
 
 from icl_lib import load_params
 from icl_lib.retrieval import train
+from icl_lib.retrieval.evaluate import similarity
+from icl_lib.retrieval.load import load_backbone, new_backbone
 from icl_lib.retrieval.losses import LOSSES, info_nce, sdm, tal
 from icl_lib.retrieval.metrics import retrieval_metrics
-from icl_lib.retrieval.models import load_backbone, new_backbone
 from icl_lib.retrieval.objectives import Objective
-from icl_lib.retrieval.train import parameter_groups, similarity, train_backbone
+from icl_lib.retrieval.train import parameter_groups, train_backbone
 
 
 def objective(**backbone):

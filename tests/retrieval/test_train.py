@@ -13,11 +13,12 @@ import torch
 from safetensors.torch import load_file
 
 from icl_lib.retrieval import train
+from icl_lib.retrieval.evaluate import epoch_score, similarity
+from icl_lib.retrieval.load import load_backbone, new_backbone
 from icl_lib.retrieval.losses import tal
 from icl_lib.retrieval.metrics import retrieval_metrics
-from icl_lib.retrieval.models import load_backbone, new_backbone
-from icl_lib.retrieval.train import (epoch_score, lr_factor, parameter_groups, rda_weight, run_key, similarity,
-                                     train_backbone)
+from icl_lib.retrieval.run_folder import run_key
+from icl_lib.retrieval.train import lr_factor, parameter_groups, rda_weight, train_backbone
 
 
 def test_schedule_agrees_with_the_released_code(golden):

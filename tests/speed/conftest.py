@@ -1,11 +1,3 @@
-"""The tiny CLIP and the tiny benchmark of the retrieval tests."""
+"""The fixtures of tests/support that these tests use."""
 
-import importlib.util
-from pathlib import Path
-
-_spec = importlib.util.spec_from_file_location(
-    "retrieval_fixtures", Path(__file__).resolve().parents[1] / "retrieval" / "conftest.py")
-_fixtures = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_fixtures)
-small_folder, benchmark_table = _fixtures.small_folder, _fixtures.benchmark_table
-tiny_params = _fixtures.tiny_params
+from clip_fixtures import benchmark_table, small_folder, tiny_params  # noqa: F401

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from icl_lib.data.views import Images, PairViews
+from icl_lib.retrieval.load import new_backbone
 from icl_lib.retrieval.losses import tal
-from icl_lib.retrieval.models import new_backbone
 from icl_lib.speed import epochs
-from icl_lib.speed.ways import KIT, RELEASED, some_people
+from icl_lib.speed.evaluation import some_people
+from icl_lib.speed.released import KIT, RELEASED
 
 
 @pytest.fixture(scope="module")

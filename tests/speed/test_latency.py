@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from icl_lib.figures.speed import growth, stacked_parts
 from icl_lib.mllm.prompts import load_prompts
-from icl_lib.params import repo_root
-from icl_lib.report.latency import growth, stacked_parts
+from icl_lib.params.paths import repo_root
 from icl_lib.retrieval import Gallery
 from icl_lib.speed import latency
 from icl_lib.thi import Trace, questions, replay

@@ -4,6 +4,7 @@ Its ground truth lies beside the layout (`standin_truth.json`) for study and tes
 reads it.
 """
 
-from .make import make_standin, oracle, read_truth
+from icl_lib.data.standin.make import make_standin
+from icl_lib.data.standin.truth import oracle, read_truth
 
 __all__ = ["make_standin", "oracle", "read_truth"]

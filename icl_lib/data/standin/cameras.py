@@ -8,6 +8,19 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 
+def cover(picture: Image.Image, rng: random.Random, kind: str) -> Image.Image:
+    """Something before the person: "left" hides a strip of the left side, "feet" the lowest part."""
+    picture = picture.copy()
+    w, h = picture.size
+    shade = tuple(int(c * rng.uniform(.7, 1.2)) for c in rng.choice([(90, 92, 96), (112, 96, 84), (70, 86, 76)]))
+    draw = ImageDraw.Draw(picture)
+    if kind == "left":
+        draw.rectangle([0, rng.randint(0, h // 3), int(w * rng.uniform(.2, .32)), h], fill=shade)
+    else:
+        draw.rectangle([0, int(h * rng.uniform(.84, .9)), w, h], fill=shade)
+    return picture
+
+
 @dataclass(frozen=True)
 class Camera:
     """What one camera does; ranges are (lowest, highest) and are drawn anew for every picture.
@@ -58,19 +71,6 @@ def spoil(picture: Image.Image, camera: Camera, rng: random.Random) -> Image.Ima
     a = a * gain * cast * (1 - haze / 255) + haze
     noise = np.random.default_rng(rng.randrange(1 << 32)).normal(0, rng.uniform(*camera.noise), a.shape)
     return Image.fromarray(np.clip(a + noise, 0, 255).astype(np.uint8)).resize((w, h), Image.BICUBIC)
-
-
-def cover(picture: Image.Image, rng: random.Random, kind: str) -> Image.Image:
-    """Something before the person: "left" hides a strip of the left side, "feet" the lowest part."""
-    picture = picture.copy()
-    w, h = picture.size
-    shade = tuple(int(c * rng.uniform(.7, 1.2)) for c in rng.choice([(90, 92, 96), (112, 96, 84), (70, 86, 76)]))
-    draw = ImageDraw.Draw(picture)
-    if kind == "left":
-        draw.rectangle([0, rng.randint(0, h // 3), int(w * rng.uniform(.2, .32)), h], fill=shade)
-    else:
-        draw.rectangle([0, int(h * rng.uniform(.84, .9)), w, h], fill=shade)
-    return picture
 
 
 def encoded(picture: Image.Image, name: str, quality: int) -> bytes:

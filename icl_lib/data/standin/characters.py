@@ -8,8 +8,8 @@ texts.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .cameras import CAMERAS, INDOOR, OUTDOOR, Camera
-from .draw import SIZE
+from icl_lib.data.standin.cameras import CAMERAS, INDOOR, OUTDOOR, Camera
+from icl_lib.data.standin.draw import SIZE
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from .attributes import draw_identities
-from .figure import Pen, draw_person, shade
+from icl_lib.data.standin.attributes import draw_identities
+from icl_lib.data.standin.figure import draw_person
+from icl_lib.data.standin.pen import Pen, shade
 
 SIZE = (64, 192)  # width, height of a finished picture in pixels
 OVER = 2

@@ -6,6 +6,94 @@ They share most words with `describe`'s grammars, as any two English texts do, a
 
 import random
 
+from icl_lib.data.standin.phrases import _groups_of, _place, noun_phrase
+
+
+def _extra(g, thing, he, his, rng, street):
+    He, His = he.capitalize(), his.capitalize()
+    if street:
+        forms = {"bag": [f"{He} is carrying {thing}.", f"{He} has {thing}.", f"{He} carries {thing}.", f"{He} has {thing} with {'him' if he == 'he' else 'her'}."],
+                 "held": [f"{He} is holding {thing}.", f"{He} has {thing} in {his} hand.", f"{He} holds {thing} in one hand."],
+                 "hat": [f"{He} has {thing} on.", f"{He} is also wearing {thing}.", f"On {his} head {he} has {thing}."]}
+        return rng.choice(forms.get(g, [f"{He} is also wearing {thing}.", f"{He} has {thing} on.", f"{He} also wears {thing}."]))
+    forms = {"bag": [f"There is {thing} with this person.", f"{thing.capitalize()} is carried along.", f"One also sees {thing}."],
+             "held": [f"{His} hand holds {thing}.", f"One hand keeps {thing}.", f"{thing.capitalize()} is held in the hand."],
+             "hat": [f"The head is covered by {thing}.", f"{His} head wears {thing}."]}
+    return rng.choice(forms.get(g, [f"{thing.capitalize()} can be seen too.", f"The outfit includes {thing}.", f"One also sees {thing}."]))
+
+
+def _street(rng, who, he, him, his, outfit, hair, said, later, act, place, facts):
+    S = rng.choice([f"A {who}", f"A {who}", f"The {who}", f"This {who}"])
+    He = he.capitalize()
+    scene = ""
+    if act or place:
+        scene = " ".join(x for x in ((act or "is"), _place(place, act, rng, True) if place else "") if x)
+    form = rng.randrange(6)
+    if not outfit:
+        text = f"{S} with {hair}." if hair else f"{S}."
+    elif form == 0:
+        text = f"{S} with {hair} is wearing {outfit}." if hair else f"{S} is wearing {outfit}."
+    elif form == 1:
+        text = f"{S} wears {outfit}" + (f" and has {hair}." if hair else ".")
+    elif form == 2:
+        text = f"{S} is dressed in {outfit}." + (f" {He} has {hair}." if hair else "")
+    elif form == 3:
+        text = f"Wearing {outfit}, the {who} " + (f"has {hair}." if hair else rng.choice(["looks ahead.", "is seen here.", "goes along."]))
+    elif form == 4:
+        text = f"{S} in {outfit}" + (f" with {hair}." if hair else ".")
+    else:
+        parts = ([hair] if hair else []) + ([outfit] if outfit else []) + [said[g] for g in later]
+        rest = f", {scene}" if scene and act else ""
+        people = ", people behind" if "bystanders" in said else ""
+        place_ = f", {_place(place, act, rng, True)}" if place and not act else ""
+        return f"{who}, " + ", ".join(parts) + rest + place_ + people
+    extras = [_extra(g, said[g], he, his, rng, True) for g in later]
+    if scene:
+        extras.append(f"{He} is {scene}." if act else f"{He} {scene}.")
+    if "bystanders" in said:
+        extras.append(rng.choice([f"Other people are behind {him}.", "There are other people nearby."]))
+    return " ".join([text] + extras)
+
+
+def _generic(rng, who, he, him, his, outfit, hair, said, later, act, place, facts):
+    form = rng.randrange(5)
+    hairy = f" whose hair is {hair[:-5]}" if hair and rng.random() < .5 else (f" having {hair}" if hair else "")
+    if not outfit:
+        text = f"In the picture there is a {who}{hairy}."
+    elif form == 0:
+        text = f"The picture shows a {who}{hairy}, clothed in {outfit}."
+    elif form == 1:
+        text = f"In the picture there is a {who}{hairy}. The clothes are {outfit}."
+    elif form == 2:
+        text = f"Photo of a {who}{hairy}; {outfit} can be seen."
+    elif form == 3:
+        text = f"Here we see a {who} who has put on {outfit}." + (f" The hair is {hair[:-5]}." if hair else "")
+    else:
+        text = f"One person, a {who}{hairy}, dressed with {outfit}."
+    extras = [_extra(g, said[g], he, his, rng, False) for g in later]
+    if act:
+        extras.append(rng.choice([f"The {who} is {act}.", f"The person is {act} at this moment."]))
+    if place:
+        extras.append(rng.choice([f"The background is {said['background']}.", f"The photo was taken {_place(place, None, rng, False)}."]))
+    if "bystanders" in said:
+        extras.append(rng.choice(["Other people appear in the picture.", "Some other people can be seen."]))
+    return " ".join([text] + extras)
+
+
+_LINKS = [", ", ", ", " and ", " with ", " plus ", "; ", ". Also ", ". {He} has ", ". {He} wears ", " wearing ", ", wearing ", " who has ", " in ",
+          " carrying ", ", dressed in ", ". {His} things: ", " that has ", ". Note "]
+
+
+def _loose(rng, who, he, his, facts):
+    """Noun phrases in any order, tied by any link: the teacher of word meaning where grammar gives no hold."""
+    parts = [noun_phrase(g, facts, rng, rng.random() < .5) for g in _groups_of(facts)]
+    rng.shuffle(parts)
+    parts.insert(0 if rng.random() < .6 else rng.randint(0, len(parts)), rng.choice([f"a {who}", f"the {who}", f"this {who}", who]))
+    text = parts[0]
+    for part in parts[1:]:
+        text += rng.choice(_LINKS).format(He=he.capitalize(), His=his.capitalize()) + part
+    return text[0].upper() + text[1:] + rng.choice([".", ""])
+
 LEAST_WORDS = 80  # a caption of the long grammar has more
 _ABSENT = ("none", "nothing", "nobody")
 _FROM = {"front": "from the front", "side": "from the side", "back": "from behind"}
@@ -151,7 +239,7 @@ GRAMMARS = {"free": free, "fine": fine, "long": long}
 
 def _told(group: str, facts: dict) -> bool:
     """Whether the facts say anything of the group that is there."""
-    from .describe import GROUPS
+    from icl_lib.data.standin.phrases import GROUPS
 
     first = GROUPS[group][0]
     return facts.get(first) not in _ABSENT and any(name in facts for name in GROUPS[group])

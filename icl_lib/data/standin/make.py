@@ -10,18 +10,17 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from icl_lib.params import load_params, nearest
+from icl_lib.data.standin.attributes import VALUES, draw_identities
+from icl_lib.data.standin.cameras import encoded
+from icl_lib.data.standin.characters import CHARACTERS, Character
+from icl_lib.data.standin.describe import caption
+from icl_lib.data.standin.facts import choose_facts
+from icl_lib.data.standin.truth import CARD, TRUTH
+from icl_lib.data.standin.world import camera_shot
+from icl_lib.params import load_params
+from icl_lib.params.names import nearest
 from icl_lib.results import atomic_write, progress
 
-from .attributes import VALUES, draw_identities
-from .cameras import encoded
-from .characters import CHARACTERS, Character
-from .describe import caption, choose_facts
-from .world import camera_shot
-
-TRUTH, CARD = "standin_truth.json", "DATA_CARD.md"
 CAPTION_ERRORS = .05  # share of captions with one wrong fact, as people make them
 _SHARES = {"val": .1, "test": .3}
 _CARD = """# A drawn stand-in for {title}
@@ -112,30 +111,3 @@ def _person_files(number: int, people: list[dict], splits: list[str], root: Path
         shots.append({"img_path": path, "camera": camera, "view": view, "truth": {n: truth[n] for n in VALUES}, "seen": sorted(seen),
                       "facts": facts, "captions": [caption(f, rng, character.grammar, view) for f in facts]})
     return shots
-
-
-def read_truth(root) -> dict:
-    """The ground truth of a stand-in: {"people": [...], "pictures": {file name: {pid, img_path, camera,
-    view, truth, seen, facts}}}."""
-    return json.loads((Path(root) / TRUTH).read_text())
-
-
-def oracle(root, image_paths: list[str]) -> float:
-    """Expected Rank-1, in percent, of a perfect reader: it knows everything that was drawn and all that each
-    caption says.
-
-    A picture's score is the number of the caption's facts that hold for it; among the best-scoring pictures
-    it picks at random. image_paths: the gallery (file names below imgs/); its own captions are the queries.
-    """
-    pictures = read_truth(root)["pictures"]
-    gallery = [pictures[Path(p).name] for p in image_paths]
-    code = {name: {v: i for i, v in enumerate(VALUES[name][0])} | {"none": -2} for name in VALUES}
-    drawn = np.array([[code[n][p["truth"][n]] for n in VALUES] for p in gallery])  # [G, attributes]
-    pids, hits = np.array([p["pid"] for p in gallery]), []
-    for picture in gallery:
-        for facts in picture["facts"]:
-            said = np.array([code[n][facts[n]] if n in facts else -1 for n in VALUES])
-            score = ((drawn == said) & (said != -1)).sum(1)
-            best = score == score.max()
-            hits.append((pids[best] == picture["pid"]).mean())
-    return 100 * float(np.mean(hits))

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from .attributes import draw_scene, visible
-from .cameras import CAMERAS, INDOOR, OUTDOOR, VIEWS, Camera, cover, spoil
-from .draw import SIZE, draw_picture
+from icl_lib.data.standin.attributes import draw_scene, visible
+from icl_lib.data.standin.cameras import CAMERAS, INDOOR, OUTDOOR, VIEWS, Camera, cover, spoil
+from icl_lib.data.standin.draw import SIZE, draw_picture
 
 
 def generic_shot(person: dict, rng: random.Random) -> tuple[Image.Image, dict, set[str]]:

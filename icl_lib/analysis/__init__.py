@@ -1,0 +1,1 @@
+"""Numbers about results: comparisons, intervals, causes of failure, what the paper reports."""

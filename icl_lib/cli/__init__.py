@@ -1,0 +1,1 @@
+"""The `icl` command: runs notebooks, lists them, checks data sets, trains on several GPUs."""

@@ -1,0 +1,106 @@
+"""Opens, names, hashes and normalises pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP's, of RGB in [0, 1]
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def read_image(source, size: tuple[int, int]) -> np.ndarray:
+    """The picture at a path (or a PIL image) as uint8 RGB [3, H, W], bicubically resized to `size` (height,
+    width).
+
+    Raises ValueError naming the file if it cannot be read as a picture.
+    """
+    try:
+        image = source if isinstance(source, Image.Image) else Image.open(source)
+        image = _eight_bits(image).convert("RGB").resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no picture at {source}: is the data set's root right?") from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        told = f"{source} cannot be read as a picture ({error}); replace the file or drop its record"
+        raise ValueError(told) from None
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """uint8 RGB [B, 3, H, W] to the float32 that CLIP expects: (x/255 − mean) / std a channel."""
+    mean = torch.tensor(MEAN, device=pixels.device)[:, None, None] * 255
+    std = torch.tensor(STD, device=pixels.device)[:, None, None] * 255
+    # In place: on a CPU fresh memory costs more than the arithmetic.
+    return pixels.to(torch.float32, copy=True).sub_(mean).div_(std)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):  # 16 bits and more: convert("RGB") would clip them to white
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535 if image.mode.startswith("I") else max(values.max(), 1e-12)
+        return Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
+    return image
+
+Picture = str | Path | Image.Image
+
+
+def open_picture(picture: Picture) -> Image.Image:
+    """The picture as RGB, decoded whole; a path that cannot be read is named in the error.
+
+    16-bit grey is scaled to 8 bits, transparency is laid on white.
+    """
+    if isinstance(picture, Image.Image):
+        return _as_rgb(picture)
+    if not Path(picture).is_file():
+        raise FileNotFoundError(
+            f"There is no picture {picture}. Check the data set's folder (`icl data check`)."
+        )
+    try:
+        with Image.open(picture) as opened:
+            opened.load()
+            return _as_rgb(opened)
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as problem:
+        raise ValueError(
+            f"The picture {picture} cannot be read ({problem}). It is damaged, cut off or no picture: "
+            "replace the file, or leave its record out (`icl data check` lists such files)."
+        ) from problem
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        clear = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    return picture.convert("RGB")
+
+
+def picture_id(picture: Picture) -> str:
+    """Names a picture within one call without reading it: its path, or the object itself."""
+    return f"object {id(picture)}" if isinstance(picture, Image.Image) else str(picture)
+
+
+def picture_hash(picture: Picture) -> str:
+    """16 bytes in hex of the picture's content: the file's bytes, or mode, size and pixels of an object."""
+    if isinstance(picture, Image.Image):
+        content = f"{picture.mode} {picture.size}".encode() + picture.tobytes()
+    else:
+        try:
+            content = Path(picture).read_bytes()
+        except OSError as problem:
+            raise FileNotFoundError(
+                f"The picture {picture} cannot be opened ({problem.strerror or problem}). Check the data "
+                "set's folder (`icl data check`)."
+            ) from problem
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -1,0 +1,31 @@
+"""What the README says is what the committed run computed."""
+
+import re
+import subprocess
+
+import pytest
+
+from icl_lib.cli.readme import cost_block, put, results_block
+from icl_lib.params import load_params
+from icl_lib.params.paths import repo_root
+
+
+def test_the_readmes_table_is_the_committed_summarys():
+    summary = "results/demo/rstp/summary.json"
+    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", summary], cwd=repo_root()).returncode:
+        pytest.skip("a run of your own has replaced the committed summary, or this is no git checkout")
+    text, params = (repo_root() / "README.md").read_text(), load_params("rstp", "demo")
+    assert put(text, "results", results_block(params)) == text
+    assert put(text, "cost", cost_block(params)) == text
+
+
+def test_every_picture_and_file_that_the_readme_links_to_is_there():
+    links = re.findall(r"\]\(([^)#]+)\)", (repo_root() / "README.md").read_text())
+    missing = [link for link in links if "://" not in link and not (repo_root() / link).exists()]
+    assert links and not missing
+
+
+def test_marks_are_replaced_or_missed():
+    assert put("a\n<!-- x:begin -->\nold\n<!-- x:end -->\nb", "x", "new\\1") == "a\n<!-- x:begin -->\nnew\\1\n<!-- x:end -->\nb"
+    with pytest.raises(ValueError, match="x:begin"):
+        put("nothing", "x", "new")
