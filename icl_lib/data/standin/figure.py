@@ -84,7 +84,6 @@ def draw_person(pen, t, view, rng, detailed=True):
     bare_arm, half = t["sleeves"] == "none", t["sleeves"] == "short"
     arm_swing = swing * .10 if walking else .012
     up = t["held"] in ("phone", "book", "cup") and not back
-    sides = [-1, 1]
     tile = _cloth(pen.image.size, top, t["pattern"], pen.scale) if detailed else None
     hands = []
 
