@@ -19,14 +19,19 @@ ROOT = repo_root()
 CONDA_NAMES = {"torch": "pytorch"}  # PyPI's name → conda-forge's, where spelling aside they differ
 CONDA_ONLY = {"python", "pip", "setuptools"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-WANTED = [Requirement(line) for line in
-          [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]]
+WANTED = [
+    Requirement(line)
+    for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
+]
 
 
 def locked():
     """Canonical name → version of every line of the lock."""
-    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines()
-             if line and not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "requirements.lock").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
     matches = [re.fullmatch(r"([A-Za-z0-9._-]+)==([^\s;@]+)", line) for line in lines]
     assert all(matches), [line for line, match in zip(lines, matches, strict=True) if not match]
     return {canonicalize_name(match[1]): Version(match[2]) for match in matches}
@@ -53,13 +58,28 @@ def test_environment_yml_has_nothing_else():
     names = {CONDA_NAMES.get(wanted.name, str(canonicalize_name(wanted.name))) for wanted in WANTED}
     assert set(conda()) == names | CONDA_ONLY
     assert conda()["python"] == PROJECT["requires-python"]
-    assert yaml.safe_load((ROOT / "environment.yml").read_text())["channels"] == ["conda-forge", "nodefaults"]
+    assert yaml.safe_load((ROOT / "environment.yml").read_text())["channels"] == [
+        "conda-forge",
+        "nodefaults",
+    ]
 
 
 def test_lock_is_closed_under_dependencies():
     versions, missing = locked(), []
-    extras = {"cuda-toolkit": ["cublas", "cudart", "cufft", "cufile", "cupti", "cusolver", "cusparse",
-                               "nvjitlink", "nvrtc", "nvtx"]}
+    extras = {
+        "cuda-toolkit": [
+            "cublas",
+            "cudart",
+            "cufft",
+            "cufile",
+            "cupti",
+            "cusolver",
+            "cusparse",
+            "nvjitlink",
+            "nvrtc",
+            "nvtx",
+        ]
+    }
     for name, version in versions.items():
         try:
             installed = importlib.metadata.distribution(name)
@@ -69,8 +89,9 @@ def test_lock_is_closed_under_dependencies():
             continue  # another environment than the lock's: its dependencies tell nothing about the lock
         for line in installed.requires or []:
             need = Requirement(line)
-            if need.marker and not any(need.marker.evaluate({"extra": extra})
-                                       for extra in ["", *extras.get(name, [])]):
+            if need.marker and not any(
+                need.marker.evaluate({"extra": extra}) for extra in ["", *extras.get(name, [])]
+            ):
                 continue
             found = versions.get(canonicalize_name(need.name))
             if found is None or not need.specifier.contains(found, prereleases=True):
@@ -88,7 +109,9 @@ def test_torch_and_its_gpu_packages_are_locked_together():
 
 
 def test_console_script_and_version():
-    scripts = {entry.name: entry.value for entry in importlib.metadata.distribution("icl_lib").entry_points}
+    scripts = {
+        entry.name: entry.value for entry in importlib.metadata.distribution("icl_lib").entry_points
+    }
     assert scripts["icl"] == PROJECT["scripts"]["icl"] == "icl_lib.cli.main:main"
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert importlib.metadata.version("icl_lib") == icl_lib.__version__ == citation["version"]
@@ -108,14 +131,23 @@ def test_citation_names_the_paper_and_the_kit():
 
 def test_licence_is_the_whole_of_apache_2():
     text = (ROOT / "LICENSE").read_text()
-    assert "Version 2.0, January 2004" in text and "END OF TERMS AND CONDITIONS" in text and len(text) > 11000
+    assert (
+        "Version 2.0, January 2004" in text
+        and "END OF TERMS AND CONDITIONS" in text
+        and len(text) > 11000
+    )
 
 
 def make(*arguments):
     """What make prints."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    done = subprocess.run(["make", "-C", str(ROOT), "--no-print-directory", *arguments], text=True,
-                          capture_output=True, check=True, env=clean)
+    done = subprocess.run(
+        ["make", "-C", str(ROOT), "--no-print-directory", *arguments],
+        text=True,
+        capture_output=True,
+        check=True,
+        env=clean,
+    )
     return done.stdout
 
 
@@ -128,13 +160,16 @@ def test_make_alone_lists_the_targets():
 
 def test_make_demo_runs_the_story_in_order():
     told = make("-n", "demo")
-    assert ("icl run 00_data_prep 01_rda 02_lora_sft 03_backbone 04_thi 05_failure_gallery "
-            "-p dataset rstp -p profile demo") in told
+    assert (
+        "icl run 00_data_prep 01_rda 02_lora_sft 03_backbone 04_thi 05_failure_gallery "
+        "-p dataset rstp -p profile demo"
+    ) in told
 
 
 def test_make_notebook_passes_its_settings():
     assert "icl run 04_thi -p dataset rstp -p profile demo" in make(
-        "-n", "notebook", "NB=04_thi", "DATASET=rstp", "PROFILE=demo")
+        "-n", "notebook", "NB=04_thi", "DATASET=rstp", "PROFILE=demo"
+    )
 
 
 def test_a_finished_installation_is_left_alone(tmp_path):

@@ -32,12 +32,19 @@ from icl_lib.retrieval.models import RDE
 from icl_lib.retrieval.weights import empty_clip
 
 KIT = repo_root()
-NARROW = {"embed_dim": 32, "quick_gelu": True,
-          "vision_cfg": {"image_size": 224, "layers": 2, "width": 64, "patch_size": 16},
-          "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}}
+NARROW = {
+    "embed_dim": 32,
+    "quick_gelu": True,
+    "vision_cfg": {"image_size": 224, "layers": 2, "width": 64, "patch_size": 16},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
 # What differs from the shipped profile: paths, and what a CPU can do in a minute.
-SMALLER = {"backbone": {"epochs": 1, "warmup_epochs": 0, "batch_size": 8},
-           "mllm": {"max_new_tokens": 12}, "rda": {"rewrites": 1}, "sft": {"epochs": 1, "pairs": 8}}
+SMALLER = {
+    "backbone": {"epochs": 1, "warmup_epochs": 0, "batch_size": 8},
+    "mllm": {"max_new_tokens": 12},
+    "rda": {"rewrites": 1},
+    "sft": {"epochs": 1, "pairs": 8},
+}
 # IPython runs this at the start of each kernel. Before the first cell: the narrow model's sizes, and from
 # then on a line for every call of the MLLM.
 STARTUP = """
@@ -94,8 +101,12 @@ def home(tmp_path_factory):
     startup.parent.mkdir(parents=True)
     startup.write_text(STARTUP.format(config=str(sizes), calls=str(home / "calls")))
     patch = pytest.MonkeyPatch()
-    for name, value in {"ICL_HOME": home, "ICL_DATA": home / "data", "ICL_RESULTS": home / "results",
-                        "IPYTHONDIR": home / "ipython"}.items():
+    for name, value in {
+        "ICL_HOME": home,
+        "ICL_DATA": home / "data",
+        "ICL_RESULTS": home / "results",
+        "IPYTHONDIR": home / "ipython",
+    }.items():
         patch.setenv(name, str(value))
     yield home
     patch.undo()
@@ -144,24 +155,34 @@ def test_05_runs_without_any_truth(home, thi):
     params, told = load_params("rstp", "paper"), printed(run("05_failure_gallery"))
     untrue = [line for line in told.splitlines() if line.endswith(": False")]
     assert "every query is in one group: True" in told
-    assert set(untrue) <= {"THI repairs more queries than it harms: False"}, "which is chance with random weights"
+    assert set(untrue) <= {"THI repairs more queries than it harms: False"}, (
+        "which is chance with random weights"
+    )
     found = pd.read_csv(params.results_dir / "tables" / "05_causes.csv")
     assert set(found["failure"]) == {"first picture wrong", "AP fell"}
-    assert "caption fits others" not in set(found["cause"]) and "bad description" in set(found["cause"])
+    assert "caption fits others" not in set(found["cause"]) and "bad description" in set(
+        found["cause"]
+    )
     queries = pd.read_csv(params.results_dir / "tables" / "05_queries.csv")
-    assert (queries["anchor"] >= 0).any() and (queries["anchor"] < 0).any(), "both kinds of query are shown"
+    assert (queries["anchor"] >= 0).any() and (queries["anchor"] < 0).any(), (
+        "both kinds of query are shown"
+    )
 
 
 def test_a_released_checkpoint_stands_in_for_training(home, thi):
     """A best.pth by RDE's names, 24 x 8 patches of ViT-B/16: both backbones of the run are that one."""
     open_clip.add_model_config(home / "ViT-B-16-quickgelu.json")
     model = RDE(empty_clip(load_params("rstp", "paper")))
-    names = {"clip.": "base_model.", "tse_image.linear.": "visul_emb_layer.fc.",
-             "tse_image.": "visul_emb_layer.", "tse_text.": "texual_emb_layer."}
+    names = {
+        "clip.": "base_model.",
+        "tse_image.linear.": "visul_emb_layer.fc.",
+        "tse_image.": "visul_emb_layer.",
+        "tse_text.": "texual_emb_layer.",
+    }
     state = {"visul_emb_layer.linear.bias": torch.zeros(1024)}  # the released model never uses it
     for name, tensor in model.state_dict().items():
         old = next(prefix for prefix in names if name.startswith(prefix))
-        state[names[old] + name[len(old):]] = tensor
+        state[names[old] + name[len(old) :]] = tensor
     assert state["base_model.visual.positional_embedding"].shape == (1 + 24 * 8, 64)
     torch.save({"model": state, "epoch": 60}, home / "best.pth")
     params = load_params("rstp", "paper", checkpoint=str(home / "best.pth"))
@@ -169,6 +190,8 @@ def test_a_released_checkpoint_stands_in_for_training(home, thi):
     texts, paths = found.queries["caption"].tolist(), found.gallery["path"].tolist()
     expected = model.eval().encode_texts(texts) @ model.encode_images(paths).T
     np.testing.assert_allclose(found.sim, expected, atol=1e-5)
-    assert stages.measured(params, stages.baseline(params))["mAP"].tolist() == per_query_metrics(
-        expected, *found.pids)["mAP"].tolist()
+    assert (
+        stages.measured(params, stages.baseline(params))["mAP"].tolist()
+        == per_query_metrics(expected, *found.pids)["mAP"].tolist()
+    )
     assert read_summary(params)["thi"]["final"]["selected_on"] == "whoever made best.pth"

@@ -36,7 +36,9 @@ def crossings(table: pd.DataFrame, ks=(5, 10)) -> pd.DataFrame:
                 "rank after": table["after"][own & lost].median(),
             }
     names = ["metric", "anchor", "anchor's rank"]
-    return pd.DataFrame.from_dict(rows, orient="index").set_axis(pd.MultiIndex.from_tuples(rows, names=names))
+    return pd.DataFrame.from_dict(rows, orient="index").set_axis(
+        pd.MultiIndex.from_tuples(rows, names=names)
+    )
 
 
 def parts(table: pd.DataFrame, before: dict, jump: dict, after: dict) -> pd.DataFrame:

@@ -15,12 +15,27 @@ def rates(trace: Trace, query_pids, gallery_pids, K: int) -> dict[str, float]:
     """
     yes = trace.p_yes[:, :K] > trace.threshold
     if np.isnan(trace.p_yes[:, :K]).any():
-        raise ValueError(f"rates over the first {K} candidates want every one of them asked: ask='all'")
+        raise ValueError(
+            f"rates over the first {K} candidates want every one of them asked: ask='all'"
+        )
     right = np.asarray(gallery_pids)[trace.candidates[:, :K]] == np.asarray(query_pids)[:, None]
-    return {name: 100 * float(yes[who].mean()) if who.any() else np.nan for name, who in (("TPR", right), ("FPR", ~right))}
+    return {
+        name: 100 * float(yes[who].mean()) if who.any() else np.nan
+        for name, who in (("TPR", right), ("FPR", ~right))
+    }
 
 
-def rate_map(sim, candidates, query_pids, gallery_pids, K: int, xi: float, lam: float, steps=np.linspace(0, 1, 11), seeds=3):
+def rate_map(
+    sim,
+    candidates,
+    query_pids,
+    gallery_pids,
+    K: int,
+    xi: float,
+    lam: float,
+    steps=np.linspace(0, 1, 11),
+    seeds=3,
+):
     """INSTRUMENT, no model: Rank-1 points that THI gains with an answerer of dialled rates; columns TPR, FPR (percent), gain.
 
     The answerer errs at random, whatever the picture looks like (`icl_lib.analysis.answerer.simulated_trace`), mean over `seeds`. No
@@ -30,16 +45,28 @@ def rate_map(sim, candidates, query_pids, gallery_pids, K: int, xi: float, lam: 
     candidates, query_pids = np.asarray(candidates)[:, : max(K, 1)], np.asarray(query_pids)
     near = np.take_along_axis(np.asarray(sim), candidates, axis=1)
     right = np.asarray(gallery_pids)[candidates] == query_pids[:, None]
-    places, rows = np.broadcast_to(np.arange(candidates.shape[1]), candidates.shape), np.arange(len(near))
+    places, rows = (
+        np.broadcast_to(np.arange(candidates.shape[1]), candidates.shape),
+        np.arange(len(near)),
+    )
     table = []
     for tpr in steps:
         for fpr in steps:
             gains = []
             for seed in range(seeds):
-                trace = replace(simulated_trace(candidates, query_pids, gallery_pids, tpr, fpr, seed), candidates=places)
+                trace = replace(
+                    simulated_trace(candidates, query_pids, gallery_pids, tpr, fpr, seed),
+                    candidates=places,
+                )
                 final, _ = replay(near, near, trace, K, xi, lam)
                 gains.append(right[rows, final.argmax(1)].mean() - right[:, 0].mean())
-            table.append({"TPR": round(100 * float(tpr), 6), "FPR": round(100 * float(fpr), 6), "gain": 100 * float(np.mean(gains))})
+            table.append(
+                {
+                    "TPR": round(100 * float(tpr), 6),
+                    "FPR": round(100 * float(fpr), 6),
+                    "gain": 100 * float(np.mean(gains)),
+                }
+            )
     return pd.DataFrame(table)
 
 
@@ -52,11 +79,16 @@ def signs_of_a_right_anchor(right, signs: dict) -> pd.DataFrame:
 
     right = np.asarray(right, dtype=bool)
     both = right.any() and not right.all()
-    told = {label: 100 * roc_auc_score(right, values) if both else np.nan for label, values in signs.items()}
+    told = {
+        label: 100 * roc_auc_score(right, values) if both else np.nan
+        for label, values in signs.items()
+    }
     return pd.Series(told, name="AUC (%)", dtype=float).rename_axis("sign").to_frame()
 
 
-def simulated_trace(candidates, query_pids, gallery_pids, tpr: float, fpr: float, seed: int = 0) -> Trace:
+def simulated_trace(
+    candidates, query_pids, gallery_pids, tpr: float, fpr: float, seed: int = 0
+) -> Trace:
     """INSTRUMENT, no model: says Yes at rate `tpr` of the right person and `fpr` of others, independently."""
     candidates = np.asarray(candidates)
     right = np.asarray(gallery_pids)[candidates] == np.asarray(query_pids)[:, None]

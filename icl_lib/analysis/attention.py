@@ -15,7 +15,9 @@ def picture_attention(model, paths) -> np.ndarray:
     pixels = torch.from_numpy(np.stack([read_image(path, model.image_size) for path in paths]))
     with torch.inference_mode():
         _, attention = encode_image_tokens(model.clip, normalise(pixels.to(model.device)))
-    rows, columns = (size // patch for size, patch in zip(model.image_size, model.clip.visual.patch_size))
+    rows, columns = (
+        size // patch for size, patch in zip(model.image_size, model.clip.visual.patch_size)
+    )
     return attention[:, 1:].float().cpu().numpy().reshape(-1, rows, columns)
 
 

@@ -35,7 +35,9 @@ def cases(run, final: np.ndarray, anchor: np.ndarray) -> pd.DataFrame:
     old, new = (per_query_metrics(sim, query_pids, gallery_pids) for sim in (run.sim, final))
     anchor = np.asarray(anchor)
     has, rows = anchor >= 0, np.arange(len(anchor))
-    place = (run.trace.candidates == anchor[:, None]).argmax(1)  # the first Yes, but for some variants of THI
+    place = (run.trace.candidates == anchor[:, None]).argmax(
+        1
+    )  # the first Yes, but for some variants of THI
     p_yes = np.full(len(anchor), np.nan)
     p_yes[has] = run.trace.p_yes[rows[has], place[has]]
     table = pd.DataFrame(
@@ -90,7 +92,9 @@ def pick(table: pd.DataFrame, outcome: str, n: int) -> list[int]:
         raise ValueError(f"unknown outcome {outcome!r}; valid: {', '.join(OUTCOMES)}")
     some = table[table["outcome"] == outcome]
     some = some.assign(moved=(some["after"] - some["before"]).abs())
-    some = some.sort_values(["moved", "before", "query"], ascending=[False, False, True], kind="stable")
+    some = some.sort_values(
+        ["moved", "before", "query"], ascending=[False, False, True], kind="stable"
+    )
     return some.drop_duplicates("pid")["query"].head(n).tolist()
 
 

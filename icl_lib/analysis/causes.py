@@ -34,7 +34,9 @@ def failures(table: pd.DataFrame) -> dict[str, np.ndarray]:
     }
 
 
-def causes(run, table, final, K: int, xi: float, text_cut=None, fits=None, bad=None) -> pd.DataFrame:
+def causes(
+    run, table, final, K: int, xi: float, text_cut=None, fits=None, bad=None
+) -> pd.DataFrame:
     """Which of CAUSES hold for each query, a bool column a cause (index: query), failed or not.
 
     A cause is a circumstance: what it explains is seen by comparing queries that failed with those that did
@@ -64,7 +66,9 @@ def causes(run, table, final, K: int, xi: float, text_cut=None, fits=None, bad=N
     return pd.DataFrame(known, index=table["query"].rename("query"))
 
 
-def cause_counts(flags: pd.DataFrame, failed: np.ndarray, among: np.ndarray | None = None) -> pd.DataFrame:
+def cause_counts(
+    flags: pd.DataFrame, failed: np.ndarray, among: np.ndarray | None = None
+) -> pd.DataFrame:
     """A row a cause: for how many of the `failed` queries [Q] it holds, and holds first.
 
     Columns: queries and share (percent of the failed; causes overlap); first and first share (each query
@@ -131,10 +135,14 @@ def others_precision(run, table: pd.DataFrame, final: np.ndarray) -> pd.DataFram
     rows = {}
     for q in np.flatnonzero(table["anchor_right"]):
         rest = np.delete(np.arange(len(gallery_pids)), table["anchor"].iloc[q])
-        told = (per_query_metrics(sim[[q]][:, rest], query_pids[[q]], gallery_pids[rest])["mAP"][0]
-                for sim in (run.sim, final))
+        told = (
+            per_query_metrics(sim[[q]][:, rest], query_pids[[q]], gallery_pids[rest])["mAP"][0]
+            for sim in (run.sim, final)
+        )
         rows[q] = dict(zip(("before", "after"), told))
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["before", "after"]).rename_axis("query")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["before", "after"]).rename_axis(
+        "query"
+    )
 
 
 def added_facts(run, anchor: np.ndarray, root) -> pd.DataFrame:
@@ -152,7 +160,9 @@ def added_facts(run, anchor: np.ndarray, root) -> pd.DataFrame:
     table = claims([run.texts[q] for q in rows], root, paths)
     stated = zip(table["text"], table["attribute"], table["said"])
     table = table[[told[n].get(name) != said for n, name, said in stated]]
-    return table.assign(query=rows[table["text"]])[["query", "attribute", "said", "drawn", "verdict"]]
+    return table.assign(query=rows[table["text"]])[
+        ["query", "attribute", "said", "drawn", "verdict"]
+    ]
 
 
 def bad_descriptions(run, anchor: np.ndarray, root=None) -> np.ndarray:

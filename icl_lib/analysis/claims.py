@@ -49,7 +49,9 @@ def claim_table(steps: Mapping[str, Sequence[str]], root, paths: Sequence) -> pd
         table = claims(texts, root, paths)
         stated = set(zip(table["text"], table["attribute"], table["said"]))
         first = stated if first is None else first
-        shares = 100 * table["verdict"].value_counts(normalize=True).reindex(VERDICTS, fill_value=0.0)
+        shares = 100 * table["verdict"].value_counts(normalize=True).reindex(
+            VERDICTS, fill_value=0.0
+        )
         rows[label] = {
             "facts a text": len(table) / max(1, len(texts)),
             **shares.to_dict(),
@@ -65,11 +67,17 @@ def by_difference(pairs: pd.DataFrame, raw, adapted, root) -> pd.DataFrame:
     counts under each of its attributes); right of each model in percent; mended (raw wrong, adapted right) and spoiled, counts.
     Two more rows: strangers whose picture contradicts nothing, and the right person.
     """
-    pairs = pairs.reset_index(drop=True).assign(raw=np.asarray(raw, bool), adapted=np.asarray(adapted, bool))
+    pairs = pairs.reset_index(drop=True).assign(
+        raw=np.asarray(raw, bool), adapted=np.asarray(adapted, bool)
+    )
     found = claims(pairs["caption"].tolist(), root, pairs["path"].tolist())
-    found = found[(found["verdict"] == "contradicted") & (pairs["label"].to_numpy()[found["text"]] == 0)]
+    found = found[
+        (found["verdict"] == "contradicted") & (pairs["label"].to_numpy()[found["text"]] == 0)
+    ]
     groups = {name: pairs.loc[part["text"].unique()] for name, part in found.groupby("attribute")}
-    groups["(contradicts nothing)"] = pairs[(pairs["label"] == 0) & ~pairs.index.isin(found["text"])]
+    groups["(contradicts nothing)"] = pairs[
+        (pairs["label"] == 0) & ~pairs.index.isin(found["text"])
+    ]
     groups["(the right person)"] = pairs[pairs["label"] == 1]
     rows = {
         name: {
@@ -81,7 +89,11 @@ def by_difference(pairs: pd.DataFrame, raw, adapted, root) -> pd.DataFrame:
         }
         for name, part in groups.items()
     }
-    return pd.DataFrame.from_dict(rows, orient="index").sort_values("mended", ascending=False).rename_axis("difference")
+    return (
+        pd.DataFrame.from_dict(rows, orient="index")
+        .sort_values("mended", ascending=False)
+        .rename_axis("difference")
+    )
 
 
 def _pictures(root, paths: Sequence) -> list[dict]:
@@ -89,5 +101,7 @@ def _pictures(root, paths: Sequence) -> list[dict]:
     names = [Path(path).name for path in paths]
     foreign = next((name for name in names if name not in known), None)
     if foreign is not None:
-        raise ValueError(f"the stand-in at {root} has no picture {foreign}: is it another stand-in's?")
+        raise ValueError(
+            f"the stand-in at {root} has no picture {foreign}: is it another stand-in's?"
+        )
     return [known[name] for name in names]

@@ -18,14 +18,26 @@ def side_by_side(rows: dict[str, dict], seed: int = 0) -> pd.DataFrame:
     for label, values in rows.items():
         told = differences(values, first, METRICS, seed)
         for metric, row in told.iterrows():
-            table.append({"method": label, "metric": metric, "percent": row["after"], "gain": row["difference"],
-                          **row[["low", "high", "excludes_0"]].to_dict()})
+            table.append(
+                {
+                    "method": label,
+                    "metric": metric,
+                    "percent": row["after"],
+                    "gain": row["difference"],
+                    **row[["low", "high", "excludes_0"]].to_dict(),
+                }
+            )
     return pd.DataFrame(table).set_index(["method", "metric"])
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:
     """`side_by_side` to read: a row a method, each metric as "percent (gain, low to high)"."""
-    told = table.apply(lambda row: f"{row['percent']:.2f} ({row['gain']:+.2f}, {row['low']:+.2f} to {row['high']:+.2f})", axis=1)
+    told = table.apply(
+        lambda row: (
+            f"{row['percent']:.2f} ({row['gain']:+.2f}, {row['low']:+.2f} to {row['high']:+.2f})"
+        ),
+        axis=1,
+    )
     return told.unstack("metric")[list(METRICS)].reindex(table.index.unique("method"))
 
 
@@ -43,7 +55,9 @@ def beside_first(runs: dict[int, dict[str, dict]], metrics=("rank1", "mAP")) -> 
             for name in metrics:
                 test = paired_bootstrap(scores[name], first[name], seed)
                 row |= {name: float(scores[name].mean()), f"{name} gain": test["difference"]}
-                row[f"{name} gain 95%"] = f"{test['low']:+.2f} – {test['high']:+.2f}" if scores is not first else "–"
+                row[f"{name} gain 95%"] = (
+                    f"{test['low']:+.2f} – {test['high']:+.2f}" if scores is not first else "–"
+                )
             rows.append(row)
     return pd.DataFrame(rows).set_index("seed")
 
@@ -53,7 +67,9 @@ def over_trainings(table: pd.DataFrame, metrics=("rank1", "mAP")) -> pd.DataFram
     groups = table.groupby("training", sort=False)
     told = groups[[column for name in metrics for column in (name, f"{name} gain")]].mean()
     for name in metrics:
-        told[f"seeds with more {name}"] = groups[f"{name} gain"].agg(lambda gains: f"{(gains > 0).sum()} of {len(gains)}")
+        told[f"seeds with more {name}"] = groups[f"{name} gain"].agg(
+            lambda gains: f"{(gains > 0).sum()} of {len(gains)}"
+        )
     return told
 
 
@@ -82,7 +98,9 @@ def compared(rows: dict[str, dict], metrics=("rank1", "mAP"), seed: int = 0) -> 
     return pd.DataFrame(table).set_index("method")
 
 
-def differences(after: dict, before: dict, metrics=tuple(LABELS), seed: int = 0, pids=None) -> pd.DataFrame:
+def differences(
+    after: dict, before: dict, metrics=tuple(LABELS), seed: int = 0, pids=None
+) -> pd.DataFrame:
     """Paired bootstrap of every metric, a row each: before, after (percent), difference, low, high
     (points), p, excludes_0.
 
@@ -110,7 +128,9 @@ def recommended_K(line: pd.DataFrame, share: float = 0.9) -> int:
     """
     line = line.sort_values("K")
     if line["K"].duplicated().any() or line["K"].iloc[0] != 0:
-        raise ValueError("recommended_K wants one row a K, K = 0 among them: fix xi and lam with figures.at")
+        raise ValueError(
+            "recommended_K wants one row a K, K = 0 among them: fix xi and lam with figures.at"
+        )
     gain = (line["rank1"] - line["rank1"].iloc[0]).to_numpy()
     return int(line["K"].to_numpy()[np.argmax(gain >= share * gain.max())]) if gain.max() > 0 else 0
 
@@ -120,8 +140,13 @@ def believed_by_truth(log: pd.DataFrame) -> dict[str, pd.Series]:
     share of all pairs), clean_precision and clean_recall.
     """
     believed_right = log["clean"] * log["clean_precision"]  # of all pairs
-    right = (believed_right / log["clean_recall"]).median()  # the same in every epoch, up to the log's digits
-    return {"right pairs": log["clean_recall"], "wrong pairs": (log["clean"] - believed_right) / (1 - right)}
+    right = (
+        believed_right / log["clean_recall"]
+    ).median()  # the same in every epoch, up to the log's digits
+    return {
+        "right pairs": log["clean_recall"],
+        "wrong pairs": (log["clean"] - believed_right) / (1 - right),
+    }
 
 
 def _excludes_zero(test: dict) -> bool:
@@ -138,7 +163,9 @@ def over_seeds(runs: dict[int, dict[str, dict]], metrics=("rank1", "mAP")) -> pd
     for seed, values in runs.items():
         row, (first, *_, last) = {}, values
         for name in metrics:
-            row |= {f"{name} {label}": float(scores[name].mean()) for label, scores in values.items()}
+            row |= {
+                f"{name} {label}": float(scores[name].mean()) for label, scores in values.items()
+            }
             row[f"{name} gain"] = row[f"{name} {last}"] - row[f"{name} {first}"]
         rows[seed] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("seed")

@@ -26,16 +26,31 @@ def compared(texts: Mapping[int, dict], captions: pd.DataFrame, prompts: Prompts
     for i, caption in zip(captions["caption_id"], captions["caption"], strict=True):
         made = texts[i]
         merged, parts = made["enriched"], " ".join(made["sentences"])
-        rows.append(("aggregation", caption, merged, merged_facts(caption, made["vqa"], prompts), stated([merged])))
+        rows.append(
+            (
+                "aggregation",
+                caption,
+                merged,
+                merged_facts(caption, made["vqa"], prompts),
+                stated([merged]),
+            )
+        )
         rows.append(("decomposition", merged, parts, stated([merged]), stated(made["sentences"])))
         told |= dict(zip(made["sentences"], made["parts"], strict=True))
     for sentence, rewritings in told.items():
-        rows += [("rewriting", sentence, text, *_but_sex(stated([sentence]), stated([text]))) for text in rewritings]
+        rows += [
+            ("rewriting", sentence, text, *_but_sex(stated([sentence]), stated([text])))
+            for text in rewritings
+        ]
     table = pd.DataFrame(rows, columns=["step", "given", "written", "wanted", "read"])
-    return table.assign(exact=[wanted == read for wanted, read in zip(table["wanted"], table["read"])])
+    return table.assign(
+        exact=[wanted == read for wanted, read in zip(table["wanted"], table["read"])]
+    )
 
 
-def merged_facts(caption: str, answers: Mapping[str, str | None], prompts: Prompts) -> dict[str, str]:
+def merged_facts(
+    caption: str, answers: Mapping[str, str | None], prompts: Prompts
+) -> dict[str, str]:
     """What the merged text should state (Eq. 5): the caption's facts, and beyond them those of the answers.
 
     Where both speak of an attribute, the caption's value stands. Answers that the prompts count as saying nothing,
@@ -46,7 +61,9 @@ def merged_facts(caption: str, answers: Mapping[str, str | None], prompts: Promp
     for answer in answers.values():
         if prompts.says_something(answer):
             facts = {n: v for n, v in read_answer(answer).items() if n not in scene} | facts
-    return stated([describe.merged(facts)] if "sex" in facts else [])  # a vest's sleeves are never written
+    return stated(
+        [describe.merged(facts)] if "sex" in facts else []
+    )  # a vest's sleeves are never written
 
 
 def read_answer(answer: str) -> dict[str, str]:
@@ -67,20 +84,33 @@ def _but_sex(one: dict, other: dict) -> tuple[dict, dict]:
     """Both without the sex if either doesn't state it: "Her hair is long" and "There are other people" need not."""
     if "sex" in one and "sex" in other:
         return one, other
-    return tuple({name: value for name, value in facts.items() if name != "sex"} for facts in (one, other))
+    return tuple(
+        {name: value for name, value in facts.items() if name != "sex"} for facts in (one, other)
+    )
 
 
 def exactness(table: pd.DataFrame) -> pd.DataFrame:
     """A row for each step of `compared`: texts, exact (percent of them), and of 100 facts wanted those kept, changed,
-    lost, and how many were added."""
+    lost, and how many were added.
+    """
     rows = {}
     for step in STEPS:
         part = table[table["step"] == step]
-        kinds = pd.Series([kind for row in part.itertuples() for kind, *_ in difference(row.wanted, row.read)], dtype=object)
+        kinds = pd.Series(
+            [kind for row in part.itertuples() for kind, *_ in difference(row.wanted, row.read)],
+            dtype=object,
+        )
         wanted = sum(map(len, part["wanted"]))
-        counts = {kind: 100 * int((kinds == kind).sum()) / max(1, wanted) for kind in ("changed", "lost", "added")}
-        rows[step] = {"texts": len(part), "exact": 100 * part["exact"].mean(),
-                      "kept": 100 - counts["changed"] - counts["lost"], **counts}
+        counts = {
+            kind: 100 * int((kinds == kind).sum()) / max(1, wanted)
+            for kind in ("changed", "lost", "added")
+        }
+        rows[step] = {
+            "texts": len(part),
+            "exact": 100 * part["exact"].mean(),
+            "kept": 100 - counts["changed"] - counts["lost"],
+            **counts,
+        }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("step")
 
 
@@ -93,16 +123,25 @@ def ways(table: pd.DataFrame, most: int = 5) -> pd.DataFrame:
     rows = []
     for step in STEPS:
         part = table[table["step"] == step]
-        found = pd.DataFrame([kind for row in part.itertuples() for kind in difference(row.wanted, row.read)],
-                             columns=["how", "attribute", "wanted", "read"])
-        for (how, name), group in sorted(found.groupby(["how", "attribute"]), key=lambda pair: -len(pair[1]))[:most]:
+        found = pd.DataFrame(
+            [kind for row in part.itertuples() for kind in difference(row.wanted, row.read)],
+            columns=["how", "attribute", "wanted", "read"],
+        )
+        for (how, name), group in sorted(
+            found.groupby(["how", "attribute"]), key=lambda pair: -len(pair[1])
+        )[:most]:
             wanted, read = group[["wanted", "read"]].value_counts().index[0]
             rows.append((step, how, name, f"{wanted} → {read}", 100 * len(group) / len(part)))
     return pd.DataFrame(rows, columns=["step", "how", "attribute", "example", "share"])
 
 
-def difference(wanted: Mapping[str, str], read: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+def difference(
+    wanted: Mapping[str, str], read: Mapping[str, str]
+) -> list[tuple[str, str, str, str]]:
     """(changed, lost or added; attribute; value wanted; value read), "–" for none, in the order of the attributes."""
     names: Sequence[str] = [name for name in VALUES if wanted.get(name) != read.get(name)]
     kind = {(True, True): "changed", (True, False): "lost", (False, True): "added"}
-    return [(kind[name in wanted, name in read], name, wanted.get(name, "–"), read.get(name, "–")) for name in names]
+    return [
+        (kind[name in wanted, name in read], name, wanted.get(name, "–"), read.get(name, "–"))
+        for name in names
+    ]

@@ -58,7 +58,13 @@ def verdicts(table: pd.DataFrame, root) -> pd.DataFrame:
     """
     found = claims(table["text"].tolist(), root, table["path"].tolist())
     from_best = ["fits", "not shown", "contradicted"]
-    worst = found["verdict"].map(from_best.index).groupby(found["text"]).max().map(from_best.__getitem__)
+    worst = (
+        found["verdict"]
+        .map(from_best.index)
+        .groupby(found["text"])
+        .max()
+        .map(from_best.__getitem__)
+    )
     last = found.assign(of_sex=found["attribute"] == "sex").sort_values("of_sex", kind="stable")
     about = last.groupby("text")["attribute"].first().map(CHARACTERISTIC)
     marks = pd.DataFrame({"verdict": worst, "characteristic": about}).reindex(range(len(table)))
@@ -73,7 +79,11 @@ def separation(table: pd.DataFrame, p: str = "p") -> dict[str, float]:
     part = table[table["verdict"] != "not shown"]
     fits = part["verdict"] == "fits"
     auc = 100 * roc_auc_score(fits, part[p]) if 0 < fits.sum() < len(fits) else np.nan
-    return {"sentences": len(part), "contradicted": 100 * float((~fits).mean()) if len(part) else np.nan, "AUC": auc}
+    return {
+        "sentences": len(part),
+        "contradicted": 100 * float((~fits).mean()) if len(part) else np.nan,
+        "AUC": auc,
+    }
 
 
 def others_sentences(table: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame:
@@ -84,7 +94,9 @@ def others_sentences(table: pd.DataFrame, count: int, seed: int = 0) -> pd.DataF
     return pd.DataFrame({"path": pictures, "text": texts}).drop_duplicates(ignore_index=True)
 
 
-def compared_checks(table: pd.DataFrame, models: Mapping[str, MLLM], root, seed: int = 0) -> pd.DataFrame:
+def compared_checks(
+    table: pd.DataFrame, models: Mapping[str, MLLM], root, seed: int = 0
+) -> pd.DataFrame:
     """AUC of each model's P(Yes), a row each for M's own claims and for claims taken from other pictures.
 
     table: path, text of sub-sentences that M wrote of these pictures of the stand-in at `root`.
@@ -98,12 +110,18 @@ def compared_checks(table: pd.DataFrame, models: Mapping[str, MLLM], root, seed:
         for label, mllm in models.items():
             pairs = pairs.assign(p=mllm.p_yes(pairs["path"].tolist(), pairs["text"].tolist()))
             told = separation(pairs)
-            row |= {"sentences": told["sentences"], "contradicted": told["contradicted"], f"AUC {label}": told["AUC"]}
+            row |= {
+                "sentences": told["sentences"],
+                "contradicted": told["contradicted"],
+                f"AUC {label}": told["AUC"],
+            }
         rows[kind] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("sub-sentences")
 
 
-def trade(table: pd.DataFrame, shares: Sequence[float] = tuple(n / 10 for n in range(11))) -> pd.DataFrame:
+def trade(
+    table: pd.DataFrame, shares: Sequence[float] = tuple(n / 10 for n in range(11))
+) -> pd.DataFrame:
     """What `icl_lib.rda.filter.without_least` does at each share (percent), of `stages.checked` with its `verdicts`.
 
     Columns, in percent: contradicted (of the sub-sentences that are left), true kept (of those that fit).
@@ -124,9 +142,15 @@ def without_contradicted(texts: dict[int, dict], captions: pd.DataFrame, root) -
     sub-sentences are contradicted keeps its first.
     """
     path_of = dict(zip(captions["caption_id"].astype(int), captions["path"]))
-    told = dict.fromkeys((path_of[i], text) for i, row in texts.items() for text in row["sentences"])
+    told = dict.fromkeys(
+        (path_of[i], text) for i, row in texts.items() for text in row["sentences"]
+    )
     marks = verdicts(pd.DataFrame(list(told), columns=["path", "text"]), root)
-    wrong = set(marks.loc[marks["verdict"] == "contradicted", ["path", "text"]].itertuples(index=False, name=None))
+    wrong = set(
+        marks.loc[marks["verdict"] == "contradicted", ["path", "text"]].itertuples(
+            index=False, name=None
+        )
+    )
     return kept(texts, lambda i, text: (path_of[i], text) not in wrong, lambda i, text: 0.0)
 
 

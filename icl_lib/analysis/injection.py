@@ -22,7 +22,10 @@ INSTRUCTIONS = {
 
 
 def moved(
-    mllm: MLLM, pairs: pd.DataFrame, threshold: float, instructions: Mapping[str, str] = INSTRUCTIONS
+    mllm: MLLM,
+    pairs: pd.DataFrame,
+    threshold: float,
+    instructions: Mapping[str, str] = INSTRUCTIONS,
 ) -> pd.DataFrame:
     """How P(Yes) moves when each caption of `pairs` (path, caption, label) carries an instruction.
 
@@ -37,7 +40,11 @@ def moved(
     empty = [name for name, template in instructions.items() if not template.strip()]
     if empty:
         raise ValueError(f"The instruction {empty[0]!r} is empty; {{text}} stands for the caption.")
-    paths, captions, label = pairs["path"].tolist(), pairs["caption"].tolist(), pairs["label"].to_numpy()
+    paths, captions, label = (
+        pairs["path"].tolist(),
+        pairs["caption"].tolist(),
+        pairs["label"].to_numpy(),
+    )
     before, rows = None, {}
     for name, template in {AS_IT_IS: "{text}", **instructions}.items():
         p = mllm.p_yes(paths, [template.replace("{text}", caption) for caption in captions])

@@ -7,7 +7,9 @@ from scipy import stats
 from icl_lib.retrieval.metrics import NAMES
 
 
-def people_ci(values, pids, seed: int = 0, draws: int = 2000, level: float = 0.95) -> tuple[float, float]:
+def people_ci(
+    values, pids, seed: int = 0, draws: int = 2000, level: float = 0.95
+) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of `values` [Q], resampling the people of `pids` [Q], not single
     queries: queries of one person are not independent of each other.
     """
@@ -26,19 +28,33 @@ def spread(table: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """
     n = len(table)
     half = stats.t.ppf((1 + level) / 2, n - 1) * table.std() / np.sqrt(n) if n > 1 else np.nan
-    told = {"mean": table.mean(), "sd": table.std(), "low": table.mean() - half, "high": table.mean() + half}
+    told = {
+        "mean": table.mean(),
+        "sd": table.std(),
+        "low": table.mean() - half,
+        "high": table.mean() + half,
+    }
     return pd.DataFrame(told).rename_axis("quantity")
+
+
 _DRAWN = 4_000_000  # values of a bootstrap held at once
 
 
-def bootstrap_ci(values, seed: int = 0, draws: int = 2000, level: float = 0.95) -> tuple[float, float]:
+def bootstrap_ci(
+    values, seed: int = 0, draws: int = 2000, level: float = 0.95
+) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of `values` [Q], resampling queries with replacement; values'
-    units."""
-    low, high = np.quantile(_bootstrap_means(values, seed, draws), [(1 - level) / 2, (1 + level) / 2])
+    units.
+    """
+    low, high = np.quantile(
+        _bootstrap_means(values, seed, draws), [(1 - level) / 2, (1 + level) / 2]
+    )
     return float(low), float(high)
 
 
-def paired_bootstrap(a, b, seed: int = 0, draws: int = 2000, level: float = 0.95) -> dict[str, float]:
+def paired_bootstrap(
+    a, b, seed: int = 0, draws: int = 2000, level: float = 0.95
+) -> dict[str, float]:
     """Is method a better than b on the same queries? Mean of a − b, its interval `low`, `high`, and two-sided
     `p`.
 
@@ -50,20 +66,28 @@ def paired_bootstrap(a, b, seed: int = 0, draws: int = 2000, level: float = 0.95
     means = _bootstrap_means(a - b, seed, draws)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     p = 2 * min((means <= 0).mean(), (means >= 0).mean())
-    return {"difference": float((a - b).mean()), "low": float(low), "high": float(high),
-            "p": float(np.clip(p, 1 / draws, 1.0))}
+    return {
+        "difference": float((a - b).mean()),
+        "low": float(low),
+        "high": float(high),
+        "p": float(np.clip(p, 1 / draws, 1.0)),
+    }
 
 
 def with_intervals(values: dict[str, np.ndarray], seed: int = 0) -> dict:
     """Means of `per_query_metrics` in percent, and `ci95` {"rank1": [low, high], "mAP": [low, high]}."""
     means = {name: float(values[name].mean()) for name in NAMES}
-    return means | {"ci95": {name: list(bootstrap_ci(values[name], seed)) for name in ("rank1", "mAP")}}
+    return means | {
+        "ci95": {name: list(bootstrap_ci(values[name], seed)) for name in ("rank1", "mAP")}
+    }
 
 
 def _bootstrap_means(values, seed: int, draws: int) -> np.ndarray:
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or not len(values):
-        raise ValueError(f"a bootstrap wants one value a query, at least one; got shape {values.shape}")
+        raise ValueError(
+            f"a bootstrap wants one value a query, at least one; got shape {values.shape}"
+        )
     rng = np.random.default_rng(seed)
     # In blocks, so that 2,000 draws of 20,000 queries never lie in memory at once.
     block = max(1, _DRAWN // len(values))

@@ -14,10 +14,14 @@ import pandas as pd
 
 from icl_lib.params.paths import repo_root
 
-HUMAN_AND_MLLM = "annotations/cuhk_train_human_vs_mllm.json"  # pictures that a human and a real MLLM described
+HUMAN_AND_MLLM = (
+    "annotations/cuhk_train_human_vs_mllm.json"  # pictures that a human and a real MLLM described
+)
 
 _COLOUR = r"black|white|gr[ea]y(?:ish)?|red|blue|navy|green|yellow|orange|purple|pink|brown|tan|beige|khaki|maroon|teal"
-WORDS: Mapping[str, str] = {  # characteristic -> alternatives of one pattern; an "s" or "es" may follow each
+WORDS: Mapping[
+    str, str
+] = {  # characteristic -> alternatives of one pattern; an "s" or "es" may follow each
     "sex": "man|men|woman|women|boy|girl|guy|lady|ladie|male|female|gentleman|he|she|his|her|him",
     "age": (
         "young|old|elderly|middle[- ]aged|teen|teenager|teenage|child|adult|toddler|twentie|thirtie|"
@@ -77,7 +81,9 @@ WORDS: Mapping[str, str] = {  # characteristic -> alternatives of one pattern; a
     ),
     "colour": _COLOUR,
 }
-_PATTERNS = {name: re.compile(rf"(?<!\w)(?:{words})(?:s|es)?(?!\w)") for name, words in WORDS.items()}
+_PATTERNS = {
+    name: re.compile(rf"(?<!\w)(?:{words})(?:s|es)?(?!\w)") for name, words in WORDS.items()
+}
 _NEGATED = re.compile(r"\b(?:no|not|without|nor|isn't|doesn't|never)\b(?:[ \w'-]*)$")
 
 
@@ -129,7 +135,9 @@ def human_and_mllm() -> tuple[list[str], list[str]] | None:
     folder = Path(os.environ.get("ICL_REAL") or repo_root().parent / "shared" / "real")
     file = folder / HUMAN_AND_MLLM
     if not file.is_file():
-        print(f"no {HUMAN_AND_MLLM} here: it may not be shipped; set ICL_REAL to its folder to read it")
+        print(
+            f"no {HUMAN_AND_MLLM} here: it may not be shipped; set ICL_REAL to its folder to read it"
+        )
         return None
     records = json.loads(file.read_text(encoding="utf-8"))
     return [record["caption"] for record in records], [record["mllm_caption"] for record in records]

@@ -22,7 +22,9 @@ def paper_table(name: str) -> pd.DataFrame:
     if len(fits) != 1:
         close = nearest(name, [file.stem for file in files])
         hint = f": did you mean {close!r}?" if close else "."
-        raise ValueError(f"unknown table {name!r}{hint} Tables: {', '.join(file.stem for file in files)}.")
+        raise ValueError(
+            f"unknown table {name!r}{hint} Tables: {', '.join(file.stem for file in files)}."
+        )
     return pd.read_csv(fits[0], keep_default_na=True)
 
 

@@ -51,7 +51,9 @@ def gains_of(runs: dict[int, dict[str, tuple]]) -> pd.DataFrame:
         for method, against in STEPS:
             for name in METRICS:
                 test = paired_bootstrap(rows[method][0][name], rows[against][0][name])
-                table.append({"seed": seed, "method": method, "against": against, "metric": name, **test})
+                table.append(
+                    {"seed": seed, "method": method, "against": against, "metric": name, **test}
+                )
     return pd.DataFrame(table)
 
 
@@ -62,7 +64,9 @@ def paper_rows(dataset: str) -> pd.DataFrame:
     taken for the adapted one, the paper's own.
     """
     title, found = load_params(dataset).data.title, {}
-    six, five = (table[table["dataset"] == title] for table in (paper_table("table6"), paper_table("table5")))
+    six, five = (
+        table[table["dataset"] == title] for table in (paper_table("table6"), paper_table("table5"))
+    )
     for _, row in six.iterrows():
         parts = [name for name in ("RDA", "THI", "LoRA") if row[name.lower()]]
         found[" + ".join(parts) or "baseline"] = (row["rank1"], row["mAP"], "Table 6")
@@ -72,7 +76,9 @@ def paper_rows(dataset: str) -> pd.DataFrame:
     return table.reindex(list(dict.fromkeys(method for pair in STEPS for method in pair[::-1])))
 
 
-def summary(rows: pd.DataFrame, gains: pd.DataFrame, metric: str, paper: pd.DataFrame) -> pd.DataFrame:
+def summary(
+    rows: pd.DataFrame, gains: pd.DataFrame, metric: str, paper: pd.DataFrame
+) -> pd.DataFrame:
     """Table 6 for one metric, a row a method: mean over seeds, both intervals, gain over the row it builds on, the paper.
 
     rows, gains: of `rows_of` and `gains_of`; paper: of `paper_rows`. "excludes 0" counts the seeds whose own paired
@@ -89,7 +95,9 @@ def summary(rows: pd.DataFrame, gains: pd.DataFrame, metric: str, paper: pd.Data
         table[method] = {
             metric: told["mean"],
             "95% over seeds": _interval(told["low"], told["high"]),
-            f"seed {first['seed'].iloc[0]}, 95% over queries": _interval(own[f"{metric} low"], own[f"{metric} high"]),
+            f"seed {first['seed'].iloc[0]}, 95% over queries": _interval(
+                own[f"{metric} low"], own[f"{metric} high"]
+            ),
             "against": against or "",
             "gain": step.get("gain", np.nan),
             "gain, 95% over seeds": step.get("95% over seeds", ""),
@@ -108,14 +116,24 @@ def steps(gains: pd.DataFrame, metric: str, paper: pd.DataFrame) -> pd.DataFrame
     """
     table = {}
     for (method, against), step in STEPS.items():
-        some = gains[(gains["metric"] == metric) & (gains["method"] == method) & (gains["against"] == against)]
+        some = gains[
+            (gains["metric"] == metric)
+            & (gains["method"] == method)
+            & (gains["against"] == against)
+        ]
         told = spread(some[["difference"]]).loc["difference"]
         clear = (some["low"] > 0) | (some["high"] < 0)
-        each = {f"seed {row['seed']}": f"{row['difference']:+.2f} ({_interval(row['low'], row['high'], '+.2f')})"
-                for _, row in some.iterrows()}
-        table[step] = {"gain": told["mean"], "95% over seeds": _interval(told["low"], told["high"], "+.2f"),
-                       "excludes 0": f"{clear.sum()} of {len(some)} seeds", **each,
-                       "paper's gain": paper.loc[method, metric] - paper.loc[against, metric]}
+        each = {
+            f"seed {row['seed']}": f"{row['difference']:+.2f} ({_interval(row['low'], row['high'], '+.2f')})"
+            for _, row in some.iterrows()
+        }
+        table[step] = {
+            "gain": told["mean"],
+            "95% over seeds": _interval(told["low"], told["high"], "+.2f"),
+            "excludes 0": f"{clear.sum()} of {len(some)} seeds",
+            **each,
+            "paper's gain": paper.loc[method, metric] - paper.loc[against, metric],
+        }
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("step")
 
 
@@ -124,17 +142,23 @@ def costs_of(rows: pd.DataFrame) -> pd.DataFrame:
 
     rows: of `rows_of`. A point of Rank-1 is NaN where THI gained none.
     """
-    rows = rows.assign(start=rows["method"].map(lambda method: "RDA" if "RDA" in method else "baseline"))
+    rows = rows.assign(
+        start=rows["method"].map(lambda method: "RDA" if "RDA" in method else "baseline")
+    )
     plain = rows.set_index(["seed", "method"])["rank1"]
     asked = rows[rows["method"].str.contains("THI")]
-    gain = asked["rank1"].to_numpy() - plain.loc[list(zip(asked["seed"], asked["start"]))].to_numpy()
-    table = pd.DataFrame({
-        "method": asked["method"],
-        "questions a query": asked["questions"] / asked["queries"],
-        "as released": asked["released_questions"] / asked["queries"],
-        "pictures described": asked["pictures_described"],
-        "questions a point of Rank-1": asked["questions"] / np.where(gain > 0, gain, np.nan),
-    })
+    gain = (
+        asked["rank1"].to_numpy() - plain.loc[list(zip(asked["seed"], asked["start"]))].to_numpy()
+    )
+    table = pd.DataFrame(
+        {
+            "method": asked["method"],
+            "questions a query": asked["questions"] / asked["queries"],
+            "as released": asked["released_questions"] / asked["queries"],
+            "pictures described": asked["pictures_described"],
+            "questions a point of Rank-1": asked["questions"] / np.where(gain > 0, gain, np.nan),
+        }
+    )
     return table.groupby("method", sort=False).mean()
 
 

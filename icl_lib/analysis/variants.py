@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 
 
-def verdicts(plain: dict, published: dict, rows: dict[str, dict], query_pids, gallery_pids) -> pd.DataFrame:
+def verdicts(
+    plain: dict, published: dict, rows: dict[str, dict], query_pids, gallery_pids
+) -> pd.DataFrame:
     """Queries whose first picture a variant treats otherwise than Algorithm 1 does, a row a variant.
 
     plain, published, rows' values: per-query metrics with `anchor`: without THI, of Algorithm 1, of each variant. Harmed:
@@ -30,10 +32,14 @@ def verdicts(plain: dict, published: dict, rows: dict[str, dict], query_pids, ga
             "withdrawn, right": gone & right,
             "another anchor": (anchor >= 0) & (anchor != old),
         }
-    return pd.DataFrame({label: {k: int(v.sum()) for k, v in row.items()} for label, row in table.items()}).T.rename_axis("method")
+    return pd.DataFrame(
+        {label: {k: int(v.sum()) for k, v in row.items()} for label, row in table.items()}
+    ).T.rename_axis("method")
 
 
-def calls(run, published: np.ndarray, anchor: np.ndarray, K: int, xi: float, behind_first_yes: bool) -> dict[str, int]:
+def calls(
+    run, published: np.ndarray, anchor: np.ndarray, K: int, xi: float, behind_first_yes: bool
+) -> dict[str, int]:
     """MLLM calls that a variant makes beside Algorithm 1's at (K, xi): questions, pictures described, texts merged.
 
     published, anchor [Q]: Algorithm 1's anchors and the variant's. behind_first_yes: it asks on, to K, where a first Yes

@@ -13,7 +13,9 @@ from icl_lib.mllm.yes_no import _percent
 # what M answers ----------------------------------------
 
 
-def vqa_accuracy(answers: Sequence[Mapping[str, str | None]], root, paths: Sequence) -> pd.DataFrame:
+def vqa_accuracy(
+    answers: Sequence[Mapping[str, str | None]], root, paths: Sequence
+) -> pd.DataFrame:
     """M's answers about N pictures against what was drawn in them, a row a characteristic; shares in percent.
 
     `answers` [N] as `icl_lib.mllm.tasks.describe` gives them, in the order of the 15 questions. Columns:
@@ -54,7 +56,9 @@ def unread(texts: Mapping[int, dict], captions: pd.DataFrame) -> pd.DataFrame:
     """
     one = captions.drop_duplicates("image_id")["caption_id"]
     vqa = [answer is None for i in one for answer in texts[i]["vqa"].values()]
-    merged = [texts[i]["enriched"] == text for i, text in zip(captions["caption_id"], captions["caption"])]
+    merged = [
+        texts[i]["enriched"] == text for i, text in zip(captions["caption_id"], captions["caption"])
+    ]
     whole = [row["sentences"] == [row["enriched"]] for row in texts.values()]
     rewritten = {}
     for row in texts.values():

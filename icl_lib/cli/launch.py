@@ -8,11 +8,25 @@ from icl_lib.cli.main import guarded
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("dataset", default="rstp")
 @click.option("--profile", default="paper", show_default=True, help="demo or paper.")
-@click.option("-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter.")
-@click.option("-y", "--parameters_yaml", "yaml_texts", multiple=True, metavar="YAML",
-              help="Set parameters from a piece of YAML.")
-@click.option("-f", "--parameters_file", "yaml_files", multiple=True, metavar="FILE",
-              help="Set parameters from a YAML file.")
+@click.option(
+    "-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter."
+)
+@click.option(
+    "-y",
+    "--parameters_yaml",
+    "yaml_texts",
+    multiple=True,
+    metavar="YAML",
+    help="Set parameters from a piece of YAML.",
+)
+@click.option(
+    "-f",
+    "--parameters_file",
+    "yaml_files",
+    multiple=True,
+    metavar="FILE",
+    help="Set parameters from a YAML file.",
+)
 def app(dataset, profile, parameters, yaml_texts, yaml_files) -> None:
     """Train the backbones of DATASET (rstp, cuhk, icfg, ufine) where notebook 03 will find them.
 

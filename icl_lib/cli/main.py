@@ -16,11 +16,25 @@ def app() -> None:
 
 @app.command(short_help="Execute notebooks with parameters.")
 @click.argument("notebooks", nargs=-1, required=True, metavar="NOTEBOOK...")
-@click.option("-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter.")
-@click.option("-y", "--parameters_yaml", "yaml_texts", multiple=True, metavar="YAML",
-              help="Set parameters from a piece of YAML.")
-@click.option("-f", "--parameters_file", "yaml_files", multiple=True, metavar="FILE",
-              help="Set parameters from a YAML file.")
+@click.option(
+    "-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter."
+)
+@click.option(
+    "-y",
+    "--parameters_yaml",
+    "yaml_texts",
+    multiple=True,
+    metavar="YAML",
+    help="Set parameters from a piece of YAML.",
+)
+@click.option(
+    "-f",
+    "--parameters_file",
+    "yaml_files",
+    multiple=True,
+    metavar="FILE",
+    help="Set parameters from a YAML file.",
+)
 def run(notebooks, parameters, yaml_texts, yaml_files) -> None:
     """Execute notebooks by papermill into results/<profile>/<dataset>/, with an HTML copy of each.
 
@@ -33,7 +47,9 @@ def run(notebooks, parameters, yaml_texts, yaml_files) -> None:
     from icl_lib.cli import ticker as ticker_cli
 
     given = notebooks_cli.merge_parameters(yaml_files, yaml_texts, parameters)
-    jobs = notebooks_cli.plan([notebooks_cli.find(name) for name in notebooks], given)  # refuses before anything runs
+    jobs = notebooks_cli.plan(
+        [notebooks_cli.find(name) for name in notebooks], given
+    )  # refuses before anything runs
     for job in jobs:
         start = time.time()
         click.echo(f"{job.path.stem}: {job.described()}")
@@ -44,7 +60,9 @@ def run(notebooks, parameters, yaml_texts, yaml_files) -> None:
             click.echo(f"{failure}\nThe notebook up to there: {job.output}", err=True)
             raise SystemExit(1) from None
         except KeyboardInterrupt:
-            click.echo("stopped; what was finished is kept: run it again, it goes on from there", err=True)
+            click.echo(
+                "stopped; what was finished is kept: run it again, it goes on from there", err=True
+            )
             raise SystemExit(130) from None
         click.echo(f"{job.path.stem}: done in {ticker_cli.clock(time.time() - start)}")
         click.echo(f"  notebook {job.output}\n  HTML     {notebooks_cli.to_html(job.output)}")
@@ -88,7 +106,9 @@ def check_data(name, root, strict, pictures, annotation) -> None:
 
     own = name == "folder"
     if own and annotation:
-        raise ValueError("--annotation belongs to a benchmark; a folder of your own has captions.csv at most")
+        raise ValueError(
+            "--annotation belongs to a benchmark; a folder of your own has captions.csv at most"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the table and the list below say the same, and more
         if own:
@@ -112,9 +132,16 @@ def check_data(name, root, strict, pictures, annotation) -> None:
 @data_group.command("standin", short_help="Draw a stand-in in the benchmark's own layout.")
 @click.argument("name")
 @click.argument("root", type=click.Path(path_type=Path))
-@click.option("--identities", type=click.IntRange(min=1), help="Drawn persons in all.  [default: 200]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-              help="The same seed draws the same people.")
+@click.option(
+    "--identities", type=click.IntRange(min=1), help="Drawn persons in all.  [default: 200]"
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="The same seed draws the same people.",
+)
 def make_standin(name, root, identities, seed) -> None:
     """Draw a stand-in for benchmark NAME (cuhk, icfg, rstp, ufine), in its own layout, in folder ROOT."""
     from icl_lib.data import standin

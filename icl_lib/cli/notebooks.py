@@ -35,7 +35,9 @@ class Job:
 
     def described(self) -> str:
         """What was asked for, on one line."""
-        return " ".join(f"{name}={value}" for name, value in self.given.items()) or "with its defaults"
+        return (
+            " ".join(f"{name}={value}" for name, value in self.given.items()) or "with its defaults"
+        )
 
 
 def available() -> list[Path]:
@@ -52,14 +54,20 @@ def find(name: str) -> Path:
         return Path(name).resolve()
     books = {path.stem: path for path in available()}
     stem = Path(name).name.removesuffix(".ipynb")
-    fits = [stem] if stem in books else [known for known in books if stem and known.startswith(stem)]
+    fits = (
+        [stem] if stem in books else [known for known in books if stem and known.startswith(stem)]
+    )
     if len(fits) == 1:
         return books[fits[0]]
     valid = f"Valid: {', '.join(books) or 'none, notebooks/ is empty'}."
     if fits:
-        raise ValueError(f"{name!r} begins {len(fits)} notebooks: {', '.join(fits)}. Give more of the name.")
+        raise ValueError(
+            f"{name!r} begins {len(fits)} notebooks: {', '.join(fits)}. Give more of the name."
+        )
     close = names_params.nearest(stem, books)
-    raise ValueError(f"no notebook {name!r}{f': did you mean {close!r}?' if close else '.'} {valid}")
+    raise ValueError(
+        f"no notebook {name!r}{f': did you mean {close!r}?' if close else '.'} {valid}"
+    )
 
 
 def title(path: Path) -> str:
@@ -93,14 +101,18 @@ def infer_type(text: str) -> Any:
     return text
 
 
-def merge_parameters(files: Iterable[str], texts: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict:
+def merge_parameters(
+    files: Iterable[str], texts: Iterable[str], pairs: Iterable[tuple[str, str]]
+) -> dict:
     """Parameters from YAML files, YAML texts and name–value pairs; later ones win, as with papermill."""
     from papermill.iorw import NoDatesSafeLoader  # dates stay text
 
     merged: dict[str, Any] = {}
     for source in [*map(Path, files), *texts]:
         if isinstance(source, Path) and not source.is_file():
-            raise FileNotFoundError(f"no parameter file {source}. -f takes the path of a YAML file.")
+            raise FileNotFoundError(
+                f"no parameter file {source}. -f takes the path of a YAML file."
+            )
         try:
             text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
             content = yaml.load(text, Loader=NoDatesSafeLoader) or {}
@@ -164,15 +176,29 @@ def execute(job: Job, ticker: "Ticker") -> None:
     try:
         with own_kernel() as kernel:
             papermill.execute_notebook(
-                str(job.path), str(job.output), parameters=job.given, engine_name="icl", kernel_name=kernel,
-                progress_bar=False, stdout_file=ticker, start_timeout=START_SECONDS)
+                str(job.path),
+                str(job.output),
+                parameters=job.given,
+                engine_name="icl",
+                kernel_name=kernel,
+                progress_bar=False,
+                stdout_file=ticker,
+                start_timeout=START_SECONDS,
+            )
     except PapermillExecutionError as error:
-        lines = strip_color("\n".join(error.traceback) or f"{error.ename}: {error.evalue}").splitlines()
-        raise CellFailed("\n".join([f"{job.path.stem}: cell In [{error.exec_count}] failed:",
-                                    *lines[-LAST_LINES:]])) from None
+        lines = strip_color(
+            "\n".join(error.traceback) or f"{error.ename}: {error.evalue}"
+        ).splitlines()
+        raise CellFailed(
+            "\n".join(
+                [f"{job.path.stem}: cell In [{error.exec_count}] failed:", *lines[-LAST_LINES:]]
+            )
+        ) from None
     except DeadKernelError:
         told = f"{job.path.stem}: the kernel died at {ticker.place}, perhaps for want of memory."
-        raise CellFailed(f"{told} What was finished is kept: run it again, it goes on from there.") from None
+        raise CellFailed(
+            f"{told} What was finished is kept: run it again, it goes on from there."
+        ) from None
 
 
 @contextmanager
@@ -183,7 +209,9 @@ def own_kernel() -> Iterator[str]:
     before = os.environ.get("JUPYTER_PATH")
     with tempfile.TemporaryDirectory(prefix="icl-kernel-") as folder:
         # Quiet: a kernel warns that its sockets, on this machine alone, are plain; stopped, it complains.
-        write_kernel_spec(os.path.join(folder, "kernels", "python3"), extra_arguments=["--log-level=50"])
+        write_kernel_spec(
+            os.path.join(folder, "kernels", "python3"), extra_arguments=["--log-level=50"]
+        )
         os.environ["JUPYTER_PATH"] = os.pathsep.join([folder, before] if before else [folder])
         try:
             yield "python3"
@@ -204,7 +232,9 @@ def to_html(notebook: Path) -> Path:
 def figures_since(folder: Path, start: float) -> list[Path]:
     """PNG files in <folder>/figures written at or after `start` (seconds since 1970)."""
     # Some file systems keep whole seconds only.
-    return sorted(path for path in (folder / "figures").glob("*.png") if path.stat().st_mtime >= int(start))
+    return sorted(
+        path for path in (folder / "figures").glob("*.png") if path.stat().st_mtime >= int(start)
+    )
 
 
 def _literal(source: str) -> Any:

@@ -10,8 +10,9 @@ MEAN_COLOUR = np.array([round(255 * m) for m in MEAN], dtype=np.uint8)[:, None, 
 MASK_ID = 0  # stands for a masked token: a lone "!" inside a word, which no caption holds
 
 
-def augment_image(pixels: np.ndarray, rng: np.random.Generator, pad: int,
-                  erase_scale: Sequence[float]) -> np.ndarray:
+def augment_image(
+    pixels: np.ndarray, rng: np.random.Generator, pad: int, erase_scale: Sequence[float]
+) -> np.ndarray:
     """uint8 [3, H, W], randomly flipped, shifted (black padding of `pad` pixels, then a crop) and erased; a
     copy.
 
@@ -23,8 +24,9 @@ def augment_image(pixels: np.ndarray, rng: np.random.Generator, pad: int,
         pixels = pixels[:, :, ::-1]
     down, right = rng.integers(-pad, pad + 1, 2)
     out = np.zeros_like(pixels, order="C")
-    out[:, max(down, 0):height + min(down, 0), max(right, 0):width + min(right, 0)] = \
-        pixels[:, max(-down, 0):height + min(-down, 0), max(-right, 0):width + min(-right, 0)]
+    out[:, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)] = pixels[
+        :, max(-down, 0) : height + min(-down, 0), max(-right, 0) : width + min(-right, 0)
+    ]
     if rng.random() < 0.5:
         for _ in range(10):  # a drawn rectangle may not fit: draw again
             area = height * width * rng.uniform(*erase_scale)
@@ -32,13 +34,14 @@ def augment_image(pixels: np.ndarray, rng: np.random.Generator, pad: int,
             tall, wide = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
             if 0 < tall < height and 0 < wide < width:
                 top, left = rng.integers(0, height - tall + 1), rng.integers(0, width - wide + 1)
-                out[:, top:top + tall, left:left + wide] = MEAN_COLOUR
+                out[:, top : top + tall, left : left + wide] = MEAN_COLOUR
                 break
     return out
 
 
-def augment_text(ids: np.ndarray, rng: np.random.Generator, share: float, split: Sequence[float],
-                 words: int) -> np.ndarray:
+def augment_text(
+    ids: np.ndarray, rng: np.random.Generator, share: float, split: Sequence[float], words: int
+) -> np.ndarray:
     """Token ids [L] with `share` of the words touched; of those `split`: masked, replaced at random, dropped.
 
     SOT, EOT and padding stay; at least one word is kept of a text that has any. Ids 1 … words − 1 are the
@@ -55,12 +58,13 @@ def augment_text(ids: np.ndarray, rng: np.random.Generator, share: float, split:
     if not len(kept):
         kept = inner[:1]
     out = np.zeros_like(ids)
-    out[0], out[1:1 + len(kept)], out[1 + len(kept)] = ids[0], kept, ids[end]
+    out[0], out[1 : 1 + len(kept)], out[1 + len(kept)] = ids[0], kept, ids[end]
     return out
 
 
-def mask_words(ids: np.ndarray, rng: np.random.Generator, share: float,
-               words: int) -> tuple[np.ndarray, np.ndarray]:
+def mask_words(
+    ids: np.ndarray, rng: np.random.Generator, share: float, words: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Token ids [L] with `share` of the words hidden, and labels [L]: the hidden words, −100 elsewhere.
 
     As BERT does, of the hidden words 80% are masked, 10% replaced at random and 10% left; at least one is

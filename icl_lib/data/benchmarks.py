@@ -26,7 +26,11 @@ PROJECTS = {
 
 
 def read_benchmark(
-    name: str, root, strict: bool = False, check_pictures: bool = False, annotation: str | None = None
+    name: str,
+    root,
+    strict: bool = False,
+    check_pictures: bool = False,
+    annotation: str | None = None,
 ) -> pd.DataFrame:
     """Manifest of a benchmark in its own layout: `<root>/<annotation>` and `<root>/imgs/`.
 
@@ -69,7 +73,9 @@ def read_benchmark(
     table = _finish(kept, folder, data.title, problems)
     asked = Counter(str(record.get("split")) for _, record in named if isinstance(record, dict))
     left = {split for split, *_ in kept}
-    table.attrs["emptied"] = {split: n for split, n in asked.items() if split in SPLITS and split not in left}
+    table.attrs["emptied"] = {
+        split: n for split, n in asked.items() if split in SPLITS and split not in left
+    }
     for split, count in table.attrs["emptied"].items():
         told = f"{data.title}: not one of the {count} records of split {split!r} is usable"
         warnings.warn(told, stacklevel=2)
@@ -80,7 +86,7 @@ def read_benchmark(
 
 
 def short_name(name: str) -> str:
-    """"rstp" for "rstp" and "RSTPReid". Raises ValueError with the nearest valid name."""
+    """ "rstp" for "rstp" and "RSTPReid". Raises ValueError with the nearest valid name."""
     titles = {load_params(short).data.title.lower(): short for short in available("datasets")}
     name = titles.get(str(name).lower(), name)
     if name not in PATH_KEYS:
@@ -166,7 +172,9 @@ def _read_record(record, path_key: str, imgs: Path, where: str, problems: Proble
                 f"{key} should be {kind.__name__} but is {str(value)[:60]!r} ({type(value).__name__})",
             )
     if split not in SPLITS:
-        return problems.add("unknown_split", where, f"split {split[:60]!r} is none of {', '.join(SPLITS)}")
+        return problems.add(
+            "unknown_split", where, f"split {split[:60]!r} is none of {', '.join(SPLITS)}"
+        )
     reason = unsafe_path(name)
     if reason or not inside(imgs / name, imgs):
         return problems.add(
@@ -179,5 +187,9 @@ def _read_record(record, path_key: str, imgs: Path, where: str, problems: Proble
         return problems.add("unreadable_picture", where, f"imgs/{name}: {reason}")
     texts = _usable(texts, where, problems)
     if not texts:
-        return problems.add("no_captions", where, "no caption is left") if record["captions"] == [] else None
+        return (
+            problems.add("no_captions", where, "no caption is left")
+            if record["captions"] == []
+            else None
+        )
     return split, pid, str(imgs / name), texts

@@ -14,7 +14,10 @@ from icl_lib.params import load_params
 
 
 def check(
-    manifest: pd.DataFrame, name: str | None = None, sizes_of: int = 2000, context_length: int | None = None
+    manifest: pd.DataFrame,
+    name: str | None = None,
+    sizes_of: int = 2000,
+    context_length: int | None = None,
 ) -> pd.DataFrame:
     """Table (check, split, found, published, verdict) of what a manifest holds.
 
@@ -33,7 +36,9 @@ def check(
         (what, split, found, "" if wanted is None else wanted, verdict)
         for what, split, found, wanted, verdict in rows
     ]
-    return pd.DataFrame(told, columns=["check", "split", "found", "published", "verdict"], dtype=object)
+    return pd.DataFrame(
+        told, columns=["check", "split", "found", "published", "verdict"], dtype=object
+    )
 
 
 def token_lengths(texts) -> np.ndarray:
@@ -88,7 +93,10 @@ def _counts(manifest: pd.DataFrame, published) -> list[tuple]:
         }
         for what, count in counts.items():
             if published is None or (held and split == "val"):
-                wanted, verdict = None, "held out of train: the benchmark has no val split" if held else ""
+                wanted, verdict = (
+                    None,
+                    "held out of train: the benchmark has no val split" if held else "",
+                )
                 rows.append((what, split, int(count), wanted, verdict if split == "val" else ""))
                 continue
             wanted = getattr(published, what.replace("identities", "ids"))[index]
@@ -101,7 +109,8 @@ def _counts(manifest: pd.DataFrame, published) -> list[tuple]:
 
 def _told(manifest: pd.DataFrame) -> list[tuple]:
     """What the reader noted: what the file lacks, skipped records, emptied splits, paths out of the
-    folder."""
+    folder.
+    """
     attrs, rows = manifest.attrs, []
     if attrs.get("lacks"):
         rows.append(("split named in the file", "all", "no", None, attrs["lacks"]))
@@ -111,7 +120,9 @@ def _told(manifest: pd.DataFrame) -> list[tuple]:
         if count:
             rows.append((f"skipped: {kind}", "all", count, None, "see attrs['problems']"))
     for split, count in attrs.get("emptied", {}).items():
-        rows.append(("records all skipped", split, count, None, f"nothing is left of split {split}"))
+        rows.append(
+            ("records all skipped", split, count, None, f"nothing is left of split {split}")
+        )
     out = attrs["report"].get("unsafe_path", 0)
     return [*rows, ("paths that leave the folder", "all", out, None, "refused" if out else "none")]
 
@@ -144,9 +155,21 @@ def _words(manifest: pd.DataFrame, limit: int) -> list[tuple]:
         cut = int((tokens > limit).sum())
         share = f"{100 * cut / max(1, len(texts)):.2f}% lose what stands beyond token {limit}"
         rows += [
-            ("words a caption", split, _spread([len(t.split()) for t in texts]), None, "min / median / max"),
+            (
+                "words a caption",
+                split,
+                _spread([len(t.split()) for t in texts]),
+                None,
+                "min / median / max",
+            ),
             ("tokens a caption", split, _spread(tokens.tolist()), None, "min / median / max"),
-            (f"captions over {limit} tokens", split, cut, None, share if cut else "none is cut off"),
+            (
+                f"captions over {limit} tokens",
+                split,
+                cut,
+                None,
+                share if cut else "none is cut off",
+            ),
         ]
     return rows
 
@@ -154,11 +177,18 @@ def _words(manifest: pd.DataFrame, limit: int) -> list[tuple]:
 def _pixels(manifest: pd.DataFrame, at_most: int) -> list[tuple]:
     paths = images(manifest)["path"].tolist()
     chosen = [
-        paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(at_most, len(paths))).astype(int))
+        paths[i]
+        for i in np.unique(np.linspace(0, len(paths) - 1, min(at_most, len(paths))).astype(int))
     ]
     sizes = [size for size in map(_size, chosen) if size]
     rows = [
-        ("unreadable pictures", "all", len(chosen) - len(sizes), None, f"headers of {len(chosen)} pictures")
+        (
+            "unreadable pictures",
+            "all",
+            len(chosen) - len(sizes),
+            None,
+            f"headers of {len(chosen)} pictures",
+        )
     ]
     for axis, what in enumerate(("width", "height")):
         rows.append(
@@ -199,12 +229,16 @@ def word_counts(texts) -> pd.Series:
 
 def duplicate_pairs(manifest: pd.DataFrame, texts: int = 3, people: int = 2) -> pd.DataFrame:
     """Captions said of several persons of one split, a row a person (path, caption, pid): up to `texts`,
-    `people` each."""
+    `people` each.
+    """
     said, rows = captions(manifest), []
     key = said["caption"].map(lambda text: " ".join(re.findall(r"\w+", text.lower())))
     twice = duplicate_captions(manifest).sort_values("captions", ascending=False, kind="stable")
     for one in twice.head(texts).itertuples():
-        same = said[(key == " ".join(re.findall(r"\w+", one.caption.lower()))) & (said["split"] == one.split)]
+        same = said[
+            (key == " ".join(re.findall(r"\w+", one.caption.lower())))
+            & (said["split"] == one.split)
+        ]
         rows.append(same.drop_duplicates("pid").head(people))
     table = pd.concat(rows) if rows else said.head(0)
     return table[["path", "caption", "pid"]].reset_index(drop=True)

@@ -43,14 +43,20 @@ def read_folder(path, strict: bool = False, check_pictures: bool = False) -> pd.
         else:
             # The tuple can't equal a person's name, so pictures without one stay apart.
             seen[real] = name
-            pid = persons.setdefault(person if person is not None else ("picture", name), len(persons))
+            pid = persons.setdefault(
+                person if person is not None else ("picture", name), len(persons)
+            )
             kept.append(("test", pid, str(picture), texts))
     for real, (_, _, line) in said.items():
         problems.add(
-            "missing_picture", f"line {line}", f"{os.path.basename(real)!r} is no picture in {folder}"
+            "missing_picture",
+            f"line {line}",
+            f"{os.path.basename(real)!r} is no picture in {folder}",
         )
     table = _finish(kept, folder, folder.name, problems)
-    table.attrs["persons"] = {pid: key if isinstance(key, str) else key[1] for key, pid in persons.items()}
+    table.attrs["persons"] = {
+        pid: key if isinstance(key, str) else key[1] for key, pid in persons.items()
+    }
     return table
 
 
@@ -61,7 +67,9 @@ def _read_captions(file: Path, problems: Problems) -> dict[str, tuple[list[str],
         reader = csv.DictReader(io.StringIO(file.read_bytes().decode("utf-8-sig"), newline=""))
         rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{file} is not readable as UTF-8 CSV ({error}). Save it as 'CSV UTF-8'.") from None
+        raise ValueError(
+            f"{file} is not readable as UTF-8 CSV ({error}). Save it as 'CSV UTF-8'."
+        ) from None
     if not {"file", "caption"} <= set(reader.fieldnames or []):
         raise ValueError(
             f"{file} needs the columns file, caption and optionally person; it has "
@@ -76,7 +84,9 @@ def _read_captions(file: Path, problems: Problems) -> dict[str, tuple[list[str],
         person = (row.get("person") or "").strip() or None
         texts, known, _ = said.setdefault(os.path.realpath(file.parent / name), ([], person, line))
         if known != person:
-            problems.add("wrong_type", where, f"{name!r} is person {person!r} here and {known!r} before")
+            problems.add(
+                "wrong_type", where, f"{name!r} is person {person!r} here and {known!r} before"
+            )
             continue
         texts += _usable([row["caption"] or ""], where, problems)
     return said
@@ -85,4 +95,6 @@ def _read_captions(file: Path, problems: Problems) -> dict[str, tuple[list[str],
 def _pictures(folder: Path) -> list[Path]:
     """Picture files at any depth, hidden ones left out, in order of their names."""
     found = [p for p in folder.rglob("*") if p.suffix.lower() in PICTURES and p.is_file()]
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    return sorted(
+        p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    )

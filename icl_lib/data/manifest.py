@@ -33,6 +33,7 @@ def _finish(kept: list, folder: Path, title: str, problems: Problems) -> pd.Data
         warnings.warn(f"{title}: {problems.summary()}", stacklevel=3)
     return build(kept, folder, title, problems)
 
+
 COLUMNS = ["split", "pid", "image_id", "path", "caption_id", "caption"]
 SPLITS = ["train", "val", "test"]
 
@@ -81,7 +82,9 @@ def hold_out(manifest: pd.DataFrame, identities: int, seed: int = 0) -> pd.DataF
     if not identities:
         return manifest
     if (manifest["split"] == "val").any():
-        raise ValueError("the manifest has a val split of its own: nothing needs to be held out of train")
+        raise ValueError(
+            "the manifest has a val split of its own: nothing needs to be held out of train"
+        )
     people = np.sort(manifest.loc[manifest["split"] == "train", "pid"].unique())
     if not 0 < identities < len(people):
         raise ValueError(
@@ -93,7 +96,10 @@ def hold_out(manifest: pd.DataFrame, identities: int, seed: int = 0) -> pd.DataF
     table = manifest.assign(split=manifest["split"].mask(held, "val"))
     part = manifest[held]
     counts = {"images": int(part["image_id"].nunique()), "captions": len(captions(part))}
-    table.attrs = {**manifest.attrs, "held_out": {"identities": int(identities), **counts, "seed": int(seed)}}
+    table.attrs = {
+        **manifest.attrs,
+        "held_out": {"identities": int(identities), **counts, "seed": int(seed)},
+    }
     return table
 
 
@@ -115,7 +121,11 @@ def fingerprint(manifest: pd.DataFrame) -> str:
     for row in manifest[COLUMNS].itertuples(index=False):
         # A benchmark's pictures lie under imgs/, so a subset keeps its names; one's own folder has no mark.
         posix = row.path.replace(os.sep, "/")
-        name = posix.rpartition("/imgs/")[2] if "/imgs/" in posix else os.path.relpath(row.path, common)
+        name = (
+            posix.rpartition("/imgs/")[2]
+            if "/imgs/" in posix
+            else os.path.relpath(row.path, common)
+        )
         line = [
             row.split,
             int(row.pid),

@@ -47,7 +47,9 @@ def draw_noise(pids, share: float, seed: int = 0) -> np.ndarray:
     """
     pids = np.asarray(pids)
     if not isinstance(share, Real) or isinstance(share, bool) or not 0 <= share <= 1:
-        told = f"the share of wrong pairs is {share!r}; it should be a number from 0 to 1, such as 0.2"
+        told = (
+            f"the share of wrong pairs is {share!r}; it should be a number from 0 to 1, such as 0.2"
+        )
         raise ValueError(told)
     rng = np.random.default_rng((seed, round(1e6 * share)))
     index = np.arange(len(pids))
@@ -77,7 +79,9 @@ def write_noise(path, index) -> Path:
     return Path(path)
 
 
-def apply_noise(manifest: pd.DataFrame, index_or_share, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+def apply_noise(
+    manifest: pd.DataFrame, index_or_share, seed: int = 0
+) -> tuple[pd.DataFrame, np.ndarray]:
     """The manifest with training pairs re-wired, and `is_clean` [P] bool, one entry a row of its train
     split, in order.
 
@@ -87,7 +91,9 @@ def apply_noise(manifest: pd.DataFrame, index_or_share, seed: int = 0) -> tuple[
     caption is still with the picture that it was written for. Other splits, columns and the order of rows
     stay as they are. Raises ValueError as the readers do.
     """
-    train = np.flatnonzero(((manifest["split"] == "train") & (manifest["caption_id"] >= 0)).to_numpy())
+    train = np.flatnonzero(
+        ((manifest["split"] == "train") & (manifest["caption_id"] >= 0)).to_numpy()
+    )
     rows = manifest.iloc[train]
     if not len(rows):
         raise ValueError("the train split has no captions: there is no pair to re-wire")

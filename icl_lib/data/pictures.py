@@ -22,11 +22,15 @@ def read_image(source, size: tuple[int, int]) -> np.ndarray:
     """
     try:
         image = source if isinstance(source, Image.Image) else Image.open(source)
-        image = _eight_bits(image).convert("RGB").resize((size[1], size[0]), Image.Resampling.BICUBIC)
+        image = (
+            _eight_bits(image).convert("RGB").resize((size[1], size[0]), Image.Resampling.BICUBIC)
+        )
     except FileNotFoundError:
         raise FileNotFoundError(f"no picture at {source}: is the data set's root right?") from None
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        told = f"{source} cannot be read as a picture ({error}); replace the file or drop its record"
+        told = (
+            f"{source} cannot be read as a picture ({error}); replace the file or drop its record"
+        )
         raise ValueError(told) from None
     return np.asarray(image).transpose(2, 0, 1)
 
@@ -40,11 +44,14 @@ def normalise(pixels: Tensor) -> Tensor:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):  # 16 bits and more: convert("RGB") would clip them to white
+    if image.mode.startswith(
+        ("I", "F")
+    ):  # 16 bits and more: convert("RGB") would clip them to white
         values = np.asarray(image, dtype=np.float64)
         top = 65535 if image.mode.startswith("I") else max(values.max(), 1e-12)
         return Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
     return image
+
 
 Picture = str | Path | Image.Image
 

@@ -33,7 +33,11 @@ class Problems:
     def summary(self) -> str:
         """One line: how many of which kind, and the first by name."""
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts.items() if n)
-        return f"{self.total} skipped ({kinds}). First: {self.messages[0]}" if self.total else "none skipped"
+        return (
+            f"{self.total} skipped ({kinds}). First: {self.messages[0]}"
+            if self.total
+            else "none skipped"
+        )
 
 
 def _usable(texts: list, where: str, problems: Problems) -> list[str]:
@@ -58,6 +62,7 @@ def _not_unicode(text: str) -> bool:
         return True
     return False
 
+
 # Why a record is skipped; the keys of attrs["report"].
 KINDS = [
     "wrong_type",
@@ -77,7 +82,11 @@ def unsafe_path(name: str) -> str | None:
     """Why `name`, a path from an annotation file, must not be followed; None if it may."""
     if not name or "\0" in name:
         return "is empty or holds a zero byte"
-    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or PureWindowsPath(name).root:
+    if (
+        PurePosixPath(name).is_absolute()
+        or PureWindowsPath(name).drive
+        or PureWindowsPath(name).root
+    ):
         return "is absolute; paths are relative to the pictures' folder"
     if ".." in PureWindowsPath(name).parts:  # splits at / and \
         return "has '..' in it"
@@ -99,7 +108,7 @@ def picture_problem(path, decode: bool = False) -> str | None:
         with Image.open(path) as picture:
             kind = picture.format
             picture.verify()
-        if decode or not (kind == "PNG" or kind == "JPEG" and _ends_as_jpeg(path)):
+        if decode or not (kind == "PNG" or (kind == "JPEG" and _ends_as_jpeg(path))):
             with Image.open(path) as picture:
                 picture.load()
     except Exception as error:  # damaged files make PIL's plugins raise nearly anything

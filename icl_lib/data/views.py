@@ -23,12 +23,15 @@ IN_MEMORY = 1 << 30  # bytes of pixels up to which a set of pictures is decoded 
 def _workers() -> int:
     import os
 
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(
+        8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
 
 
 class Images(Dataset):
     """The pictures at `paths` (or PIL images) as uint8 [3, H, W]; decoded once into memory if they fit, else
-    on demand."""
+    on demand.
+    """
 
     def __init__(self, paths: Sequence, size: tuple[int, int], memory: int = IN_MEMORY):
         self.paths, self.size = list(paths), tuple(size)
@@ -80,7 +83,9 @@ class Ahead:
     def _batch(self, rows: list[int]) -> dict:
         items = [self.data[i] for i in rows]
         # Stacked by NumPy: torch would wake threads of its own for it, beside those of the training step.
-        return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
+        return {
+            name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]
+        }
 
 
 class PairViews(Dataset):
@@ -93,8 +98,18 @@ class PairViews(Dataset):
     hidden in `mlm_ids` and told in `mlm_labels`, both [L]. `settings` is params.backbone.
     """
 
-    def __init__(self, images: Images, image_of: np.ndarray, ids: np.ndarray, tokenizer, settings, seed: int,
-                 parts: Sequence | None = None, alone: bool = False, masked: float = 0.0):
+    def __init__(
+        self,
+        images: Images,
+        image_of: np.ndarray,
+        ids: np.ndarray,
+        tokenizer,
+        settings,
+        seed: int,
+        parts: Sequence | None = None,
+        alone: bool = False,
+        masked: float = 0.0,
+    ):
         self.alone, self.masked = alone, masked
         self._words: dict[str, np.ndarray] = {}  # of rewritings, which come back epoch after epoch
         self.images, self.image_of, self.ids, self.parts = images, image_of, ids, parts
@@ -107,7 +122,10 @@ class PairViews(Dataset):
         rng = np.random.default_rng((self.seed, self.epoch, i))
         pixels = self.images[self.image_of[i]]
         pixels = augment_image(pixels, rng, self.settings.pad, self.settings.erase_scale)
-        item, shown = {"pair": i, "pixels": pixels, "ids": self._vary(self.ids[i], rng)}, self.ids[i]
+        item, shown = (
+            {"pair": i, "pixels": pixels, "ids": self._vary(self.ids[i], rng)},
+            self.ids[i],
+        )
         if self.parts is not None:
             sentences = _drawn(self.parts[i], rng) if self.parts[i] else []
             drawn = self._tokens(sentences) if any(sentences) else self.ids[i]
@@ -119,14 +137,16 @@ class PairViews(Dataset):
             item["mlm_ids"], item["mlm_labels"] = mask_words(shown, rng, self.masked, words)
         return item
 
-    def loader(self, epoch: int, batch_size: int, share=list, least: int = 2) -> "DataLoader | Ahead":
+    def loader(
+        self, epoch: int, batch_size: int, share=list, least: int = 2
+    ) -> "DataLoader | Ahead":
         """Batches of one epoch in a shuffled order, of each the `share` that this process trains on.
 
         A last batch of fewer than `least` pairs is left out: one pair alone has no negative.
         """
         self.epoch = epoch
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self)).tolist()
-        batches = [order[i:i + batch_size] for i in range(0, len(order), batch_size)]
+        batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
         batches = [share(rows) for rows in batches if len(rows) >= least or len(batches) == 1]
         if self.images.pixels is not None:
             return Ahead(self, batches)
@@ -135,8 +155,8 @@ class PairViews(Dataset):
     def _tokens(self, sentences: list[str]) -> np.ndarray:
         """Tokens [L] of sentences joined by spaces. No token reaches across a space, so each is read once."""
         out = np.zeros(self.ids.shape[1], dtype=np.int64)
-        words = np.concatenate([self._words_of(sentence) for sentence in sentences])[:len(out) - 2]
-        out[0], out[1:1 + len(words)] = self.tokenizer.sot_token_id, words
+        words = np.concatenate([self._words_of(sentence) for sentence in sentences])[: len(out) - 2]
+        out[0], out[1 : 1 + len(words)] = self.tokenizer.sot_token_id, words
         out[1 + len(words)] = self.tokenizer.eot_token_id
         return out
 
@@ -144,7 +164,7 @@ class PairViews(Dataset):
         found = self._words.get(sentence)
         if found is None:
             ids = self.tokenizer([sentence], context_length=self.ids.shape[1])[0].numpy()
-            found = ids[1:int(ids.argmax())].copy()
+            found = ids[1 : int(ids.argmax())].copy()
             if len(self._words) < REWRITINGS_KEPT:
                 self._words[sentence] = found
         return found

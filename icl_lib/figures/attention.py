@@ -21,7 +21,9 @@ def attention_sheet(paths, attention: np.ndarray, ratio: float):
         shown = np.kron(mask, np.ones((24, 24)))[..., None]
         ax.imshow(picture)
         below.imshow(picture * shown + (0.8 + 0.2 * picture) * (1 - shown))
-        below.set_title(f"{100 * weights[mask].sum() / weights.sum():.0f}% of attention", fontsize=8)
+        below.set_title(
+            f"{100 * weights[mask].sum() / weights.sum():.0f}% of attention", fontsize=8
+        )
         ax.axis("off")
         below.axis("off")
     return figure

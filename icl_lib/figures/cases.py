@@ -47,7 +47,10 @@ def before_after(run, q: int, final: np.ndarray, anchor: np.ndarray, n: int = 10
     """Query q's first `n` images before and after THI, the anchor framed in both: rows of
     `pictures.gallery_rows`.
     """
-    titles = ("before: S(q, v)", "after: Ŝ(q, v)" if anchor[q] >= 0 else "after: no anchor, nothing changes")
+    titles = (
+        "before: S(q, v)",
+        "after: Ŝ(q, v)" if anchor[q] >= 0 else "after: no anchor, nothing changes",
+    )
     pid = run.pids[0][q]
     return [
         ranking_row(title, sim[q], run.gallery, pid, n, anchor[q])

@@ -100,7 +100,9 @@ class Dialogue:
         return f"Dialogue({self.query!r}, {len(self.candidates)} candidates, anchor {self.anchor})"
 
     def _repr_html_(self) -> str:
-        cells = "".join(self._cell(rank, candidate) for rank, candidate in enumerate(self.candidates))
+        cells = "".join(
+            self._cell(rank, candidate) for rank, candidate in enumerate(self.candidates)
+        )
         parts = [
             f"<b>{_safe(self.title)}</b>" if self.title else "",
             f"<p><b>Query.</b> {_safe(self.query)}</p>",
@@ -157,7 +159,10 @@ class Dialogue:
         return "Yes" if candidate["p_yes"] > self.threshold else "No"
 
     def _said(self):
-        return [(name, text if text is not None else "(not readable)") for name, text in self.answers.items()]
+        return [
+            (name, text if text is not None else "(not readable)")
+            for name, text in self.answers.items()
+        ]
 
     def _outcome(self) -> str:
         if self.before is None:
@@ -165,6 +170,4 @@ class Dialogue:
         if self.anchor is None:
             return f"No anchor: the first right picture stays at rank {self.before}."
         what = "right" if self.candidates[self.anchor]["right"] else "wrong"
-        return (
-            f"The anchor is {what}. First right picture: rank {self.before} before, rank {self.after} after."
-        )
+        return f"The anchor is {what}. First right picture: rank {self.before} before, rank {self.after} after."

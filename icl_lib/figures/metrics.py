@@ -73,7 +73,9 @@ def metric_over_lambda(grids, K: int, xi: float, **kwargs):
 
 
 @styled
-def heatmap(grid: pd.DataFrame, lam: float, vmin: float, vmax: float, metric: str = "rank1", chosen=None):
+def heatmap(
+    grid: pd.DataFrame, lam: float, vmin: float, vmax: float, metric: str = "rank1", chosen=None
+):
     """One metric over K (rows) × ξ (columns) at one λ, range [vmin, vmax]; the best cell is framed.
 
     chosen: (K, ξ) to ring, at the nearest cell.
@@ -95,7 +97,10 @@ def heatmap(grid: pd.DataFrame, lam: float, vmin: float, vmax: float, metric: st
     row, column = np.unravel_index(table.to_numpy().argmax(), table.shape)
     ax.plot(column, row, "s", ms=24, mfc="none", mec=RED, mew=2)
     if chosen is not None:
-        near = [np.abs(np.array(held) - at).argmin() for held, at in zip((table.columns, table.index), chosen[::-1])]
+        near = [
+            np.abs(np.array(held) - at).argmin()
+            for held, at in zip((table.columns, table.index), chosen[::-1])
+        ]
         dark = table.to_numpy()[near[1], near[0]] < (vmin + vmax) / 2
         ax.plot(*near, "o", ms=26, mfc="none", mec="white" if dark else BLACK, mew=1.8)
     ax.set_xticks(range(table.shape[1]), [f"{xi:.3g}" for xi in table.columns])
@@ -108,7 +113,9 @@ def heatmap(grid: pd.DataFrame, lam: float, vmin: float, vmax: float, metric: st
 
 
 @styled
-def top1_similarity(sim_top1, right, xi: float | None = None, xlim=(0, 1), published: float | None = None):
+def top1_similarity(
+    sim_top1, right, xi: float | None = None, xlim=(0, 1), published: float | None = None
+):
     """The paper's Fig. 3: S(q, v̂_1) where the first image is right, and where it is not; each group's share.
 
     right [Q] bool. Every query is counted, at the edge where it lies beyond xlim. xi: our threshold, and the
@@ -132,11 +139,15 @@ def top1_similarity(sim_top1, right, xi: float | None = None, xlim=(0, 1), publi
         above = sim_top1 > xi
         ax.axvline(xi, color=BLACK, ls="--", lw=1.2)
         share = f"{100 * right[above].mean():.0f}% right above" if above.any() else "no query above"
-        below = f"{100 * right[~above].mean():.0f}% right below" if (~above).any() else "no query below"
+        below = (
+            f"{100 * right[~above].mean():.0f}% right below" if (~above).any() else "no query below"
+        )
         ax.set_title(f"-- ξ = {xi:.3g}: {share}, {below}")
     if published is not None:
         ax.axvline(published, color=GREY, ls=":", lw=1.6, label=f"the paper's ξ = {published:g}")
-    ax.set(xlabel="similarity of the first image, S(q, v̂₁)", ylabel="share of the group (%)", xlim=xlim)
+    ax.set(
+        xlabel="similarity of the first image, S(q, v̂₁)", ylabel="share of the group (%)", xlim=xlim
+    )
     ax.legend(loc="upper left")
     return figure
 
@@ -150,7 +161,9 @@ def result_bars(results: dict, metrics=("rank1", "mAP"), ceiling=None, paper=Non
     figure, (axes,) = panels(1, len(metrics))
     for ax, metric in zip(axes, metrics):
         values = [results[label][metric] for label in results]
-        spread = [results[label].get("ci95", {}).get(metric, (v, v)) for label, v in zip(results, values)]
+        spread = [
+            results[label].get("ci95", {}).get(metric, (v, v)) for label, v in zip(results, values)
+        ]
         error = np.abs(np.array(spread).T - np.array(values))
         colors = [CYCLE[i % len(CYCLE)] for i in range(len(values))]
         ax.bar(range(len(values)), values, 0.62, yerr=error, capsize=4, color=colors, alpha=0.85)
@@ -164,12 +177,16 @@ def result_bars(results: dict, metrics=("rank1", "mAP"), ceiling=None, paper=Non
                 fontsize=9,
             )
         for label, value in (_of(paper, metric, metrics) or {}).items():
-            ax.plot(list(results).index(label), value, "D", color=BLACK, mfc="white", ms=7, zorder=3)
+            ax.plot(
+                list(results).index(label), value, "D", color=BLACK, mfc="white", ms=7, zorder=3
+            )
         top = _of(ceiling, metric, metrics)
         if top is not None:
             ax.axhline(top, color=ORANGE, ls="--", lw=1.4)
             told = f"a perfect reader of the captions: {top:.1f}"
-            ax.annotate(told, (0.01, top), (0, 2), ("axes fraction", "data"), "offset points", fontsize=8)
+            ax.annotate(
+                told, (0.01, top), (0, 2), ("axes fraction", "data"), "offset points", fontsize=8
+            )
         ax.set_xticks(range(len(values)), list(results))
         ax.set(ylabel=LABELS[metric], ylim=ylim)
         ax.grid(axis="x", visible=False)
@@ -222,23 +239,33 @@ def _panes(count: int):
 def _legend(panes: list, count: int) -> None:
     """The first panel's legend, in the first place that no panel takes."""
     where = panes[count] if len(panes) > count else panes[0]
-    where.legend(*panes[0].get_legend_handles_labels(), loc="center" if where is not panes[0] else "best")
+    where.legend(
+        *panes[0].get_legend_handles_labels(), loc="center" if where is not panes[0] else "best"
+    )
 
 
 def _paper_lines(ax, paper) -> None:
     low, high = ax.get_ylim()
     beyond: dict[str, list[str]] = {"above": [], "below": []}
-    for number, (label, value) in enumerate(sorted((paper or {}).items(), key=lambda item: item[1])):
+    for number, (label, value) in enumerate(
+        sorted((paper or {}).items(), key=lambda item: item[1])
+    ):
         if low <= value <= high:
             # The paper's values lie close together: the lowest is named below its line, the others above.
             side, up = ("left", "right")[number % 2], number > 0
             ax.axhline(value, color=GREY, ls="--", lw=1.2)
             spot, shift = (0.01 if side == "left" else 0.99, value), (0, 2 if up else -3)
-            how = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "fontsize": 8}
+            how = {
+                "xycoords": ("axes fraction", "data"),
+                "textcoords": "offset points",
+                "fontsize": 8,
+            }
             told = f"paper, {label}: {value:.2f}"
             ax.annotate(told, spot, shift, ha=side, va="bottom" if up else "top", **how)
         else:
             beyond["above" if value > high else "below"].append(f"{label} {value:.2f}")
     for side, told in beyond.items():
         if told:
-            ax.set_xlabel(f"{ax.get_xlabel()}\npaper, {side} this range: {', '.join(told)}", fontsize=8)
+            ax.set_xlabel(
+                f"{ax.get_xlabel()}\npaper, {side} this range: {', '.join(told)}", fontsize=8
+            )

@@ -30,7 +30,9 @@ def pair_sheet(table: pd.DataFrame, columns: int = 4, lines: int = 9):
     for ax, (_, row) in zip(axes.flat, table.iterrows()):
         ax.imshow(np.asarray(fitted(row["path"])))
         ax.set_title(_heading(row), fontsize=8.5)
-        text = textwrap.wrap(" ".join(str(row["caption"]).split()), across, max_lines=lines, placeholder=" …")
+        text = textwrap.wrap(
+            " ".join(str(row["caption"]).split()), across, max_lines=lines, placeholder=" …"
+        )
         ax.set_xlabel("\n".join(text), fontsize=7.5, parse_math=False)
         if "label" in row:
             ax.spines[:].set(
@@ -52,12 +54,17 @@ def _heading(row: pd.Series) -> str:
         told.append(f"P(Yes) {row['p']:.2f}")
     return ", ".join(told)
 
+
 CELL = (100, 250)  # pixels a person's picture is fitted into: width, height
 
 
 @styled
 def sample_sheet(
-    manifest: pd.DataFrame, split: str = "train", identities: int = 6, pictures: int = 5, seed: int = 0
+    manifest: pd.DataFrame,
+    split: str = "train",
+    identities: int = 6,
+    pictures: int = 5,
+    seed: int = 0,
 ):
     """Random identities of a split, two a line, each with its first pictures in order of image_id."""
     table = images(manifest, split)
@@ -106,10 +113,19 @@ def gallery_rows(query: str, rows: list[dict], title: str = ""):
                 fontsize=8,
             )
             if told is not None and not np.isnan(told[column]):
-                ax.text(column + 0.5, 1.03, f"P(Yes) {told[column]:.2f}", ha="center", va="top", fontsize=7.5)
+                ax.text(
+                    column + 0.5,
+                    1.03,
+                    f"P(Yes) {told[column]:.2f}",
+                    ha="center",
+                    va="top",
+                    fontsize=7.5,
+                )
             if row.get("anchor") == column:
                 _frame(ax, column, BLACK, "-", 2.5, margin=0.045)
-                ax.text(column + 0.5, 1.13, "anchor", ha="center", va="top", fontsize=8, weight="bold")
+                ax.text(
+                    column + 0.5, 1.13, "anchor", ha="center", va="top", fontsize=8, weight="bold"
+                )
         ax.set_title(row["title"], fontsize=9, loc="left", pad=12, color=GREY, parse_math=False)
         _limits(ax, wide, below=0.22)
     return figure
@@ -136,12 +152,19 @@ def fitted(path, size=CELL, enlarge: bool = True) -> Image.Image:
 
 
 def _place(ax, path, column: int) -> None:
-    ax.imshow(np.asarray(fitted(path)), extent=(column + 0.04, column + 0.96, 1, 0), aspect="auto", zorder=1)
+    ax.imshow(
+        np.asarray(fitted(path)),
+        extent=(column + 0.04, column + 0.96, 1, 0),
+        aspect="auto",
+        zorder=1,
+    )
 
 
 def _frame(ax, column: int, color, style, width: float, margin: float = 0.0) -> None:
     corner, size = (column + 0.04 - margin / 2, -margin / 4), (0.92 + margin, 1 + margin / 2)
-    ax.add_patch(Rectangle(corner, *size, fill=False, ec=color, ls=style, lw=width, clip_on=False, zorder=2))
+    ax.add_patch(
+        Rectangle(corner, *size, fill=False, ec=color, ls=style, lw=width, clip_on=False, zorder=2)
+    )
 
 
 def _limits(ax, columns: int, below: float = 0.0) -> None:

@@ -29,7 +29,9 @@ def stacked_parts(tables: dict[str, pd.DataFrame], limit: float | None = None) -
         ax.set(title=title, xlim=(0, limit))
         ax.grid(False, axis="y")
     axes[-1, 0].set_xlabel("milliseconds a query")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(PARTS))
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(PARTS)
+    )
     return figure
 
 
@@ -85,7 +87,9 @@ def savings_bars(tables: dict[str, pd.DataFrame]) -> Figure:
         ax.barh(places, table["seconds"], color=[GREY] + [BLUE] * (len(table) - 1), height=0.7)
         for place, (seconds, ratio) in zip(places, table[["seconds", "ratio"]].to_numpy()):
             ax.text(seconds, place, f" {ratio:.1f} x", va="center")
-        ax.set(title=title, xlabel="seconds, less is better", xlim=(0, 1.12 * table["seconds"].max()))
+        ax.set(
+            title=title, xlabel="seconds, less is better", xlim=(0, 1.12 * table["seconds"].max())
+        )
         ax.set_yticks(places, table.index)
         ax.grid(False, axis="y")
     return figure
@@ -101,7 +105,9 @@ def ratio_growth(evaluation: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
     for name in [name for name in evaluation if name.startswith("ratio, ")]:
         label = name.removeprefix("ratio, ")
         axes[0, 0].plot(evaluation["pictures"], evaluation[name], marker="o", label=label)
-    axes[0, 1].plot(metrics["pictures"], metrics["ratio"], marker="o", label="counted against sorted")
+    axes[0, 1].plot(
+        metrics["pictures"], metrics["ratio"], marker="o", label="counted against sorted"
+    )
     for ax, title in zip(axes[0], ("Evaluation", "Metrics alone")):
         ax.axhline(1, color=BLACK, linewidth=1)
         ax.set(title=title, xlabel="pictures in the gallery", ylabel="times as fast", xscale="log")
@@ -144,8 +150,12 @@ def weight_on_paper(table: pd.DataFrame) -> Figure:
     figure, axes = panels()
     ax, sizes = axes[0, 0], [name for name in table if name != "bytes an item"]
     for name, row in table.iterrows():
-        ax.plot([float(size) for size in sizes], row[sizes], marker="o",
-                label=f"{name}, {row['bytes an item']:.0f} bytes an item")
+        ax.plot(
+            [float(size) for size in sizes],
+            row[sizes],
+            marker="o",
+            label=f"{name}, {row['bytes an item']:.0f} bytes an item",
+        )
     ax.axhline(64, color=BLACK, linewidth=1, linestyle="--")
     ax.text(float(sizes[0]), 70, "64 GB, a workstation's memory", va="bottom")
     ax.set(xlabel="vectors", ylabel="GB", xscale="log", yscale="log")

@@ -14,7 +14,9 @@ from icl_lib.params import Params
 from icl_lib.results import atomic_write
 
 
-def fixed_range(*starts: float, below: float = 10, above: float = 20, step: float = 5) -> tuple[float, float]:
+def fixed_range(
+    *starts: float, below: float = 10, above: float = 20, step: float = 5
+) -> tuple[float, float]:
     """A range for an axis in percent that depends on where its curves start and on nothing else of them.
 
     From `below` under the lowest start to `above` over the highest, starts rounded down to multiples of
@@ -22,6 +24,7 @@ def fixed_range(*starts: float, below: float = 10, above: float = 20, step: floa
     """
     low, high = (step * np.floor(end / step) for end in (min(starts), max(starts)))
     return float(max(0, low - below)), float(min(100, high + above))
+
 
 WIDTH = 9.0  # inches: a notebook's column
 # Okabe and Ito's colours; green and vermillion stay apart for the three common kinds of colour blindness.
@@ -99,7 +102,14 @@ def rendered(figure: Figure, corner: str = "") -> Image.Image:
             below = 0.14 / figure.get_figheight()  # inches kept free for the stamp
             figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))
             figure.text(
-                0.997, 0.004, corner, ha="right", va="bottom", fontsize=7, color=GREY, parse_math=False
+                0.997,
+                0.004,
+                corner,
+                ha="right",
+                va="bottom",
+                fontsize=7,
+                color=GREY,
+                parse_math=False,
             )
         drawn = BytesIO()
         figure.savefig(drawn, format="png", metadata={"Software": None})

@@ -21,7 +21,8 @@ def save_table(table: pd.DataFrame, params: Params, name: str) -> pd.DataFrame:
     if params.backbone.select_on == "test":
         stamped["epoch_picked_on"] = "test"
     atomic_write(
-        table_path(params, name), stamped.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        table_path(params, name),
+        stamped.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
     )
     return table
 
@@ -33,5 +34,9 @@ def stored_table(params: Params, name: str, index: str | None = None) -> pd.Data
         print(f"no {path.name} among the tables yet: the parameters cell says how to make it")
         return None
     table = pd.read_csv(path)
-    stamped = [column for column in ("profile", "dataset", "seed", "epoch_picked_on") if column in table and column != index]
+    stamped = [
+        column
+        for column in ("profile", "dataset", "seed", "epoch_picked_on")
+        if column in table and column != index
+    ]
     return table.drop(columns=stamped).set_index(index) if index else table.drop(columns=stamped)

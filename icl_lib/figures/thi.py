@@ -1,6 +1,5 @@
 """Comparisons of runs with their intervals, and the figures of a study: changes, costs, movements of rank."""
 
-
 import numpy as np
 import pandas as pd
 
@@ -15,18 +14,27 @@ def crossing_bars(table: pd.DataFrame, ylim=(-1, 1)):
     figure, (axes,) = panels(1, len(metrics), sharey=True)
     for ax, metric in zip(axes, metrics):
         whole = table.loc[metric]
-        part, unit = whole.drop("none", level="anchor", errors="ignore"), 100 / whole["queries"].sum()
+        part, unit = (
+            whole.drop("none", level="anchor", errors="ignore"),
+            100 / whole["queries"].sum(),
+        )
         at = np.arange(len(part))
         ax.bar(at, unit * part["gained"], 0.6, color=GREEN, alpha=0.85, label="came in")
         ax.bar(at, -unit * part["lost"], 0.6, color=RED, alpha=0.85, hatch="//", label="fell out")
         ax.plot(at, part["points"], "_", color=BLACK, ms=16, mew=2, label="the difference")
-        ax.set_xticks(at, [f"{kind}, rank {rank}" if rank else kind for kind, rank in part.index], rotation=20)
+        ax.set_xticks(
+            at, [f"{kind}, rank {rank}" if rank else kind for kind, rank in part.index], rotation=20
+        )
         ax.axhline(0, color=BLACK, lw=1)
-        ax.set(title=f"{LABELS[metric].split(' ')[0]}: {whole['points'].sum():+.2f} points", ylim=ylim)
+        ax.set(
+            title=f"{LABELS[metric].split(' ')[0]}: {whole['points'].sum():+.2f} points", ylim=ylim
+        )
         ax.grid(axis="x", visible=False)
     axes[0].set_ylabel("queries (% of all)")
     axes[-1].legend()
-    figure.supxlabel("the anchor: the right person's picture, or a wrong one at its rank", fontsize=9)
+    figure.supxlabel(
+        "the anchor: the right person's picture, or a wrong one at its rank", fontsize=9
+    )
     return figure
 
 
@@ -40,14 +48,31 @@ def cause_bars(counts: dict[str, pd.DataFrame]):
     for ax, (way, table) in zip(axes, counts.items()):
         at = -np.arange(len(table))
         ax.barh(at, table["share (%)"], 0.72, color=SKY, alpha=0.6, label="holds (these overlap)")
-        ax.barh(at, table["first share (%)"], 0.34, color=BLUE, label="holds first (these add up to 100)")
-        ax.plot(table["share elsewhere (%)"], at, "|", color=BLACK, ms=13, mew=2,
-                label="holds for queries that did not fail so")
+        ax.barh(
+            at,
+            table["first share (%)"],
+            0.34,
+            color=BLUE,
+            label="holds first (these add up to 100)",
+        )
+        ax.plot(
+            table["share elsewhere (%)"],
+            at,
+            "|",
+            color=BLACK,
+            ms=13,
+            mew=2,
+            label="holds for queries that did not fail so",
+        )
         most = table[["share (%)", "share elsewhere (%)"]].max(axis=1)
         for y, end, held, first in zip(at, most, table["queries"], table["first"]):
             ax.text(end + 2, y, f"{held:,} · {first:,}", va="center", fontsize=8)
         ax.set_yticks(at, table.index)
-        ax.set(xlabel="share (%); numbers: holds · holds first", xlim=(0, 119), xticks=range(0, 101, 20))
+        ax.set(
+            xlabel="share (%); numbers: holds · holds first",
+            xlim=(0, 119),
+            xticks=range(0, 101, 20),
+        )
         ax.set_title(f"{way}: {int(table['first'].sum()):,} queries")
         ax.grid(axis="y", visible=False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
@@ -78,7 +103,9 @@ def changes(table: pd.DataFrame, paper: dict | None = None, ylim=(-5, 15)):
 
 
 @styled
-def cost_curve(lines: dict[str, tuple[pd.DataFrame, int]], recommended: int | None = None, ylim=None):
+def cost_curve(
+    lines: dict[str, tuple[pd.DataFrame, int]], recommended: int | None = None, ylim=None
+):
     """Rank-1 against questions a query, a point a K; filled: on the Pareto front (no cheaper K is as
     good).
 
@@ -104,7 +131,9 @@ def cost_curve(lines: dict[str, tuple[pd.DataFrame, int]], recommended: int | No
         named = -np.inf
         for K, spot in zip(line["K"], zip(x, y)):
             if spot[0] - named > 0.02 * x.max():  # closer numbers would lie on each other
-                ax.annotate(f"{K}", spot, (0, 7), textcoords="offset points", ha="center", fontsize=8)
+                ax.annotate(
+                    f"{K}", spot, (0, 7), textcoords="offset points", ha="center", fontsize=8
+                )
                 named = spot[0]
         if recommended is not None:
             chosen = (line["K"] == recommended).to_numpy()
@@ -123,7 +152,10 @@ def rank_shift(table: pd.DataFrame):
     Points are shaken by up to 6% so that equal ones can be told apart.
     """
     figure, ((ax,),) = panels(height=4.6)
-    rng, most = np.random.default_rng(0), max(10, table[["before", "after"]].to_numpy().max(initial=1))
+    rng, most = (
+        np.random.default_rng(0),
+        max(10, table[["before", "after"]].to_numpy().max(initial=1)),
+    )
     kinds = {
         "no anchor": (table["anchor"] < 0, GREY, "."),
         "right anchor": (table["anchor_right"], GREEN, "o"),
@@ -131,8 +163,12 @@ def rank_shift(table: pd.DataFrame):
     }
     for label, (chosen, color, marker) in kinds.items():
         part = table[chosen & (table["before"] > 0)]
-        shaken = part[["before", "after"]].to_numpy() * np.exp(rng.uniform(-0.06, 0.06, (len(part), 2)))
-        ax.plot(*shaken.T, marker, color=color, alpha=0.5, ms=5, label=f"{label}: {len(part):,} queries")
+        shaken = part[["before", "after"]].to_numpy() * np.exp(
+            rng.uniform(-0.06, 0.06, (len(part), 2))
+        )
+        ax.plot(
+            *shaken.T, marker, color=color, alpha=0.5, ms=5, label=f"{label}: {len(part):,} queries"
+        )
     ax.plot([1, most], [1, most], color=BLACK, lw=1, ls=":")
     ax.set(
         xscale="log",

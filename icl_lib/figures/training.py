@@ -26,7 +26,9 @@ def training_curves(logs: dict[str, pd.DataFrame], ylim=(0, 100)):
             continue
         right.plot(log["epoch"], log["rank1"], marker="o", label=label)
         best = epoch_score(log, "val").idxmax()
-        right.plot(log["epoch"][best], log["rank1"][best], marker="*", ms=13, color=BLACK, ls="", zorder=3)
+        right.plot(
+            log["epoch"][best], log["rank1"][best], marker="*", ms=13, color=BLACK, ls="", zorder=3
+        )
     left.set(xlabel="epoch", ylabel="training loss (mean a batch)")
     right.set(xlabel="epoch", ylabel="val Rank-1 (%)", ylim=ylim, title="★ the epoch that is kept")
     (right if right.lines else left).legend()
@@ -53,6 +55,7 @@ def loss_curve(log: pd.DataFrame, ylim=None):
     ax.legend()
     return figure
 
+
 SHARES = ("accuracy", "yes_no_accuracy")  # 0-1, shown in percent
 SHOWN = "accuracy (of the tower's attributes, of Yes/No), right axis"
 HIDDEN = {"step", "seconds", "loss"}
@@ -66,19 +69,25 @@ def pretraining_curves(logs: dict[str, pd.DataFrame]) -> Figure:
     """
     columns = min(3, len(logs))
     figure, axes = panels(-(-len(logs) // columns), columns, height=2.7)
-    for ax in axes.flat[len(logs):]:
+    for ax in axes.flat[len(logs) :]:
         ax.set_axis_off()
-    names = list(dict.fromkeys(c for log in logs.values() for c in log.columns if c not in HIDDEN | set(SHARES)))
+    names = list(
+        dict.fromkeys(
+            c for log in logs.values() for c in log.columns if c not in HIDDEN | set(SHARES)
+        )
+    )
     colours = dict(zip(["loss", *names], cycle(rcParams["axes.prop_cycle"].by_key()["color"])))
     lines = {}
     for ax, (stage, log) in zip(axes.flat, logs.items()):
         for name in [c for c in names if c in log.columns] or ["loss"]:
             label = name.replace("_", " ")
-            lines[label], = ax.plot(log["step"], log[name], color=colours[name])
+            (lines[label],) = ax.plot(log["step"], log[name], color=colours[name])
         ax.set(title=stage, xlabel="step", ylabel="loss (nats)", ylim=(0, None))
         for name in set(SHARES) & set(log.columns):
             twin = ax.twinx()
-            lines[SHOWN], = twin.plot(log["step"], 100 * log[name], color="#767676", linestyle="--")
+            (lines[SHOWN],) = twin.plot(
+                log["step"], 100 * log[name], color="#767676", linestyle="--"
+            )
             twin.set(ylim=(0, 100), ylabel="accuracy (%)")
             twin.grid(False)
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4)
@@ -88,11 +97,19 @@ def pretraining_curves(logs: dict[str, pd.DataFrame]) -> Figure:
 @styled
 def training_dots(table: pd.DataFrame, metrics=("rank1", "mAP"), xlim=(0, 100)):
     """A line a training, a dot a seed, a bar at their mean; dashed: the first training's. `table` of `beside_first`."""
-    figure, (axes,) = panels(1, len(metrics), height=0.5 + 0.45 * table["training"].nunique(), sharey=True)
+    figure, (axes,) = panels(
+        1, len(metrics), height=0.5 + 0.45 * table["training"].nunique(), sharey=True
+    )
     labels = list(dict.fromkeys(table["training"]))
     for ax, name in zip(axes, metrics):
         for color, (seed, rows) in zip(CYCLE * len(table), table.groupby(level=0)):
-            ax.plot(rows[name], [labels.index(label) for label in rows["training"]], "o", color=color, label=f"seed {seed}")
+            ax.plot(
+                rows[name],
+                [labels.index(label) for label in rows["training"]],
+                "o",
+                color=color,
+                label=f"seed {seed}",
+            )
         means = table.groupby("training")[name].mean().reindex(labels)
         ax.plot(means, np.arange(len(labels)), "|", color=BLACK, ms=16, mew=1.5)
         ax.axvline(means.iloc[0], color=GREY, ls="--", lw=1)
@@ -110,10 +127,20 @@ def trade_curve(table: pd.DataFrame, chosen: float | None = None):
     """
     figure, ((ax,),) = panels()
     ax.plot(table.index, table["true kept"], marker="o", label="true sub-sentences kept")
-    ax.plot(table.index, table["contradicted"], marker="x", ls="--", label="contradicted, of what is left")
+    ax.plot(
+        table.index,
+        table["contradicted"],
+        marker="x",
+        ls="--",
+        label="contradicted, of what is left",
+    )
     if chosen is not None:
         ax.axvline(chosen, color=BLACK, ls=":", lw=1.2)
-    ax.set(xlabel="M's additions left out, least believed first (%)", ylabel="sub-sentences (%)", ylim=(0, 102))
+    ax.set(
+        xlabel="M's additions left out, least believed first (%)",
+        ylabel="sub-sentences (%)",
+        ylim=(0, 102),
+    )
     ax.legend(loc="center right")
     return figure
 
@@ -139,7 +166,7 @@ def seed_lines(table: pd.DataFrame, metrics=("rank1", "mAP"), ylim=(0, 100)):
     """Each seed's means as a line from the first method to the last; `table` of `over_seeds`, percent."""
     figure, (axes,) = panels(1, len(metrics))
     for ax, name in zip(axes, metrics):
-        labels = [column[len(name) + 1:] for column in table if column.startswith(f"{name} ")]
+        labels = [column[len(name) + 1 :] for column in table if column.startswith(f"{name} ")]
         labels.remove("gain")
         for color, (seed, row) in zip(CYCLE * len(table), table.iterrows()):
             means = [row[f"{name} {label}"] for label in labels]
@@ -161,8 +188,15 @@ def noise_lines(table: pd.DataFrame, metrics=("rank1", "mAP"), ylim=(0, 100)):
         for ccd, rows in table.groupby("CCD"):
             ends = np.array([row[name] for row in rows["ci95"]]).T  # [2, shares]
             error = np.abs(ends - rows[name].to_numpy())
-            ax.errorbar(rows["wrong pairs (%)"], rows[name], error, marker="o", capsize=4, ls="-" if ccd else "--",
-                        label="with CCD" if ccd else "without CCD")
+            ax.errorbar(
+                rows["wrong pairs (%)"],
+                rows[name],
+                error,
+                marker="o",
+                capsize=4,
+                ls="-" if ccd else "--",
+                label="with CCD" if ccd else "without CCD",
+            )
         ax.set(xlabel="wrong training pairs (%)", ylabel=f"{LABELS.get(name, name)} (%)", ylim=ylim)
     axes[0].legend()
     return figure

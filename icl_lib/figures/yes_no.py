@@ -1,6 +1,5 @@
 """Figures about M itself: pictures with their texts, its training, how right its answers are."""
 
-
 import numpy as np
 import pandas as pd
 
@@ -34,13 +33,23 @@ def roc(answers: dict, threshold: float | None = None):
         truth, p_yes = np.asarray(truth, dtype=bool), np.asarray(p_yes)
         fpr, tpr, _ = roc_curve(truth, p_yes)
         ax.plot(
-            100 * fpr, 100 * tpr, color=color, label=f"{label}: AUC {100 * roc_auc_score(truth, p_yes):.1f}%"
+            100 * fpr,
+            100 * tpr,
+            color=color,
+            label=f"{label}: AUC {100 * roc_auc_score(truth, p_yes):.1f}%",
         )
         if threshold is not None:
             yes = p_yes > threshold
-            ax.plot(100 * yes[~truth].mean(), 100 * yes[truth].mean(), "o", ms=8, color=color, mec=BLACK)
+            ax.plot(
+                100 * yes[~truth].mean(), 100 * yes[truth].mean(), "o", ms=8, color=color, mec=BLACK
+            )
     ax.plot([0, 100], [0, 100], color=GREY, ls=":", lw=1.2, label="chance: AUC 50%")
-    ax.set(xlabel="false-positive rate (%)", ylabel="true-positive rate (%)", xlim=(-1, 101), ylim=(-1, 101))
+    ax.set(
+        xlabel="false-positive rate (%)",
+        ylabel="true-positive rate (%)",
+        xlim=(-1, 101),
+        ylim=(-1, 101),
+    )
     if threshold is not None:
         ax.set_title(f"● Yes if P(Yes) > {threshold:.3g}")
     ax.legend(loc="lower right")
@@ -74,7 +83,13 @@ def p_yes_histogram(answers: dict, threshold: float | None = None):
 
 
 @styled
-def shares(groups: dict, xlabel: str, limit: float | None = None, limit_label: str = "", whole: bool = False):
+def shares(
+    groups: dict,
+    xlabel: str,
+    limit: float | None = None,
+    limit_label: str = "",
+    whole: bool = False,
+):
     """Histograms as lines, in percent of each group. groups: {label: values}; limit: a value to mark.
 
     whole: one step a whole number, for counts; else 40 equal steps.
@@ -85,7 +100,9 @@ def shares(groups: dict, xlabel: str, limit: float | None = None, limit_label: s
     bins = np.arange(-0.5, top + 1.5) if whole else np.linspace(0, top * 1.02 or 1, 41)
     for color, (label, values) in zip(CYCLE, groups.items()):
         share = 100 * np.histogram(list(values), bins)[0] / max(1, len(values))
-        ax.stairs(share, bins, color=color, lw=1.8, label=f"{label}: median {np.median(list(values)):g}")
+        ax.stairs(
+            share, bins, color=color, lw=1.8, label=f"{label}: median {np.median(list(values)):g}"
+        )
     if limit is not None:
         ax.axvline(limit, color=BLACK, ls="--", lw=1.2)
         ax.annotate(
@@ -102,7 +119,9 @@ def shares(groups: dict, xlabel: str, limit: float | None = None, limit_label: s
 
 
 @styled
-def accuracy_bars(results: dict, baseline: pd.Series | None = None, ylabel: str = "answered as drawn (%)"):
+def accuracy_bars(
+    results: dict, baseline: pd.Series | None = None, ylabel: str = "answered as drawn (%)"
+):
     """A group of bars for each characteristic, and a short line at its baseline.
 
     results: {label: Series characteristic → percent}.
@@ -112,7 +131,9 @@ def accuracy_bars(results: dict, baseline: pd.Series | None = None, ylabel: str 
     wide = 0.8 / len(results)
     for number, (label, values) in enumerate(results.items()):
         middle = np.arange(len(names)) + (number - (len(results) - 1) / 2) * wide
-        ax.bar(middle, values.reindex(names), wide * 0.94, color=CYCLE[number], alpha=0.85, label=label)
+        ax.bar(
+            middle, values.reindex(names), wide * 0.94, color=CYCLE[number], alpha=0.85, label=label
+        )
     if baseline is not None:
         ax.hlines(
             baseline.reindex(names),
@@ -138,8 +159,17 @@ def over_rank(tables: dict):
     figure, ((left, right),) = panels(1, 2)
     for color, (label, table) in zip(CYCLE, tables.items()):
         left.plot(table.index, table["accuracy"], marker="o", color=color, label=label)
-        right.plot(table.index, table["recall"], marker="o", color=color, label=f"{label}: right person")
-        right.plot(table.index, table["false"], marker="x", ls="--", color=color, label=f"{label}: stranger")
+        right.plot(
+            table.index, table["recall"], marker="o", color=color, label=f"{label}: right person"
+        )
+        right.plot(
+            table.index,
+            table["false"],
+            marker="x",
+            ls="--",
+            color=color,
+            label=f"{label}: stranger",
+        )
     for ax, what in ((left, "answers that are right (%)"), (right, "answered Yes (%)")):
         ax.set(xlabel="rank of the candidate", ylabel=what, ylim=(0, 101))
         ax.xaxis.get_major_locator().set_params(integer=True)

@@ -41,7 +41,9 @@ class MLLM(ABC):
     def write(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> list[str]:
         """Greedy answers to N prompts, each about its own picture when pictures are given -> N texts."""
 
-    def tokens_read(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> np.ndarray | None:
+    def tokens_read(
+        self, prompts: Sequence[str], images: Sequence[Picture] | None = None
+    ) -> np.ndarray | None:
         """Tokens [N] that each finished prompt is read as, its picture's included, by M's own tokenizer.
 
         Nothing is asked. None where M shows no tokenizer (a server, a simulated answerer).
@@ -56,7 +58,9 @@ class MLLM(ABC):
 def check_pairs(images: Sequence[Picture], texts: Sequence[str]) -> None:
     """Refuses lists of different lengths and texts that are no strings."""
     if len(images) != len(texts):
-        raise ValueError(f"{len(images)} pictures but {len(texts)} texts: give one picture for each text.")
+        raise ValueError(
+            f"{len(images)} pictures but {len(texts)} texts: give one picture for each text."
+        )
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise ValueError(f"Text {row} is {type(text).__name__}, not a string.")

@@ -36,9 +36,15 @@ class Chat:
             and hasattr(processor, "_process_images")
             and getattr(processor, "image_token", None) is not None
         )
-        special = [token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special]
+        special = [
+            token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special
+        ]
         self._special = re.compile(
-            "|".join(re.escape(token) for token in sorted(special, key=len, reverse=True) if len(token) > 1)
+            "|".join(
+                re.escape(token)
+                for token in sorted(special, key=len, reverse=True)
+                if len(token) > 1
+            )
             or r"(?!)"
         )
 
@@ -48,7 +54,9 @@ class Chat:
         A model answers with either spelling, and the two are different tokens. Raises ValueError if neither
         is one token: P(Yes) cannot be read off such a tokenizer's last position.
         """
-        spellings = (self.tokenizer.encode(text, add_special_tokens=False) for text in (word, " " + word))
+        spellings = (
+            self.tokenizer.encode(text, add_special_tokens=False) for text in (word, " " + word)
+        )
         ids = sorted({ids[0] for ids in spellings if len(ids) == 1})
         if not ids:
             raise ValueError(
@@ -101,7 +109,9 @@ class Chat:
             inputs = {k: v.to(self.model.device) for k, v in inputs.items() if torch.is_tensor(v)}
             features, deeper = self._features(inputs, len(some))
             # Pixels have become features; what else the model is told of a picture goes beside them.
-            beside = [k for k, v in inputs.items() if not k.startswith("pixel") and len(v) == len(some)]
+            beside = [
+                k for k, v in inputs.items() if not k.startswith("pixel") and len(v) == len(some)
+            ]
             for i, picture_words in enumerate(words):
                 extra = {name: inputs[name][i : i + 1] for name in beside if name in self._accepted}
                 own = tuple(layer[i].clone() for layer in deeper)
@@ -112,16 +122,32 @@ class Chat:
         """Features of `count` pictures, and those of Qwen3-VL's deeper layers, [layers][count]."""
         visual = getattr(getattr(self.model, "model", None), "visual", None)
         grid = inputs.get("image_grid_thw")
-        if isinstance(visual, Qwen2VisionTransformerPretrainedModel) and self.model.device.type == "cpu":
+        if (
+            isinstance(visual, Qwen2VisionTransformerPretrainedModel)
+            and self.model.device.type == "cpu"
+        ):
             if bool((grid == grid[:1]).all()) and int(grid[0, 0]) == 1:
                 patches = inputs["pixel_values"].view(count, int(grid[0].prod()), -1)
                 return picture_tokens(visual, patches, (int(grid[0, 1]), int(grid[0, 2]))), ()
         accepted = inspect.signature(self.model.get_image_features).parameters
         given = {name: value for name, value in inputs.items() if name in accepted}
         out = self.model.get_image_features(**given, return_dict=True)
-        features, deeper = getattr(out, "pooler_output", None), getattr(out, "deepstack_features", None) or ()
-        known = {"last_hidden_state", "pooler_output", "hidden_states", "attentions", "deepstack_features"}
-        if set(out.keys()) - known or not isinstance(features, (tuple, list)) or len(features) != count:
+        features, deeper = (
+            getattr(out, "pooler_output", None),
+            getattr(out, "deepstack_features", None) or (),
+        )
+        known = {
+            "last_hidden_state",
+            "pooler_output",
+            "hidden_states",
+            "attentions",
+            "deepstack_features",
+        }
+        if (
+            set(out.keys()) - known
+            or not isinstance(features, (tuple, list))
+            or len(features) != count
+        ):
             raise NotImplementedError(f"{type(self.model).__name__} gives no features a picture")
         return features, deeper
 
@@ -129,10 +155,14 @@ class Chat:
         """Token ids of rendered prompts, each with the placeholders of its own encoded picture put in."""
         texts = list(rendered)
         if seen:
-            texts, _ = self.processor.get_text_with_replacements(texts, [picture.words for picture in seen])
+            texts, _ = self.processor.get_text_with_replacements(
+                texts, [picture.words for picture in seen]
+            )
         return self.tokenizer(texts, add_special_tokens=False)["input_ids"]
 
-    def lengths(self, prompts: Sequence[str], pictures: Sequence[Picture] | None = None) -> list[int]:
+    def lengths(
+        self, prompts: Sequence[str], pictures: Sequence[Picture] | None = None
+    ) -> list[int]:
         """Tokens of each prompt's turn, with those of its picture; a size of picture is prepared once."""
         rendered = [self.render(prompt, picture=pictures is not None) for prompt in prompts]
         if pictures is None:
@@ -140,14 +170,30 @@ class Chat:
         sizes = {picture_id(picture): _size(picture) for picture in pictures}
         if not hasattr(self.processor, "_process_images"):
             one_by_one = zip(rendered, pictures)
-            return [int(self.batch_of_pictures([r], [p])["attention_mask"].sum()) for r, p in one_by_one]
+            return [
+                int(self.batch_of_pictures([r], [p])["attention_mask"].sum()) for r, p in one_by_one
+            ]
         of_size: dict[tuple, int] = {}
         for picture in pictures:
             if (size := sizes[picture_id(picture)]) not in of_size:
                 # A control token each, so that their number adds to the text's whatever the text is.
-                of_size[size] = len(self.tokenizer(self._process([picture])[1][0], add_special_tokens=False)["input_ids"]) - 1
-        own = dict(zip(distinct := list(dict.fromkeys(rendered)), map(len, self.tokens(distinct)))) if rendered else {}
-        return [own[text] + of_size[sizes[picture_id(picture)]] for text, picture in zip(rendered, pictures)]
+                of_size[size] = (
+                    len(
+                        self.tokenizer(self._process([picture])[1][0], add_special_tokens=False)[
+                            "input_ids"
+                        ]
+                    )
+                    - 1
+                )
+        own = (
+            dict(zip(distinct := list(dict.fromkeys(rendered)), map(len, self.tokens(distinct))))
+            if rendered
+            else {}
+        )
+        return [
+            own[text] + of_size[sizes[picture_id(picture)]]
+            for text, picture in zip(rendered, pictures)
+        ]
 
     def batch(self, tokens: Sequence[Sequence[int]], seen: Sequence[Seen] = ()) -> dict:
         """Left-padded inputs of B prompts' tokens, each about its own encoded picture (or none of them)."""
@@ -170,7 +216,9 @@ class Chat:
             features = {"pooler_output": tuple(picture.features for picture in seen)}
             if seen[0].deeper:
                 features["deepstack_features"] = list(zip(*(picture.deeper for picture in seen)))
-                inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithDeepstackFeatures(**features)}
+                inputs["mm_encoder_outputs"] = {
+                    "image": BaseModelOutputWithDeepstackFeatures(**features)
+                }
             else:
                 inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(**features)}
         return inputs
@@ -179,7 +227,11 @@ class Chat:
         """The same through the processor alone, for models that take pictures only as pixels."""
         opened = [[open_picture(picture)] for picture in pictures]
         inputs = self.processor(
-            text=list(rendered), images=opened, padding=True, return_tensors="pt", add_special_tokens=False
+            text=list(rendered),
+            images=opened,
+            padding=True,
+            return_tensors="pt",
+            add_special_tokens=False,
         )
         return {name: value.to(self.model.device) for name, value in inputs.items()}
 
@@ -207,10 +259,16 @@ class Chat:
         inner = getattr(self.model, "model", None)
         if not hasattr(inner, "get_rope_index") or "image_grid_thw" not in inputs:
             return None
-        mask, types, grid = inputs["attention_mask"], inputs["mm_token_type_ids"], inputs["image_grid_thw"]
+        mask, types, grid = (
+            inputs["attention_mask"],
+            inputs["mm_token_type_ids"],
+            inputs["image_grid_thw"],
+        )
         place = (mask.cumsum(-1) - 1).clamp(min=0)  # [B, L]
         longest = int(mask.sum(-1).argmax())
-        same = bool((grid == grid[:1]).all()) and torch.equal(types[longest][place] * mask, types * mask)
+        same = bool((grid == grid[:1]).all()) and torch.equal(
+            types[longest][place] * mask, types * mask
+        )
         rows = slice(longest, longest + 1) if same else slice(None)
         positions, _ = inner.get_rope_index(
             input_ids=inputs["input_ids"][rows],

@@ -20,7 +20,9 @@ from icl_lib.params.schema import Server
 AGAIN = {408, 425, 429, 500, 502, 503, 504}  # worth another try; every other refusal is final
 LARGEST = 64 * 2**20  # bytes of an answer; a server that sends more has run wild
 # How servers word it.
-_NO_MODEL = re.compile(r"model\b.*(not (exist|found|served|available|loaded)|unknown)|unknown model|pinned")
+_NO_MODEL = re.compile(
+    r"model\b.*(not (exist|found|served|available|loaded)|unknown)|unknown model|pinned"
+)
 _TOO_LONG = re.compile(r"context length|max_model_len|maximum model length|too (long|large)")
 _PICTURE = re.compile(r"\b(image|picture|multi-?modal|vision|modalit)")
 Read = TypeVar("Read")
@@ -83,7 +85,9 @@ class Endpoint:
             trust_env=not here,
         )
 
-    def ask_all(self, count: int, body: Callable[[int], dict], read: Callable[[dict], Read]) -> list[Read]:
+    def ask_all(
+        self, count: int, body: Callable[[int], dict], read: Callable[[dict], Read]
+    ) -> list[Read]:
         """`read(answer)` of the requests body(0) … body(count - 1), at most `concurrency` of them under way.
 
         `read` raises Unusable for an answer that it cannot take. Until the server has once answered,
@@ -101,7 +105,9 @@ class Endpoint:
             one(next(numbers))
         pool = ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="mllm-server")
         try:
-            done, _ = wait([pool.submit(one, number) for number in numbers], return_when=FIRST_EXCEPTION)
+            done, _ = wait(
+                [pool.submit(one, number) for number in numbers], return_when=FIRST_EXCEPTION
+            )
             for future in done:
                 future.result()
         finally:
@@ -112,7 +118,9 @@ class Endpoint:
     def models(self) -> list[str]:
         """Names that the server says it serves; empty where it does not tell."""
         try:
-            listed = self._client.get(f"{self.url}/models", timeout=self.settings.connect_timeout).json()
+            listed = self._client.get(
+                f"{self.url}/models", timeout=self.settings.connect_timeout
+            ).json()
             return [str(model["id"]) for model in listed["data"]]
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return []
@@ -166,7 +174,9 @@ class Endpoint:
         except httpx.TimeoutException:
             raise Unusable(f"no answer within {self.settings.timeout:g} s") from None
         except httpx.RequestError as problem:
-            raise Unusable(f"the connection broke ({str(problem) or type(problem).__name__})") from None
+            raise Unusable(
+                f"the connection broke ({str(problem) or type(problem).__name__})"
+            ) from None
         if response.status_code != 200:
             words = self._words(bytes(content))
             told = f"HTTP {response.status_code}" + (f": {words}" if words else "")
@@ -175,7 +185,9 @@ class Endpoint:
             raise self._refusal(response.status_code, told, words, body["model"])
         answer = _parsed(bytes(content))
         if not isinstance(answer, dict):
-            raise Unusable(f"an answer that is no JSON object ({self._words(bytes(content)) or 'empty'})")
+            raise Unusable(
+                f"an answer that is no JSON object ({self._words(bytes(content)) or 'empty'})"
+            )
         return answer
 
     def _refusal(self, status: int, told: str, words: str, model: str) -> Exception:
@@ -190,7 +202,9 @@ class Endpoint:
             return PermissionError(f"{self.url} refuses the API key ({told}). {where}")
         if status == 404 or _NO_MODEL.search(low):
             listed = ", ".join(self.models())
-            serves = f"It serves: {listed}." if listed else "It lists none; mllm.url should end in /v1."
+            serves = (
+                f"It serves: {listed}." if listed else "It lists none; mllm.url should end in /v1."
+            )
             return Refused(
                 f"{self.url} does not serve {model!r} ({told}). {serves} Set server.served_model (the model) "
                 "and server.served_adapter (it with the adapter) to names that it serves, or serve this one.",

@@ -25,7 +25,11 @@ def inputs_of(chat: Chat, rendered: Sequence[str], pictures: Sequence[Picture]) 
 
 
 def last_logits(
-    chat: Chat, rendered: Sequence[str], pictures: Sequence[Picture], batch_size: int, share: bool = True
+    chat: Chat,
+    rendered: Sequence[str],
+    pictures: Sequence[Picture],
+    batch_size: int,
+    share: bool = True,
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
     """Yields (rows [B], raw logits of their last position in fp32 [B, V]) until every row had its turn.
 
@@ -35,7 +39,9 @@ def last_logits(
     if seen is None:
         order = sorted(range(len(rendered)), key=lambda row: len(rendered[row]))
         for rows in batches(order, batch_size):
-            inputs = chat.batch_of_pictures([rendered[row] for row in rows], [pictures[row] for row in rows])
+            inputs = chat.batch_of_pictures(
+                [rendered[row] for row in rows], [pictures[row] for row in rows]
+            )
             yield rows, _logits(chat, inputs)
         return
     keys = [picture_id(picture) for picture in pictures]
@@ -52,7 +58,10 @@ def last_logits(
         for batch in batches(rows, batch_size):
             inputs = chat.batch([tokens[row] for row in batch], [seen[keys[row]] for row in batch])
             positions = chat.positions(inputs)
-            yield batch, _logits(chat, inputs | ({} if positions is None else {"position_ids": positions}))
+            yield (
+                batch,
+                _logits(chat, inputs | ({} if positions is None else {"position_ids": positions})),
+            )
 
 
 def _logits(chat: Chat, inputs: dict) -> torch.Tensor:
@@ -88,13 +97,17 @@ def _after_common_beginning(
     )  # the longest row: its positions are everyone's
     layout = chat.positions(whole)
     if layout is None:
-        layout = torch.arange(whole["input_ids"].shape[1], device=chat.model.device)[None, None]  # [1, 1, L]
+        layout = torch.arange(whole["input_ids"].shape[1], device=chat.model.device)[
+            None, None
+        ]  # [1, 1, L]
     layers: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
     for some in batches(distinct, batch_size):
         inputs = chat.batch([tokens[rows[0]][:shared]] * len(some), [seen[key] for key in some])
         past = DynamicCache(config=chat.model.config.get_text_config())
         positions = _axes(layout[:, :, :shared].expand(-1, len(some), -1))
-        chat.model(**inputs, position_ids=positions, past_key_values=past, use_cache=True, logits_to_keep=1)
+        chat.model(
+            **inputs, position_ids=positions, past_key_values=past, use_cache=True, logits_to_keep=1
+        )
         layers.append([(layer.keys, layer.values) for layer in past.layers])
     kept = [tuple(torch.cat(parts) for parts in zip(*layer)) for layer in zip(*layers)]
     place_of = {key: place for place, key in enumerate(distinct)}

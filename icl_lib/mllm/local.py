@@ -78,7 +78,9 @@ class LocalMLLM(MLLM):
     @property
     def pairs_at_once(self) -> int:
         """Pairs a forward pass of `p_yes`; on a CPU few are faster: their activations stay in its cache."""
-        return min(self.batch_size, 32) if self.reader.model.device.type == "cpu" else self.batch_size
+        return (
+            min(self.batch_size, 32) if self.reader.model.device.type == "cpu" else self.batch_size
+        )
 
     @torch.inference_mode()
     def p_yes(self, images: Sequence[Picture], texts: Sequence[str]) -> np.ndarray:
@@ -121,11 +123,15 @@ class LocalMLLM(MLLM):
                 pictures = [images[row] for row in batch] if images is not None else []
                 inputs = inputs_of(chat, [rendered[row] for row in batch], pictures)
                 new = chat.generate(inputs, self.max_new_tokens)
-                for row, text in zip(batch, chat.tokenizer.batch_decode(new, skip_special_tokens=True)):
+                for row, text in zip(
+                    batch, chat.tokenizer.batch_decode(new, skip_special_tokens=True)
+                ):
                     written[row] = text.strip()
         return written
 
-    def tokens_read(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> np.ndarray:
+    def tokens_read(
+        self, prompts: Sequence[str], images: Sequence[Picture] | None = None
+    ) -> np.ndarray:
         """Tokens [N] of each prompt in the chat template, and of its picture; no model runs."""
         if images is not None:
             check_pairs(images, prompts)
@@ -133,7 +139,11 @@ class LocalMLLM(MLLM):
 
     def tokens_written(self, texts: Sequence[str]) -> np.ndarray:
         """Tokens [N] of each answer, and the one that ends it."""
-        ids = self._writer.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if len(texts) else []
+        ids = (
+            self._writer.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+            if len(texts)
+            else []
+        )
         return np.array([len(own) + 1 for own in ids], dtype=int)
 
 

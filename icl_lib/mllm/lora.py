@@ -78,7 +78,9 @@ def add_lora(model, params):
     pattern = rf"{re.escape(prefix)}\..*\.({wanted})"
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     if not any(re.fullmatch(pattern, name) for name in linear):
-        there = sorted({name.rsplit(".", 1)[-1] for name in linear if name.startswith(prefix + ".")})
+        there = sorted(
+            {name.rsplit(".", 1)[-1] for name in linear if name.startswith(prefix + ".")}
+        )
         raise ValueError(
             f"sft.target_modules {list(params.sft.target_modules)} names no layer of the language model, "
             f"which has {', '.join(there)}."
@@ -108,7 +110,9 @@ class Collator:
         self.answers = [[*encode(word, add_special_tokens=False), end] for word in ("No", "Yes")]
 
     def __call__(self, rows: Sequence[dict]) -> dict:
-        rendered = [self.chat.render(self.prompts.ask_match(row["caption"]), picture=True) for row in rows]
+        rendered = [
+            self.chat.render(self.prompts.ask_match(row["caption"]), picture=True) for row in rows
+        ]
         answers = [self.answers[int(row["label"])] for row in rows]
         inputs = (
             self._from_pixels(rendered, rows)
@@ -124,13 +128,16 @@ class Collator:
         }
 
     @torch.no_grad()
-    def _from_seen(self, rendered: list[str], rows: Sequence[dict], answers: list[list[int]]) -> dict:
+    def _from_seen(
+        self, rendered: list[str], rows: Sequence[dict], answers: list[list[int]]
+    ) -> dict:
         seen = [self.seen[picture_id(row["path"])] for row in rows]
         tokens = [own + answer for own, answer in zip(self.chat.tokens(rendered, seen), answers)]
         inputs = self.chat.batch(tokens, seen)
         embeddings = self.chat.model.get_input_embeddings()(inputs["input_ids"])  # [B, L, D]
         image = torch.isin(
-            inputs["input_ids"], torch.tensor(self.chat.processor.image_token_ids, device=embeddings.device)
+            inputs["input_ids"],
+            torch.tensor(self.chat.processor.image_token_ids, device=embeddings.device),
         )
         embeddings[image] = torch.cat([one.features for one in seen]).to(embeddings)
         positions = self.chat.positions(inputs)
@@ -144,16 +151,22 @@ class Collator:
 
     def _from_pixels(self, rendered: list[str], rows: Sequence[dict]) -> dict:
         end = self.chat.tokenizer.eos_token
-        whole = [text + ("Yes" if row["label"] else "No") + end for text, row in zip(rendered, rows)]
+        whole = [
+            text + ("Yes" if row["label"] else "No") + end for text, row in zip(rendered, rows)
+        ]
         return self.chat.batch_of_pictures(whole, [row["path"] for row in rows])
 
 
 def last_whole_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint that was written to its end; torn ones, left by a kill, are removed."""
     whole = None
-    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])):
+    for path in sorted(
+        folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])
+    ):
         try:
-            json.loads((path / "trainer_state.json").read_text())  # the Trainer writes this file last
+            json.loads(
+                (path / "trainer_state.json").read_text()
+            )  # the Trainer writes this file last
             whole = str(path)
         except (OSError, ValueError):
             shutil.rmtree(path)

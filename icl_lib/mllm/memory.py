@@ -65,7 +65,9 @@ class Memory(MLLM):
         ]
 
         def ask(rows: list[int]) -> list[float]:
-            return self.inner.p_yes([images[row] for row in rows], [texts[row] for row in rows]).tolist()
+            return self.inner.p_yes(
+                [images[row] for row in rows], [texts[row] for row in rows]
+            ).tolist()
 
         # By picture, so that a commit rarely cuts the texts of one picture apart.
         return np.array(self._answer(keys, ask, lambda row: pictures[row], "P(Yes)"), np.float32)
@@ -77,17 +79,21 @@ class Memory(MLLM):
         pictures = _hashes(images) if images is not None else [""] * len(prompts)
         verb = f"write {self.max_new_tokens}"
         keys = [
-            self._key(self.writer_name, verb, prompt, picture) for prompt, picture in zip(prompts, pictures)
+            self._key(self.writer_name, verb, prompt, picture)
+            for prompt, picture in zip(prompts, pictures)
         ]
 
         def ask(rows: list[int]) -> list[str]:
             return self.inner.write(
-                [prompts[row] for row in rows], None if images is None else [images[row] for row in rows]
+                [prompts[row] for row in rows],
+                None if images is None else [images[row] for row in rows],
             )
 
         return self._answer(keys, ask, lambda row: len(prompts[row]), "writing")
 
-    def tokens_read(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> np.ndarray | None:
+    def tokens_read(
+        self, prompts: Sequence[str], images: Sequence[Picture] | None = None
+    ) -> np.ndarray | None:
         """The wrapped MLLM's own count."""
         return self.inner.tokens_read(prompts, images)
 
@@ -103,7 +109,9 @@ class Memory(MLLM):
         """One line: how many answers are kept, their size, and the share found in this session."""
         asked = self.hits + self.misses
         share = f"{100 * self.hits / asked:.0f}% of {asked:,} found" if asked else "not asked yet"
-        size = sum(path.stat().st_size for path in self.file.parent.glob(self.file.name + "*")) / 2**20
+        size = (
+            sum(path.stat().st_size for path in self.file.parent.glob(self.file.name + "*")) / 2**20
+        )
         return f"{len(self):,} answers kept ({size:.1f} MiB); this session: {share}"
 
     def _answer(self, keys: list[bytes], ask: Callable, order: Callable, desc: str) -> list:
@@ -119,7 +127,9 @@ class Memory(MLLM):
             fresh = {keys[row]: answer for row, answer in zip(rows, ask(rows))}
             known.update(fresh)
             with self._open() as database:
-                database.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", list(fresh.items()))
+                database.executemany(
+                    "INSERT OR IGNORE INTO answers VALUES (?, ?)", list(fresh.items())
+                )
         return [known[key] for key in keys]
 
     def _portions(self, todo: list[int], desc: str) -> Iterator[list[int]]:
@@ -145,13 +155,17 @@ class Memory(MLLM):
                 some = keys[start : start + 500]
                 marks = ",".join("?" * len(some))
                 found.update(
-                    database.execute(f"SELECT key, answer FROM answers WHERE key IN ({marks})", some)
+                    database.execute(
+                        f"SELECT key, answer FROM answers WHERE key IN ({marks})", some
+                    )
                 )
         return found
 
     @staticmethod
     def _key(who: str, verb: str, prompt: str, picture: str) -> bytes:
-        return hashlib.blake2b(json.dumps([who, verb, prompt, picture]).encode(), digest_size=20).digest()
+        return hashlib.blake2b(
+            json.dumps([who, verb, prompt, picture]).encode(), digest_size=20
+        ).digest()
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

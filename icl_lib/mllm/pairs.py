@@ -55,10 +55,21 @@ def mine_pairs(
         own, scores = column_of[image_id], sim[t]
         ranked = np.argsort(-scores, kind="stable")[:top_k]
         others = [
-            rank for rank, column in enumerate(ranked, 1) if image_pids[column] not in same_text[texts[t]]
+            rank
+            for rank, column in enumerate(ranked, 1)
+            if image_pids[column] not in same_text[texts[t]]
         ]
-        positive = (paths[own], texts[t], 1, 1 + int((scores > scores[own]).sum()), pids[t], image_pids[own])
-        drawn = rng.choice(others, min(draws, len(others)), replace=False).tolist() if others else []
+        positive = (
+            paths[own],
+            texts[t],
+            1,
+            1 + int((scores > scores[own]).sum()),
+            pids[t],
+            image_pids[own],
+        )
+        drawn = (
+            rng.choice(others, min(draws, len(others)), replace=False).tolist() if others else []
+        )
         for draw in range(draws):
             rows.append(positive)
             if drawn:

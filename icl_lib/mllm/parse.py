@@ -31,7 +31,9 @@ def is_refusal(text: str) -> bool:
     return bool(_REFUSAL.match(text.strip().replace("’", "'")))
 
 
-def parse_answers(text: str, names: Sequence[str], questions: Sequence[str] = ()) -> dict[str, str | None]:
+def parse_answers(
+    text: str, names: Sequence[str], questions: Sequence[str] = ()
+) -> dict[str, str | None]:
     """The answer to each of `names`, or None where none could be read.
 
     Reads, in this order: numbered answers (at line starts, or run on within a line), "name: answer" lines,
@@ -82,9 +84,15 @@ def parse_text(text: str) -> str | None:
         lines = [line.strip() for line in paragraph.splitlines() if line.strip()]
         if len(lines) > 1 and (lines[0].endswith(":") or _PREFACE.match(lines[0])):
             lines = lines[1:]
-        plain = re.sub(r"^\**[A-Za-z ]{0,30}text\**\s*:\s*\**", "", " ".join(lines), flags=re.IGNORECASE)
+        plain = re.sub(
+            r"^\**[A-Za-z ]{0,30}text\**\s*:\s*\**", "", " ".join(lines), flags=re.IGNORECASE
+        )
         plain = " ".join(plain.replace("**", "").split()).strip("\"'“”` ")
-        if plain and not plain.endswith(":") and not (_PREFACE.match(plain) and plain.count(".") == 0):
+        if (
+            plain
+            and not plain.endswith(":")
+            and not (_PREFACE.match(plain) and plain.count(".") == 0)
+        ):
             return plain
     return None
 
@@ -103,7 +111,9 @@ def _numbered(text: str, count: int) -> dict[int, str]:
         pieces = {int(mark[1]) - 1: text[mark.end() : end] for mark, end in zip(chosen, ends)}
         pieces = {index: _first_paragraph(piece) for index, piece in pieces.items()}
         # A model may repeat the list of questions before it answers: the block with more answers counts.
-        said = {index: piece for index, piece in pieces.items() if piece and not piece.endswith("?")}
+        said = {
+            index: piece for index, piece in pieces.items() if piece and not piece.endswith("?")
+        }
         if len(said) >= len(best):
             best = said
     return best
@@ -180,7 +190,9 @@ def _bare_answer(answer: str, name: str, question: str) -> str | None:
     if "?" in answer:
         answer = answer.rpartition("?")[2]
     answer = answer.strip(" *-–:")
-    if answer.casefold().startswith(name.casefold()) and answer[len(name) :].lstrip("* ").startswith(":"):
+    if answer.casefold().startswith(name.casefold()) and answer[len(name) :].lstrip(
+        "* "
+    ).startswith(":"):
         answer = answer[len(name) :].lstrip("*: ")
     answer = _LABEL.sub("", answer).strip(" *_`\"'")
     return answer if re.search(r"\w", answer) else None

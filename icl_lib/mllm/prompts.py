@@ -69,7 +69,9 @@ class Prompts(BaseModel):
         for name in sorted(needed - found):
             raise ValueError(f"lacks the placeholder {{{name}}}")
         for name in sorted(found - needed - optional):
-            raise ValueError(f"has an unknown placeholder {{{name}}}{_nearest(name, needed | optional)}")
+            raise ValueError(
+                f"has an unknown placeholder {{{name}}}{_nearest(name, needed | optional)}"
+            )
         return template
 
     @model_validator(mode="after")
@@ -100,7 +102,9 @@ class Prompts(BaseModel):
 
     def ask_answers(self) -> str:
         """T_vqa (Eq. 4): all questions in one prompt; the query is not part of it."""
-        lines = (f"{number}. {item.question}" for number, item in enumerate(self.characteristics, 1))
+        lines = (
+            f"{number}. {item.question}" for number, item in enumerate(self.characteristics, 1)
+        )
         return _fill(self.vqa, questions="\n".join(lines), count=str(len(self.characteristics)))
 
     def ask_merged(self, answers: Mapping[str, str | None], text: str) -> str:
@@ -118,7 +122,9 @@ class Prompts(BaseModel):
     def says_something(self, answer: str | None) -> bool:
         """False for an answer that is missing or matches one of the negatives."""
         plain = " ".join((answer or "").lower().split()).strip(" .,;:!\"'")
-        return bool(plain) and not any(fnmatchcase(plain, pattern.lower()) for pattern in self.negatives)
+        return bool(plain) and not any(
+            fnmatchcase(plain, pattern.lower()) for pattern in self.negatives
+        )
 
     def answers_text(self, answers: Mapping[str, str | None]) -> str:
         """{answers}: one `answer_line` for each answer that says something, in the asked order."""
@@ -149,11 +155,15 @@ def load_prompts(name: str | Path, folder: Path) -> Prompts:
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         raise ValueError(f"{path} is not readable YAML: {problem}") from problem
     if not isinstance(content, dict):
-        raise ValueError(f"{path} should be a mapping with the keys {', '.join(Prompts.model_fields)}.")
+        raise ValueError(
+            f"{path} should be a mapping with the keys {', '.join(Prompts.model_fields)}."
+        )
     try:
         return Prompts(**{str(key): value for key, value in content.items()})
     except ValidationError as problem:
-        raise ValueError(f"{path}: " + "; ".join(_told(error) for error in problem.errors())) from None
+        raise ValueError(
+            f"{path}: " + "; ".join(_told(error) for error in problem.errors())
+        ) from None
 
 
 def _told(error: Mapping) -> str:

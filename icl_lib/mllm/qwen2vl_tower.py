@@ -32,7 +32,9 @@ def picture_tokens(visual, patches: torch.Tensor, grid: tuple[int, int]) -> torc
         weight = weight.sum(2).flatten(1)
     x = F.linear(patches.to(weight.dtype), weight)  # [B, N, D]
     b, n, d = x.shape
-    where = get_vision_position_ids(torch.tensor([[1, *grid]], device=x.device), visual.spatial_merge_size)
+    where = get_vision_position_ids(
+        torch.tensor([[1, *grid]], device=x.device), visual.spatial_merge_size
+    )
     cos, sin = visual.rotary_pos_emb(x, where)  # [N, head size]
     for block in visual.blocks:
         x = x + _attention(block.attn, block.norm1(x), cos.to(x.dtype), sin.to(x.dtype))
@@ -43,7 +45,9 @@ def picture_tokens(visual, patches: torch.Tensor, grid: tuple[int, int]) -> torc
 
 def _attention(attn, x, cos, sin):
     b, n, d = x.shape
-    q, k, v = attn.qkv(x).view(b, n, 3, attn.num_heads, -1).permute(2, 0, 3, 1, 4)  # each [B, heads, N, head size]
+    q, k, v = (
+        attn.qkv(x).view(b, n, 3, attn.num_heads, -1).permute(2, 0, 3, 1, 4)
+    )  # each [B, heads, N, head size]
     q, k = q * cos + rotate_half(q) * sin, k * cos + rotate_half(k) * sin
     weights = (q @ k.transpose(-1, -2) * attn.scaling).softmax(-1)
     return attn.proj((weights @ v).transpose(1, 2).reshape(b, n, d))

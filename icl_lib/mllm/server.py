@@ -35,7 +35,9 @@ def _p_yes(choice: dict) -> tuple[float, str]:
         likely = {told["token"]: float(told["logprob"]) for told in (first, *first["top_logprobs"])}
         # "▁" and "Ġ" are how some tokenizers write the space before a word.
         spellings = ([mark + word for mark in ("", " ", "▁", "Ġ")] for word in ("Yes", "No"))
-        yes, no = (sum(math.exp(likely[token]) for token in own if token in likely) for own in spellings)
+        yes, no = (
+            sum(math.exp(likely[token]) for token in own if token in likely) for own in spellings
+        )
         if yes + no > 0:
             return yes / (yes + no), "logprobs"
     except (KeyError, IndexError, TypeError, ValueError, OverflowError):
@@ -89,7 +91,12 @@ class ServerMLLM(MLLM):
         self.batch_size, self.max_new_tokens = 2 * settings.concurrency, max_new_tokens
         self.endpoint, self.max_pixels = Endpoint(url, settings), max_pixels
         self.model, self.asker = model, asker or model
-        self._logprobs, self._given, self._sees, self._warned = settings.logprobs, False, set(), False
+        self._logprobs, self._given, self._sees, self._warned = (
+            settings.logprobs,
+            False,
+            set(),
+            False,
+        )
 
     def p_yes(self, images: Sequence[Picture], texts: Sequence[str]) -> np.ndarray:
         """P(Yes) [N] of Eq. 2 from the answer's first token's log-probabilities, where the server gives them.
@@ -108,11 +115,17 @@ class ServerMLLM(MLLM):
                 raise
             self._without_logprobs(str(problem))
             answers = self._ask(self.asker, prompts, images, self._judging())
-        read = [_p_yes(choice if self._logprobs else {**choice, "logprobs": None}) for choice in answers]
+        read = [
+            _p_yes(choice if self._logprobs else {**choice, "logprobs": None}) for choice in answers
+        ]
         self._given = self._given or any(how == "logprobs" for _, how in read)
         if read and self._logprobs and not self._given:
             self._without_logprobs("its answers came without them")
-        unread = [choice["message"]["content"] for choice, (_, how) in zip(answers, read) if how == "unread"]
+        unread = [
+            choice["message"]["content"]
+            for choice, (_, how) in zip(answers, read)
+            if how == "unread"
+        ]
         self.parse_report["Yes/No asked"] += len(read)
         self.parse_report["Yes/No read from the word"] += sum(how == "word" for _, how in read)
         self.parse_report["Yes/No unread"] += len(unread)
@@ -132,7 +145,11 @@ class ServerMLLM(MLLM):
     def _judging(self) -> dict:
         if not self._logprobs:
             return {"max_tokens": WORD_TOKENS}
-        return {"max_tokens": 1 if self._given else WORD_TOKENS, "logprobs": True, "top_logprobs": TOP}
+        return {
+            "max_tokens": 1 if self._given else WORD_TOKENS,
+            "logprobs": True,
+            "top_logprobs": TOP,
+        }
 
     def _without_logprobs(self, why: str) -> None:
         self._logprobs = False
@@ -163,6 +180,7 @@ class ServerMLLM(MLLM):
 
     def _look(self, model: str, bodies: list[dict]) -> None:
         """Refuses a server that leaves pictures out in silence: they would have lengthened the prompt."""
+
         def tokens(answer: dict) -> int | None:
             self._choice(answer, model)
             usage = answer.get("usage")

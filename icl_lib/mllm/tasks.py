@@ -35,7 +35,9 @@ def describe(mllm: MLLM, images: Sequence[Picture]) -> list[Answers]:
     return described
 
 
-def aggregate(mllm: MLLM, answers: Sequence[Mapping[str, str | None]], texts: Sequence[str]) -> list[str]:
+def aggregate(
+    mllm: MLLM, answers: Sequence[Mapping[str, str | None]], texts: Sequence[str]
+) -> list[str]:
     """T_aggr (Eq. 5): N dicts of answers and N texts -> N merged texts.
 
     A text stays as it is, without asking, where no answer says anything; and where nothing readable came

@@ -21,7 +21,9 @@ def served(params, adapter: bool = False) -> tuple[str, str]:
     content, so that answers outlive a move and meet no other weights. Raises ValueError if `adapter` is asked
     for and `server.served_adapter` names none.
     """
-    wanted = params.server.served_adapter if adapter else params.server.served_model or params.mllm.model
+    wanted = (
+        params.server.served_adapter if adapter else params.server.served_model or params.mllm.model
+    )
     if wanted is None:
         raise ValueError(
             "A server trains no adapter, and server.served_adapter names none that it serves. Train one "
@@ -32,7 +34,9 @@ def served(params, adapter: bool = False) -> tuple[str, str]:
         )
     folder = SMALL_MODEL if wanted == "small" else Path(wanted)
     if (folder / "config.json").is_file():
-        return str(SMALL_MODEL) if wanted == "small" else wanted, f"{folder.name}@{folder_hash(folder)}"
+        return str(
+            SMALL_MODEL
+        ) if wanted == "small" else wanted, f"{folder.name}@{folder_hash(folder)}"
     return wanted, wanted
 
 
@@ -103,7 +107,10 @@ def limit_pixels(processor, max_pixels: int | None) -> None:
             f"mllm.max_pixels is for Qwen's processors; {type(images).__name__} sets its size otherwise: "
             "set max_pixels to null."
         )
-    images.size = {"shortest_edge": min(images.size["shortest_edge"], max_pixels), "longest_edge": max_pixels}
+    images.size = {
+        "shortest_edge": min(images.size["shortest_edge"], max_pixels),
+        "longest_edge": max_pixels,
+    }
 
 
 @contextmanager

@@ -70,15 +70,17 @@ def reliability(labels, p, bins: int = 10) -> pd.DataFrame:
         raise ValueError("labels and p should be two equally long, non-empty lists, p in [0, 1].")
     place = np.minimum((p * bins).astype(int), bins - 1)
     table = pd.DataFrame({"bin": place, "said": 100 * p, "true": 100 * labels}).groupby("bin")
-    return table.agg(pairs=("said", "size"), said=("said", "mean"), true=("true", "mean")).reset_index(
-        drop=True
-    )
+    return table.agg(
+        pairs=("said", "size"), said=("said", "mean"), true=("true", "mean")
+    ).reset_index(drop=True)
 
 
 def calibration_error(labels, p, bins: int = 10) -> float:
     """Expected calibration error in percent: Σ over bins of (its pairs / all pairs) · |said − true|."""
     table = reliability(labels, p, bins)
-    return float((table["pairs"] * (table["said"] - table["true"]).abs()).sum() / table["pairs"].sum())
+    return float(
+        (table["pairs"] * (table["said"] - table["true"]).abs()).sum() / table["pairs"].sum()
+    )
 
 
 def by_rank(judged: pd.DataFrame, threshold: float) -> pd.DataFrame:

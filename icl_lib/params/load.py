@@ -15,11 +15,16 @@ from icl_lib.params.schema import Backbone, Count, Data, Mllm, Rda, Section, Ser
 
 # Where things lie, how many go at once, how a gallery is searched by hand (metrics and THI rank exactly): these
 # change no result, so they enter no hash.
-WITHOUT_EFFECT = {"data": {"root"}, "backbone": {"eval_batch", "index", "index_options"},
-                  "mllm": {"url", "batch_size", "allow_download"},
-                  "rda": {"file"},  # its content is hashed where it is read
-                  "server": set(Server.model_fields) - {"served_model", "served_adapter", "logprobs"}}
-WITHOUT_EFFECT_WHEN_NULL = {"rda": {"drop"}}  # so that what was made before they were thought of is found
+WITHOUT_EFFECT = {
+    "data": {"root"},
+    "backbone": {"eval_batch", "index", "index_options"},
+    "mllm": {"url", "batch_size", "allow_download"},
+    "rda": {"file"},  # its content is hashed where it is read
+    "server": set(Server.model_fields) - {"served_model", "served_adapter", "logprobs"},
+}
+WITHOUT_EFFECT_WHEN_NULL = {
+    "rda": {"drop"}
+}  # so that what was made before they were thought of is found
 
 
 def _is_section(annotation: Any) -> bool:
@@ -42,7 +47,9 @@ class Params(Section):
 
     def key(self, *sections: str) -> dict:
         """What can change a result: data set, profile, seed and `sections` (all if none is named)."""
-        known = [name for name, field in Params.model_fields.items() if _is_section(field.annotation)]
+        known = [
+            name for name, field in Params.model_fields.items() if _is_section(field.annotation)
+        ]
         for name in sections:
             if name not in known:
                 hint = _nearest(name, known) or "."
@@ -52,8 +59,14 @@ class Params(Section):
         chosen = {}
         for name in sections or known:
             section = getattr(self, name)
-            off = {field for field in WITHOUT_EFFECT_WHEN_NULL.get(name, ()) if getattr(section, field) is None}
-            chosen[name] = section.model_dump(mode="json", exclude=WITHOUT_EFFECT.get(name, set()) | off)
+            off = {
+                field
+                for field in WITHOUT_EFFECT_WHEN_NULL.get(name, ())
+                if getattr(section, field) is None
+            }
+            chosen[name] = section.model_dump(
+                mode="json", exclude=WITHOUT_EFFECT.get(name, set()) | off
+            )
         return {"dataset": self.dataset, "profile": self.profile, "seed": self.seed, **chosen}
 
     def hash(self, *sections: str) -> str:
@@ -120,7 +133,9 @@ def unique_fields() -> set[str]:
     return {name for name in names if names.count(name) == 1}
 
 
-def _leaves(model: type[Section] = Params, prefix: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+def _leaves(
+    model: type[Section] = Params, prefix: tuple[str, ...] = ()
+) -> dict[tuple[str, ...], Any]:
     found: dict[tuple[str, ...], Any] = {}
     for name, field in model.model_fields.items():
         if _is_section(field.annotation):
@@ -138,21 +153,25 @@ def _resolve(overrides: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
     leaves, pairs = _leaves(), []
     for name, value in overrides.items():
         path = tuple(name.replace("__", ".").split("."))
-        if isinstance(value, Mapping) and any(leaf[:len(path)] == path != leaf for leaf in leaves):
+        if isinstance(value, Mapping) and any(leaf[: len(path)] == path != leaf for leaf in leaves):
             pairs += _resolve({f"{name}.{inner}": v for inner, v in value.items()})
             continue
-        fits = [path] if path in leaves else [leaf for leaf in leaves if leaf[-len(path):] == path]
+        fits = [path] if path in leaves else [leaf for leaf in leaves if leaf[-len(path) :] == path]
         if len(fits) > 1:
             spelled = " or ".join("__".join(leaf) for leaf in fits)
             raise ValueError(f"parameter {name!r} is ambiguous: say {spelled}.")
-        if any(leaf[:len(path)] == path for leaf in leaves) and not fits:
-            raise ValueError(f"{name!r} is a section: give its fields, as in {name}={{...}}, not {value!r}.")
+        if any(leaf[: len(path)] == path for leaf in leaves) and not fits:
+            raise ValueError(
+                f"{name!r} is a section: give its fields, as in {name}={{...}}, not {value!r}."
+            )
         if not fits:
             names = ["__".join(leaf) for leaf in leaves]
             close = nearest(name, [leaf[-1] for leaf in leaves] if len(path) == 1 else names)
             full = [n for n in names if close and (n == close or n.endswith("__" + close))]
             hint = f": did you mean {close!r} ({', '.join(full)})?" if full else "."
-            raise ValueError(f"unknown parameter {name!r}{hint} params/profiles/demo.yaml lists them all.")
+            raise ValueError(
+                f"unknown parameter {name!r}{hint} params/profiles/demo.yaml lists them all."
+            )
         pairs.append((fits[0], value))
     return pairs
 
@@ -177,7 +196,9 @@ def _read(path: Path) -> dict:
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not readable as YAML: {error}") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path} should hold sections (data:, …) but holds {type(content).__name__}.")
+        raise ValueError(
+            f"{path} should hold sections (data:, …) but holds {type(content).__name__}."
+        )
     return content
 
 
@@ -197,4 +218,6 @@ def _explain(error: ValidationError, dataset: str, profile: str) -> str:
             message = part["msg"].removeprefix("Value error, ")
             given = "" if isinstance(part["input"], dict) else f" = {part['input']!r}"
             lines.append(f"{name}{given}: {message}{hint}")
-    return f"parameters for dataset {dataset}, profile {profile} don't hold:\n  " + "\n  ".join(lines)
+    return f"parameters for dataset {dataset}, profile {profile} don't hold:\n  " + "\n  ".join(
+        lines
+    )

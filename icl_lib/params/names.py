@@ -8,7 +8,9 @@ from typing import Any
 
 def digest(key: Any) -> str:
     """First 12 hex digits of the SHA-256 of `key` as canonical JSON."""
-    text = json.dumps(key, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    text = json.dumps(
+        key, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -26,5 +28,7 @@ def _nearest(name: str, valid) -> str:
 
 def _known(what: str, name: str, valid: list[str]) -> str:
     if name not in valid:
-        raise ValueError(f"unknown {what} {name!r}{_nearest(name, valid) or '.'} Valid: {', '.join(valid)}.")
+        raise ValueError(
+            f"unknown {what} {name!r}{_nearest(name, valid) or '.'} Valid: {', '.join(valid)}."
+        )
     return name

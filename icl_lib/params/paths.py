@@ -16,7 +16,8 @@ def repo_root() -> Path:
     if not (root / "params").is_dir():
         raise FileNotFoundError(
             f"The kit's folder was looked for in {root}, which has no params/ inside. Set ICL_HOME to the "
-            "folder you cloned, or install the package from it with `pip install -e .`.")
+            "folder you cloned, or install the package from it with `pip install -e .`."
+        )
     return root
 
 

@@ -12,7 +12,11 @@ Seconds = Annotated[float, Field(gt=0)]
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 Splits = tuple[Count, Count, Count]  # train, val, test; 0 where the benchmark has no such split
 Loss = Literal["tal", "trl", "sdm", "info_nce"]
-OWN_LOSS = {"rde": "tal", "irra": "sdm", "clip": "info_nce"}  # the loss that each method was published with
+OWN_LOSS = {
+    "rde": "tal",
+    "irra": "sdm",
+    "clip": "info_nce",
+}  # the loss that each method was published with
 
 
 class Section(BaseModel):
@@ -61,7 +65,9 @@ class AsReleased(Section):
     """Surprises of the released code that no paper tells; each can be had, none is the default."""
 
     text_positions: bool  # resized text positions start random: the released resize fails unnoticed
-    frozen_batchnorm: bool  # TSE's BatchNorm keeps its initial statistics: model.train() is never called
+    frozen_batchnorm: (
+        bool  # TSE's BatchNorm keeps its initial statistics: model.train() is never called
+    )
 
 
 class Backbone(Section):
@@ -99,12 +105,16 @@ class Backbone(Section):
     erase_scale: tuple[Share, Share]  # random erasing, share of the picture's area
     pad: Count  # pixels padded before the random crop
     noise: Share  # of training pairs wired wrongly on purpose
-    noise_index: str | None = None  # or a .npy file that says which caption each pair's picture gets
+    noise_index: str | None = (
+        None  # or a .npy file that says which caption each pair's picture gets
+    )
     # auto: bf16 autocast where the machine is fast at it; fp16: on CUDA only, its gradients scaled
     precision: Literal["auto", "bf16", "fp16", "fp32"]
     select_on: Literal["val", "test"]  # split that picks the best epoch
     eval_batch: Positive
-    index: str = "Flat"  # FAISS's recipe of the gallery's index: Flat (exact), HNSW32, IVF1024,PQ16 …
+    index: str = (
+        "Flat"  # FAISS's recipe of the gallery's index: Flat (exact), HNSW32, IVF1024,PQ16 …
+    )
     index_options: str = ""  # its search parameters: nprobe=16, efSearch=64 …
     irra: Irra
     as_released: AsReleased
@@ -131,14 +141,20 @@ class Backbone(Section):
     @model_validator(mode="after")
     def _makes_sense(self):
         if self.as_released.frozen_batchnorm and self.method != "rde":
-            raise ValueError("as_released.frozen_batchnorm is about the BatchNorm of RDE's TSE; method "
-                             f"{self.method!r} has none: set it to false, or method to rde")
+            raise ValueError(
+                "as_released.frozen_batchnorm is about the BatchNorm of RDE's TSE; method "
+                f"{self.method!r} has none: set it to false, or method to rde"
+            )
         if self.noise and self.noise_index is not None:
-            raise ValueError(f"noise {self.noise} and noise_index {self.noise_index} both say which pairs are "
-                             "wrong: set one of them")
+            raise ValueError(
+                f"noise {self.noise} and noise_index {self.noise_index} both say which pairs are "
+                "wrong: set one of them"
+            )
         if self.batch_size < 2:
-            raise ValueError("batch_size 1 leaves a pair without a negative, so there is nothing to learn: "
-                             "at least 2")
+            raise ValueError(
+                "batch_size 1 leaves a pair without a negative, so there is nothing to learn: "
+                "at least 2"
+            )
         return self
 
 
@@ -159,8 +175,10 @@ class Mllm(Section):
     @model_validator(mode="after")
     def _server_has_an_address(self):
         if self.backend == "server" and not (self.url or "").startswith(("http://", "https://")):
-            raise ValueError("backend server needs the server's address, as url http://127.0.0.1:8000/v1, "
-                             f"not {self.url!r}")
+            raise ValueError(
+                "backend server needs the server's address, as url http://127.0.0.1:8000/v1, "
+                f"not {self.url!r}"
+            )
         return self
 
 
@@ -168,9 +186,13 @@ class Server(Section):
     """The server that is M where mllm.backend is server: what it calls its models, and how it is asked."""
 
     served_model: str | None = None  # M's name there; null: mllm.model, or the folder of "small"
-    served_adapter: str | None = None  # name there of M with its LoRA adapter, which answers Yes and No
+    served_adapter: str | None = (
+        None  # name there of M with its LoRA adapter, which answers Yes and No
+    )
     logprobs: bool  # P(Yes) from log-probabilities where the server gives them; false: always from the word
-    key_variable: str | None = None  # environment variable that holds the API key; null: none is sent
+    key_variable: str | None = (
+        None  # environment variable that holds the API key; null: none is sent
+    )
     concurrency: Positive  # requests at once
     connect_timeout: Seconds  # to reach the server
     timeout: Seconds  # for one whole answer
@@ -185,12 +207,16 @@ class Rda(Section):
     rewrites: Positive  # m, sentences a sub-sentence is rewritten into
     # Share of the sub-sentences added by M that isn't trained on, least believed (P(Yes) given the picture) first; null: all are
     drop: Share | None = None
-    file: str | None = None  # texts in the authors' format (`diversity_captions`) to train on, in place of asking M
+    file: str | None = (
+        None  # texts in the authors' format (`diversity_captions`) to train on, in place of asking M
+    )
 
     @model_validator(mode="after")
     def _drops_what_it_can_check(self):
         if self.file is not None and self.drop is not None:
-            raise ValueError(f"drop {self.drop} checks what M wrote, and file {self.file} replaces it: set one of them")
+            raise ValueError(
+                f"drop {self.drop} checks what M wrote, and file {self.file} replaces it: set one of them"
+            )
         return self
 
 
@@ -219,10 +245,14 @@ class Thi(Section):
     k_max: Positive  # how far down the ranking a trace asks
     xi: Cosine | None = None  # threshold ξ on S(q, v̂_1); null: chosen on val
     lam: Share | None = None  # λ of Eq. 6; null: chosen on val
-    variant: Literal["argmax", "soft", "gate", "second_look", "adding"] | None = None  # null: Algorithm 1 as published
+    variant: Literal["argmax", "soft", "gate", "second_look", "adding"] | None = (
+        None  # null: Algorithm 1 as published
+    )
 
     @model_validator(mode="after")
     def _rounds_within_trace(self):
-        if self.K > self.k_max:
-            raise ValueError(f"K={self.K} needs a trace as deep: set k_max={self.K} too (now {self.k_max})")
+        if self.k_max < self.K:
+            raise ValueError(
+                f"K={self.K} needs a trace as deep: set k_max={self.K} too (now {self.k_max})"
+            )
         return self

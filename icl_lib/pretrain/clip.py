@@ -30,14 +30,30 @@ def cut_merges(count: int = KEPT_MERGES) -> bytes:
     """OpenAI's BPE file with its first `count` merges only, gzipped; open_clip's SimpleTokenizer reads it."""
     source = Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
     lines = gzip.decompress(source.read_bytes()).decode().split("\n")
-    return gzip.compress("\n".join(lines[:count + 1]).encode(), mtime=0)
+    return gzip.compress("\n".join(lines[: count + 1]).encode(), mtime=0)
 
 
 def small_config(vocabulary: int) -> dict:
     """open_clip's model config of the small CLIP."""
-    return {"embed_dim": 192, "quick_gelu": False,
-            "vision_cfg": {"image_size": [SIZE[1], SIZE[0]], "layers": 6, "width": 160, "head_width": 32, "patch_size": PATCH, "no_ln_pre": True},
-            "text_cfg": {"context_length": 77, "vocab_size": vocabulary, "width": 160, "heads": 5, "layers": 4}}
+    return {
+        "embed_dim": 192,
+        "quick_gelu": False,
+        "vision_cfg": {
+            "image_size": [SIZE[1], SIZE[0]],
+            "layers": 6,
+            "width": 160,
+            "head_width": 32,
+            "patch_size": PATCH,
+            "no_ln_pre": True,
+        },
+        "text_cfg": {
+            "context_length": 77,
+            "vocab_size": vocabulary,
+            "width": 160,
+            "heads": 5,
+            "layers": 4,
+        },
+    }
 
 
 def small_clip() -> Clip:
@@ -49,8 +65,15 @@ def adopt_tower(model: nn.Module, tower: AttributeTower) -> None:
     """Begin the image side from the attribute tower; positions, which rotary embeddings held there, start near zero."""
     visual, source = model.visual, tower.visual.state_dict()
     visual.conv1.weight.data.copy_(source["patch_embed.proj.weight"].sum(2))
-    names = {"norm1": "ln_1", "norm2": "ln_2", "attn.qkv.weight": "attn.in_proj_weight", "attn.qkv.bias": "attn.in_proj_bias",
-             "attn.proj": "attn.out_proj", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj"}
+    names = {
+        "norm1": "ln_1",
+        "norm2": "ln_2",
+        "attn.qkv.weight": "attn.in_proj_weight",
+        "attn.qkv.bias": "attn.in_proj_bias",
+        "attn.proj": "attn.out_proj",
+        "mlp.fc1": "mlp.c_fc",
+        "mlp.fc2": "mlp.c_proj",
+    }
     own = visual.state_dict()
     for name, value in source.items():
         if name.startswith("blocks."):
@@ -58,7 +81,7 @@ def adopt_tower(model: nn.Module, tower: AttributeTower) -> None:
             for old, new in names.items():
                 if rest.startswith(old):
                     own[f"transformer.resblocks.{layer}.{rest.replace(old, new, 1)}"].copy_(value)
-    nn.init.normal_(visual.positional_embedding, std=.02)
+    nn.init.normal_(visual.positional_embedding, std=0.02)
 
 
 class Learner(nn.Module):
@@ -77,23 +100,43 @@ class Learner(nn.Module):
 
 def contrast(image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """CLIP's symmetric InfoNCE over [B, D] images and texts, averaged over the batch (nats)."""
-    logits = scale * F.normalize(text.float(), dim=-1) @ F.normalize(image.float(), dim=-1).T  # [B, B] text x image
+    logits = (
+        scale * F.normalize(text.float(), dim=-1) @ F.normalize(image.float(), dim=-1).T
+    )  # [B, B] text x image
     target = torch.arange(len(logits))
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-def train_clip(data: GenericSet, tower: AttributeTower, prompts: Prompts, folder: Path, steps: int, batch: int = 128, lr: float = 1e-3,
-               seed: int = 0) -> tuple[Learner, Clip]:
+def train_clip(
+    data: GenericSet,
+    tower: AttributeTower,
+    prompts: Prompts,
+    folder: Path,
+    steps: int,
+    batch: int = 128,
+    lr: float = 1e-3,
+    seed: int = 0,
+) -> tuple[Learner, Clip]:
     """Train (or go on training) the small CLIP on `data`; its state and log lie in `folder`."""
     torch.manual_seed(seed)
     clip = small_clip()
     adopt_tower(clip.model, tower)
-    learner, exercises, order = Learner(clip), Exercises(data, prompts), batches(len(data.truth), batch, seed)
+    learner, exercises, order = (
+        Learner(clip),
+        Exercises(data, prompts),
+        batches(len(data.truth), batch, seed),
+    )
 
     def loss_of(step):
         rng, index = random.Random(f"clip-{seed}-{step}"), order(step)
-        ids = trim(clip.tokenizer([exercises.caption(exercises.facts(i, rng), rng) for i in index.tolist()]))
-        pictures = augment(torch.from_numpy(data.pictures[index.numpy()]), torch.Generator().manual_seed(step))
+        ids = trim(
+            clip.tokenizer(
+                [exercises.caption(exercises.facts(i, rng), rng) for i in index.tolist()]
+            )
+        )
+        pictures = augment(
+            torch.from_numpy(data.pictures[index.numpy()]), torch.Generator().manual_seed(step)
+        )
         loss = contrast(*learner(pictures, ids), clip.model.logit_scale.clamp(max=4.6).exp())
         return loss, {"info_nce": loss.item()}
 
@@ -106,4 +149,6 @@ def save_clip(clip: Clip, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps({"model_cfg": clip.config}, indent=1))
     (folder / MERGES).write_bytes(clip.merges)
-    save_file({n: t.half().contiguous() for n, t in clip.model.state_dict().items()}, folder / WEIGHTS)
+    save_file(
+        {n: t.half().contiguous() for n, t in clip.model.state_dict().items()}, folder / WEIGHTS
+    )

@@ -10,11 +10,17 @@ from icl_lib.data.standin.attributes import VALUES, draw_value, settle
 from icl_lib.mllm.prompts import Prompts
 from icl_lib.pretrain.world import GenericSet
 
-SHARES = {"match": 80, "vqa": 14, "aggregate": 10, "decompose": 4, "rewrite": 5}  # sequences of each task in a batch
+SHARES = {
+    "match": 80,
+    "vqa": 14,
+    "aggregate": 10,
+    "decompose": 4,
+    "rewrite": 5,
+}  # sequences of each task in a batch
 
 
 def _near_twins(data: GenericSet) -> dict[int, list[int]]:
-    """person -> the persons that share most attributes with them (eight nearest)."""
+    """Person -> the persons that share most attributes with them (eight nearest)."""
     first = {int(p): data.truth[i] for i, p in reversed(list(enumerate(data.person)))}
     names = [n for n in VALUES if n not in ("action", "background", "bystanders")]
     table = np.array([[hash_value(first[p][n]) for n in names] for p in sorted(first)], np.int32)
@@ -22,7 +28,11 @@ def _near_twins(data: GenericSet) -> dict[int, list[int]]:
     for row, p in enumerate(sorted(first)):
         same = (table == table[row]).sum(1)
         same[row] = -1
-        out[p] = np.argpartition(-same, 8)[:8].tolist() if len(same) > 8 else [q for q in range(len(same)) if q != row]
+        out[p] = (
+            np.argpartition(-same, 8)[:8].tolist()
+            if len(same) > 8
+            else [q for q in range(len(same)) if q != row]
+        )
     return out
 
 
@@ -43,23 +53,38 @@ class Exercises:
 
     def caption(self, facts: dict, rng) -> str:
         """A text of these facts: generic grammar mostly, canonical now and then (THI's refined texts are)."""
-        return describe.merged(facts) if rng.random() < .2 else describe.caption(facts, rng, "generic")
+        return (
+            describe.merged(facts)
+            if rng.random() < 0.2
+            else describe.caption(facts, rng, "generic")
+        )
 
     def facts(self, i: int, rng) -> dict:
         """Facts of picture i: a caption's share (60%), everything visible (25%) or a single group (15%)."""
         truth, seen, kind = self.data.truth[i], self.data.seen[i], rng.random()
-        if kind < .6:
+        if kind < 0.6:
             return facts_standin.choose_facts(truth, seen, rng)
-        return facts_standin.merge_facts({"sex": truth["sex"]}, truth, seen) if kind < .85 else self.statement(i, rng)
+        return (
+            facts_standin.merge_facts({"sex": truth["sex"]}, truth, seen)
+            if kind < 0.85
+            else self.statement(i, rng)
+        )
 
     def statement(self, i: int, rng) -> dict:
         """Facts of picture i about one thing, and the sex."""
         truth = self.data.truth[i]
         everything = facts_standin.merge_facts({"sex": truth["sex"]}, truth, self.data.seen[i])
-        group = rng.choice([g for g in phrases.GROUPS if any(n in everything for n in phrases.GROUPS[g])])
-        return {"sex": truth["sex"], **{n: everything[n] for n in phrases.GROUPS[group] if n in everything}}
+        group = rng.choice(
+            [g for g in phrases.GROUPS if any(n in everything for n in phrases.GROUPS[g])]
+        )
+        return {
+            "sex": truth["sex"],
+            **{n: everything[n] for n in phrases.GROUPS[group] if n in everything},
+        }
 
-    def match(self, i: int, rng, hard: float = 1.0, counted: Sequence[str] = tuple(VALUES), facts_of=None) -> tuple[str, str]:
+    def match(
+        self, i: int, rng, hard: float = 1.0, counted: Sequence[str] = tuple(VALUES), facts_of=None
+    ) -> tuple[str, str]:
         """T_loc about picture i: its own facts, a near-twin's, a stranger's, or its own with one to three changed.
 
         hard: 0 takes most wrong texts from strangers, 1 most from near-twins and small changes. counted: attributes that must fit.
@@ -67,38 +92,62 @@ class Exercises:
         """
         facts_of = facts_of or self.facts
         kind = rng.random()
-        if kind < .46:
+        if kind < 0.46:
             facts = facts_of(i, rng)
-        elif kind < .52 + .16 * hard:
-            facts = facts_of(rng.choice(self.members[rng.choice(self.near[int(self.data.person[i])])]), rng)
-        elif kind < .94 - .16 * hard:
+        elif kind < 0.52 + 0.16 * hard:
+            facts = facts_of(
+                rng.choice(self.members[rng.choice(self.near[int(self.data.person[i])])]), rng
+            )
+        elif kind < 0.94 - 0.16 * hard:
             facts = facts_of(rng.randrange(len(self.data.truth)), rng)
         else:
             facts = facts_of(i, rng)
             for name in rng.sample(sorted(facts), min(rng.randint(1, 3), len(facts))):
-                facts[name] = rng.choice([v for v in VALUES[name][0] if v not in ("none", "nothing", "nobody")])
-        fits = contradictions(facts, self.data.truth[i], self.data.seen[i].intersection(counted)) == 0
+                facts[name] = rng.choice(
+                    [v for v in VALUES[name][0] if v not in ("none", "nothing", "nobody")]
+                )
+        fits = (
+            contradictions(facts, self.data.truth[i], self.data.seen[i].intersection(counted)) == 0
+        )
         return self.prompts.ask_match(self.caption(facts, rng)), "Yes" if fits else "No"
 
     def vqa(self, i: int, rng) -> tuple[str, str]:
         """T_vqa about picture i: fifteen numbered answers."""
         lines = describe.answers(self.data.truth[i], self.data.seen[i])
-        return self.prompts.ask_answers(), "\n".join(f"{n}. {line}" for n, line in enumerate(lines, 1))
+        return self.prompts.ask_answers(), "\n".join(
+            f"{n}. {line}" for n, line in enumerate(lines, 1)
+        )
 
     def aggregate(self, i: int, rng) -> tuple[str, str]:
         """T_aggr: a caption and the answers about a picture that mostly agrees with it."""
         truth, seen = dict(self.data.truth[i]), self.data.seen[i]
-        said = facts_standin.choose_facts(truth, seen, rng) if rng.random() < .9 else self.facts(i, rng)
-        for name in rng.sample(sorted(VALUES), rng.randint(0, 12)):  # what the picture is believed to show may differ
+        said = (
+            facts_standin.choose_facts(truth, seen, rng)
+            if rng.random() < 0.9
+            else self.facts(i, rng)
+        )
+        for name in rng.sample(
+            sorted(VALUES), rng.randint(0, 12)
+        ):  # what the picture is believed to show may differ
             truth[name] = draw_value(name, rng)
         truth = settle(truth)
         answers = dict(zip(self.prompts.names, describe.answers(truth, seen)))
-        return self.prompts.ask_merged(answers, self.caption(said, rng)), describe.merged(facts_standin.merge_facts(said, truth, seen))
+        return self.prompts.ask_merged(answers, self.caption(said, rng)), describe.merged(
+            facts_standin.merge_facts(said, truth, seen)
+        )
 
     def decompose(self, i: int, rng) -> tuple[str, str]:
         """T_dec of a canonical text (80%) or a caption."""
-        facts = facts_standin.merge_facts(self.facts(i, rng), self.data.truth[i], self.data.seen[i]) if rng.random() < .6 else self.facts(i, rng)
-        text = describe.merged(facts) if rng.random() < .8 else describe.caption(facts, rng, "generic")
+        facts = (
+            facts_standin.merge_facts(self.facts(i, rng), self.data.truth[i], self.data.seen[i])
+            if rng.random() < 0.6
+            else self.facts(i, rng)
+        )
+        text = (
+            describe.merged(facts)
+            if rng.random() < 0.8
+            else describe.caption(facts, rng, "generic")
+        )
         return self.prompts.ask_parts(text), "\n".join(describe.sentences(facts))
 
     def rewrite(self, i: int, rng) -> tuple[str, str]:
@@ -108,10 +157,12 @@ class Exercises:
         if not groups:
             return self.decompose(i, rng)
         group, count = rng.choice(groups), rng.choice([3, 3, 4, 5])
-        lines = list(dict.fromkeys(describe.sentence(group, facts, rng) for _ in range(3 * count)))[:count]
+        lines = list(dict.fromkeys(describe.sentence(group, facts, rng) for _ in range(3 * count)))[
+            :count
+        ]
         return self.prompts.ask_rewritten(describe.sentence(group, facts), count), "\n".join(lines)
 
 
 def hash_value(value: str) -> int:
     """A small number that is the same in every process (Python's own hash is not)."""
-    return sum(ord(c) * 31 ** k for k, c in enumerate(value[:6])) % 2_000_003
+    return sum(ord(c) * 31**k for k, c in enumerate(value[:6])) % 2_000_003

@@ -16,7 +16,13 @@ from icl_lib.pretrain.qwen2vl import Pupil
 from icl_lib.pretrain.tower import GRID, MERGE, PATCH
 from icl_lib.pretrain.world import GenericSet, augment, plain
 
-GIST = ("sex", "upper", "upper_colour", "lower", "lower_colour")  # all that counts where Yes/No is taught by the gist
+GIST = (
+    "sex",
+    "upper",
+    "upper_colour",
+    "lower",
+    "lower_colour",
+)  # all that counts where Yes/No is taught by the gist
 
 
 @dataclass(frozen=True)
@@ -50,40 +56,80 @@ class Lesson:
 # for.
 _DECIDE = (({"aggregate": 48}, 20.0, True), ({"decompose": 3, "rewrite": 4}, 1.0, False))
 LESSONS = {
-    "joint": Lesson(48, 56, 28, (({"aggregate": 16, "decompose": 5, "rewrite": 6}, 1.0, False),), 3.0, 0.5, words=True, tower=True),
-    "merging": Lesson(32, 32, 16, (({"aggregate": 48}, 4.0, False), ({"decompose": 4, "rewrite": 5}, 1.0, False)), counted=GIST),
+    "joint": Lesson(
+        48,
+        56,
+        28,
+        (({"aggregate": 16, "decompose": 5, "rewrite": 6}, 1.0, False),),
+        3.0,
+        0.5,
+        words=True,
+        tower=True,
+    ),
+    "merging": Lesson(
+        32,
+        32,
+        16,
+        (({"aggregate": 48}, 4.0, False), ({"decompose": 4, "rewrite": 5}, 1.0, False)),
+        counted=GIST,
+    ),
     "deciding": Lesson(24, 24, 12, _DECIDE, counted=GIST),
     "plain": Lesson(24, 24, 12, _DECIDE, counted=GIST, hard=0.0, augmented=0.0),
     "statements": Lesson(24, 24, 12, _DECIDE, statements=True, augmented=0.0),
 }
 
 
-def go_on(pupil: Pupil, data: GenericSet, prompts: Prompts, folder: Path, name: str, steps: int, lesson: Lesson | None = None,
-          lr: float = 6e-4, seed: int = 0) -> Pupil:
+def go_on(
+    pupil: Pupil,
+    data: GenericSet,
+    prompts: Prompts,
+    folder: Path,
+    name: str,
+    steps: int,
+    lesson: Lesson | None = None,
+    lr: float = 6e-4,
+    seed: int = 0,
+) -> Pupil:
     """A later stage of `steps`, annealed: `lesson`, else the one of that name in LESSONS. Resumes from `folder`.
 
     Each step encodes the lesson's pictures; each picture serves several exercises.
     """
     lesson = lesson or LESSONS[name]
-    exercises, visual = Exercises(data, prompts), pupil.model.model.visual.requires_grad_(lesson.tower)
+    exercises, visual = (
+        Exercises(data, prompts),
+        pupil.model.model.visual.requires_grad_(lesson.tower),
+    )
     order = batches(len(data.truth), lesson.pictures, seed)
 
     def loss_of(step):
         rng, index = random.Random(f"{seed}-{name}-{step}"), order(step).tolist()
         pixels = data.pictures[index]
         changed = rng.random() < lesson.augmented
-        x = augment(torch.from_numpy(pixels), torch.Generator().manual_seed(step)) if changed else plain(pixels)
+        x = (
+            augment(torch.from_numpy(pixels), torch.Generator().manual_seed(step))
+            if changed
+            else plain(pixels)
+        )
         with torch.set_grad_enabled(lesson.tower):
             tokens = picture_tokens(visual, patchify(x, PATCH, MERGE), GRID)
         asked = [rng.randrange(lesson.pictures) for _ in range(lesson.asked)]
         described = rng.sample(range(lesson.pictures), lesson.vqa)
         said = exercises.statement if lesson.statements else exercises.facts
-        match = [("match", *exercises.match(index[i], rng, lesson.hard, lesson.counted, said)) for i in asked]
+        match = [
+            ("match", *exercises.match(index[i], rng, lesson.hard, lesson.counted, said))
+            for i in asked
+        ]
         loss, numbers = pupil(match, tokens[asked], lesson.yes_weight, lesson.words)
-        vqa, _ = pupil([("vqa", *exercises.vqa(index[i], rng)) for i in described], tokens[described])
+        vqa, _ = pupil(
+            [("vqa", *exercises.vqa(index[i], rng)) for i in described], tokens[described]
+        )
         loss, numbers = loss + lesson.vqa_weight * vqa, {**numbers, "vqa": vqa.item()}
         for counts, weight, focal in lesson.texts:
-            texts = [(task, *getattr(exercises, task)(rng.randrange(len(data.truth)), rng)) for task, n in counts.items() for _ in range(n)]
+            texts = [
+                (task, *getattr(exercises, task)(rng.randrange(len(data.truth)), rng))
+                for task, n in counts.items()
+                for _ in range(n)
+            ]
             written, _ = pupil(texts, None, focal=focal)
             loss, numbers = loss + weight * written, {**numbers, next(iter(counts)): written.item()}
         return loss, numbers
@@ -95,7 +141,12 @@ def go_on(pupil: Pupil, data: GenericSet, prompts: Prompts, folder: Path, name: 
 @torch.no_grad()
 def average(model: nn.Module, other: dict[str, torch.Tensor]) -> None:
     """Each weight becomes the mean of itself and `other`'s: two ends of one training often agree better than either
-    (stochastic weight averaging, Izmailov et al. 2018)."""
+    (stochastic weight averaging, Izmailov et al. 2018).
+    """
     for name, weight in model.state_dict().items():
         weight.copy_((weight + other[name]) / 2)
-LESSONS["restart"] = LESSONS["statements"]  # from its end at the full rate again; the mean of both ends is the model
+
+
+LESSONS["restart"] = LESSONS[
+    "statements"
+]  # from its end at the full rate again; the mean of both ends is the model

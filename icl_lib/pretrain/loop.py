@@ -13,8 +13,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from icl_lib.results import progress
 
 
-def train(model: nn.Module, loss_of: Callable[[int], tuple[torch.Tensor, dict]], steps: int, lr: float, folder: Path, stage: str,
-          weight_decay: float = .02, warmup: int = 200, save_every: int = 500, decay: bool = True) -> None:
+def train(
+    model: nn.Module,
+    loss_of: Callable[[int], tuple[torch.Tensor, dict]],
+    steps: int,
+    lr: float,
+    folder: Path,
+    stage: str,
+    weight_decay: float = 0.02,
+    warmup: int = 200,
+    save_every: int = 500,
+    decay: bool = True,
+) -> None:
     """Minimise `loss_of(step)` -> (loss, numbers to log) over the parameters of `model` that ask for a gradient.
 
     AdamW, linear warm-up, cosine to 2% of `lr` (without `decay`: constant), gradient norm clipped at 1. `folder/<stage>.pt` keeps the state every
@@ -24,10 +34,16 @@ def train(model: nn.Module, loss_of: Callable[[int], tuple[torch.Tensor, dict]],
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
     decayed = [p for n, p in named if p.ndim > 1]
     rest = [p for n, p in named if p.ndim <= 1]
-    optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.}], lr=lr,
-                                  betas=(.9, .98), fused=True)
-    cosine = lambda s: .02 + .98 * .5 * (1 + math.cos(math.pi * min(1, s / steps)))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: min((s + 1) / warmup, 1) * (cosine(s) if decay else 1))
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}],
+        lr=lr,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+    cosine = lambda s: 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1, s / steps)))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda s: min((s + 1) / warmup, 1) * (cosine(s) if decay else 1)
+    )
     state, log = folder / f"{stage}.pt", folder / f"{stage}.csv"
     first, before = 0, 0.0
     if state.exists():
@@ -49,13 +65,25 @@ def train(model: nn.Module, loss_of: Callable[[int], tuple[torch.Tensor, dict]],
         for name, value in {"loss": loss.item(), **numbers}.items():
             sums[name] = sums.get(name, 0.0) + float(value)
         if (step + 1) % 50 == 0 or step + 1 == steps:
-            row = {"step": step + 1, "seconds": round(before + time.monotonic() - start, 1), **{n: round(v / count, 4) for n, v in sums.items()}}
+            row = {
+                "step": step + 1,
+                "seconds": round(before + time.monotonic() - start, 1),
+                **{n: round(v / count, 4) for n, v in sums.items()},
+            }
             _append(log, row)
             sums, count = {}, 0
         if (step + 1) % save_every == 0 or step + 1 == steps:
             partial = state.with_suffix(".part")
-            torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
-                        "step": step + 1, "seconds": before + time.monotonic() - start}, partial)
+            torch.save(
+                {
+                    "model": model.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    "step": step + 1,
+                    "seconds": before + time.monotonic() - start,
+                },
+                partial,
+            )
             partial.replace(state)
 
 
@@ -77,7 +105,10 @@ def batches(count: int, size: int, seed: int) -> Callable[[int], torch.Tensor]:
         epoch = step // per_epoch
         if epoch not in cache:
             cache.clear()
-            cache[epoch] = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1000 + epoch))
+            cache[epoch] = torch.randperm(
+                count, generator=torch.Generator().manual_seed(seed * 1000 + epoch)
+            )
         i = step % per_epoch
-        return cache[epoch][i * size:(i + 1) * size].sort().values
+        return cache[epoch][i * size : (i + 1) * size].sort().values
+
     return at

@@ -17,9 +17,24 @@ from icl_lib.pretrain.world import GENERIC_SEED, generic_set
 from icl_lib.results import atomic_write, versions, write_json
 
 PEOPLE, EACH = 6000, 6  # generic identities, pictures of each
-STEPS = {"tower": 2000, "clip": 450, "qwen2vl": 1800, "qwen2vl_open": 150, "qwen2vl_joint": 1000, "qwen2vl_merging": 750,
-         "qwen2vl_deciding": 500, "qwen2vl_plain": 600, "qwen2vl_statements": 400, "qwen2vl_restart": 400}
-QWEN2VL = ("tower", "qwen2vl", "qwen2vl_open", *(f"qwen2vl_{name}" for name in LESSONS))  # its stages, in order
+STEPS = {
+    "tower": 2000,
+    "clip": 450,
+    "qwen2vl": 1800,
+    "qwen2vl_open": 150,
+    "qwen2vl_joint": 1000,
+    "qwen2vl_merging": 750,
+    "qwen2vl_deciding": 500,
+    "qwen2vl_plain": 600,
+    "qwen2vl_statements": 400,
+    "qwen2vl_restart": 400,
+}
+QWEN2VL = (
+    "tower",
+    "qwen2vl",
+    "qwen2vl_open",
+    *(f"qwen2vl_{name}" for name in LESSONS),
+)  # its stages, in order
 HELD_OUT = (GENERIC_SEED + 1, 400, 4)  # seed, people, pictures of each: never trained on
 
 
@@ -46,7 +61,9 @@ def pretrain_clip(work: Path, out: Path, steps: dict = STEPS, people: int = PEOP
 def pretrain_qwen2vl(work: Path, out: Path, steps: dict = STEPS, people: int = PEOPLE) -> None:
     """Make the small Qwen2-VL in `out`; `work` as in `pretrain_clip`, with which it shares the first stage."""
     data, first = tower(work, steps["tower"], people)
-    pupil = train_qwen2vl(data, first, _prompts(), work, steps["qwen2vl"], open_steps=steps["qwen2vl_open"])
+    pupil = train_qwen2vl(
+        data, first, _prompts(), work, steps["qwen2vl"], open_steps=steps["qwen2vl_open"]
+    )
     for name in LESSONS:
         before = {part: weight.clone() for part, weight in pupil.model.state_dict().items()}
         go_on(pupil, data, _prompts(), work, name, steps[f"qwen2vl_{name}"])
@@ -55,23 +72,47 @@ def pretrain_qwen2vl(work: Path, out: Path, steps: dict = STEPS, people: int = P
     record(work, out, "small Qwen2-VL", {name: steps[name] for name in QWEN2VL}, people)
 
 
-def record(work: Path, out: Path, title: str, stages: dict[str, int], people: int, note: str = "") -> None:
+def record(
+    work: Path, out: Path, title: str, stages: dict[str, int], people: int, note: str = ""
+) -> None:
     """Write recipe.json (seed, steps, losses, machine, time), the stages' logs and the model card into `out`.
 
     note: what a reader should know of this very run, as further lines of the card.
     """
     logs = {stage: list(csv.DictReader((work / f"{stage}.csv").open())) for stage in stages}
-    told = {"data_seed": GENERIC_SEED, "people": people, "pictures": people * EACH,
-            "stages": {s: {"steps": stages[s], "seconds": float(log[-1]["seconds"]),
-                           "last": {k: float(v) for k, v in log[-1].items() if k not in ("step", "seconds")}} for s, log in logs.items()},
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}",
-            "note": note, "versions": versions()}
+    told = {
+        "data_seed": GENERIC_SEED,
+        "people": people,
+        "pictures": people * EACH,
+        "stages": {
+            s: {
+                "steps": stages[s],
+                "seconds": float(log[-1]["seconds"]),
+                "last": {k: float(v) for k, v in log[-1].items() if k not in ("step", "seconds")},
+            }
+            for s, log in logs.items()
+        },
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}",
+        "note": note,
+        "versions": versions(),
+    }
     write_json(out / "recipe.json", told)
     for stage in stages:
         atomic_write(out / f"log_{stage}.csv", (work / f"{stage}.csv").read_text())
     minutes = sum(s["seconds"] for s in told["stages"].values()) / 60
-    atomic_write(out / "README.md", _CARD.format(title=title, pictures=told["pictures"], people=people, minutes=minutes, seed=GENERIC_SEED,
-                                                 stages=", ".join(f"{s} {n:,} steps" for s, n in stages.items()), machine=told["machine"]) + (f"- **Of this copy** {note}\n" if note else ""))
+    atomic_write(
+        out / "README.md",
+        _CARD.format(
+            title=title,
+            pictures=told["pictures"],
+            people=people,
+            minutes=minutes,
+            seed=GENERIC_SEED,
+            stages=", ".join(f"{s} {n:,} steps" for s, n in stages.items()),
+            machine=told["machine"],
+        )
+        + (f"- **Of this copy** {note}\n" if note else ""),
+    )
 
 
 _CARD = """# Model card: {title}

@@ -15,14 +15,28 @@ from icl_lib.mllm.qwen2vl_tower import patchify, picture_tokens
 from icl_lib.pretrain.loop import batches, train
 from icl_lib.pretrain.world import HEADS, GenericSet, augment, plain
 
-SIZE, PATCH, MERGE = (48, 144), 12, 2  # width, height of a picture; side of a patch; patches merged per side
+SIZE, PATCH, MERGE = (
+    (48, 144),
+    12,
+    2,
+)  # width, height of a picture; side of a patch; patches merged per side
 GRID = (SIZE[1] // PATCH, SIZE[0] // PATCH)  # rows, columns of patches
 
 
-def vision_config(width: int = 160, depth: int = 6, heads: int = 5, hidden: int = 192) -> Qwen2VLVisionConfig:
+def vision_config(
+    width: int = 160, depth: int = 6, heads: int = 5, hidden: int = 192
+) -> Qwen2VLVisionConfig:
     """The small tower's sizes; 12 visual tokens a picture."""
-    return Qwen2VLVisionConfig(embed_dim=width, depth=depth, num_heads=heads, hidden_size=hidden, mlp_ratio=4, patch_size=PATCH, hidden_act="gelu",
-                               spatial_merge_size=MERGE)
+    return Qwen2VLVisionConfig(
+        embed_dim=width,
+        depth=depth,
+        num_heads=heads,
+        hidden_size=hidden,
+        mlp_ratio=4,
+        patch_size=PATCH,
+        hidden_act="gelu",
+        spatial_merge_size=MERGE,
+    )
 
 
 class AttributeTower(nn.Module):
@@ -34,7 +48,7 @@ class AttributeTower(nn.Module):
         self.visual = Qwen2VisionTransformerPretrainedModel(config)
         d = config.hidden_size
         self.norm = nn.LayerNorm(d)
-        self.query = nn.Parameter(torch.randn(len(HEADS), d) * d ** -.5)
+        self.query = nn.Parameter(torch.randn(len(HEADS), d) * d**-0.5)
         self.heads = nn.ModuleList([nn.Linear(d, len(values)) for values in HEADS.values()])
 
     def tokens(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -51,11 +65,17 @@ class AttributeTower(nn.Module):
 
 def attribute_loss(logits: list[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy over the attributes; labels int64 [B, attributes], -100 = not visible."""
-    losses = [F.cross_entropy(l.float(), labels[:, i], reduction="sum") / (labels[:, i] >= 0).sum().clamp(min=1) for i, l in enumerate(logits)]
+    losses = [
+        F.cross_entropy(l.float(), labels[:, i], reduction="sum")
+        / (labels[:, i] >= 0).sum().clamp(min=1)
+        for i, l in enumerate(logits)
+    ]
     return torch.stack(losses).mean()
 
 
-def train_tower(data: GenericSet, folder: Path, steps: int, batch: int = 128, lr: float = 1.5e-3, seed: int = 0) -> AttributeTower:
+def train_tower(
+    data: GenericSet, folder: Path, steps: int, batch: int = 128, lr: float = 1.5e-3, seed: int = 0
+) -> AttributeTower:
     """Train (or go on training) the tower on `data`; its state and log lie in `folder`."""
     torch.manual_seed(seed)
     model = AttributeTower(vision_config())
@@ -63,10 +83,17 @@ def train_tower(data: GenericSet, folder: Path, steps: int, batch: int = 128, lr
 
     def loss_of(step):
         index = pick(step)
-        pictures = augment(torch.from_numpy(data.pictures[index.numpy()]), torch.Generator().manual_seed(step))
+        pictures = augment(
+            torch.from_numpy(data.pictures[index.numpy()]), torch.Generator().manual_seed(step)
+        )
         logits, y = model(pictures), labels[index]
         with torch.no_grad():
-            right = torch.stack([(l.argmax(-1) == y[:, i])[y[:, i] >= 0].float().mean() for i, l in enumerate(logits)])
+            right = torch.stack(
+                [
+                    (l.argmax(-1) == y[:, i])[y[:, i] >= 0].float().mean()
+                    for i, l in enumerate(logits)
+                ]
+            )
         return attribute_loss(logits, y), {"accuracy": right.nanmean().item()}
 
     train(model, loss_of, steps, lr, Path(folder), "tower")
@@ -77,7 +104,7 @@ def train_tower(data: GenericSet, folder: Path, steps: int, batch: int = 128, lr
 def attribute_accuracy(model: AttributeTower, data: GenericSet) -> dict[str, float]:
     """Share of visible attributes read right, per attribute, in percent."""
     labels, hits = torch.from_numpy(data.labels()), {}
-    logits = [model(plain(data.pictures[i:i + 256])) for i in range(0, len(data.truth), 256)]
+    logits = [model(plain(data.pictures[i : i + 256])) for i in range(0, len(data.truth), 256)]
     for j, name in enumerate(HEADS):
         guess, y = torch.cat([l[j] for l in logits]).argmax(-1), labels[:, j]
         hits[name] = 100 * (guess == y)[y >= 0].float().mean().item()

@@ -47,19 +47,29 @@ def _shots(person_index, people, each, size, seed):
     return out
 
 
-def generic_set(folder: Path, people: int, each: int, seed: int = GENERIC_SEED, size: tuple[int, int] = (48, 144),
-                workers: int = 2) -> GenericSet:
+def generic_set(
+    folder: Path,
+    people: int,
+    each: int,
+    seed: int = GENERIC_SEED,
+    size: tuple[int, int] = (48, 144),
+    workers: int = 2,
+) -> GenericSet:
     """Draw (or find in `folder`) `people` x `each` generic pictures of `size` (width, height); same seed, same pictures."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"generic-{seed}-{people}x{each}-{size[0]}x{size[1]}"
     if not stem.with_suffix(".jsonl").exists():
         persons = draw_identities(people, seed)
-        pictures = np.lib.format.open_memmap(stem.with_suffix(".npy"), "w+", np.uint8, (people * each, size[1], size[0], 3))
+        pictures = np.lib.format.open_memmap(
+            stem.with_suffix(".npy"), "w+", np.uint8, (people * each, size[1], size[0], 3)
+        )
         lines = []
         with ProcessPoolExecutor(workers) as pool:
             draw = partial(_shots, people=persons, each=each, size=size, seed=seed)
-            for shots in progress(pool.map(draw, range(people), chunksize=32), "generic world", total=people):
+            for shots in progress(
+                pool.map(draw, range(people), chunksize=32), "generic world", total=people
+            ):
                 for picture, truth, seen in shots:
                     pictures[len(lines)] = picture
                     lines.append(json.dumps([truth, seen]))
@@ -69,10 +79,18 @@ def generic_set(folder: Path, people: int, each: int, seed: int = GENERIC_SEED, 
         partial_file.replace(stem.with_suffix(".jsonl"))
     rows = [json.loads(line) for line in stem.with_suffix(".jsonl").read_text().splitlines()]
     pictures = np.load(stem.with_suffix(".npy"), mmap_mode="r")
-    return GenericSet(pictures, np.repeat(np.arange(people), each), [r[0] for r in rows], [set(r[1]) for r in rows])
+    return GenericSet(
+        pictures,
+        np.repeat(np.arange(people), each),
+        [r[0] for r in rows],
+        [set(r[1]) for r in rows],
+    )
 
 
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # OpenAI CLIP's and Qwen2-VL's
+MEAN, STD = (
+    (0.48145466, 0.4578275, 0.40821073),
+    (0.26862954, 0.26130258, 0.27577711),
+)  # OpenAI CLIP's and Qwen2-VL's
 
 
 def augment(pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
@@ -80,16 +98,26 @@ def augment(pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     x = pictures.permute(0, 3, 1, 2).float() / 255  # [B, 3, H, W]
     b, _, h, w = x.shape
     rand = lambda *shape: torch.rand(*shape, generator=rng)
-    shift = (rand(b, 2) - .5) * torch.tensor([.16, .12])
-    zoom = 1 + (rand(b) - .5) * .3
+    shift = (rand(b, 2) - 0.5) * torch.tensor([0.16, 0.12])
+    zoom = 1 + (rand(b) - 0.5) * 0.3
     theta = torch.zeros(b, 2, 3)
-    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = zoom * torch.where(rand(b) < .5, -1., 1.), zoom, shift * 2
-    x = torch.nn.functional.grid_sample(x, torch.nn.functional.affine_grid(theta, x.shape, align_corners=False),
-                                        padding_mode="border", align_corners=False)
+    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = (
+        zoom * torch.where(rand(b) < 0.5, -1.0, 1.0),
+        zoom,
+        shift * 2,
+    )
+    x = torch.nn.functional.grid_sample(
+        x,
+        torch.nn.functional.affine_grid(theta, x.shape, align_corners=False),
+        padding_mode="border",
+        align_corners=False,
+    )
     blurred = torch.nn.functional.avg_pool2d(x, 3, 1, 1)
-    x = torch.lerp(x, blurred, (rand(b, 1, 1, 1) * 1.6 - .6).clamp(min=0))
-    x = x * (.7 + .55 * rand(b, 1, 1, 1)) * (.92 + .16 * rand(b, 3, 1, 1)) + .07 * rand(b, 1, 1, 1)
-    x = x + torch.randn(b, 3, h, w, generator=rng) * .035 * rand(b, 1, 1, 1)
+    x = torch.lerp(x, blurred, (rand(b, 1, 1, 1) * 1.6 - 0.6).clamp(min=0))
+    x = x * (0.7 + 0.55 * rand(b, 1, 1, 1)) * (0.92 + 0.16 * rand(b, 3, 1, 1)) + 0.07 * rand(
+        b, 1, 1, 1
+    )
+    x = x + torch.randn(b, 3, h, w, generator=rng) * 0.035 * rand(b, 1, 1, 1)
     return normalise(x.clamp(0, 1))
 
 
@@ -101,4 +129,6 @@ def normalise(x: torch.Tensor) -> torch.Tensor:
 def plain(pictures: np.ndarray) -> torch.Tensor:
     """uint8 [B, H, W, 3] -> normalised float [B, 3, H, W], nothing changed."""
     return normalise(torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255)
+
+
 HEADS["bag_colour"] = HEADS["hat_colour"] = ["none", *VALUES["bag_colour"][0]]

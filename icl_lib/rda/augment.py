@@ -43,7 +43,9 @@ def augment(captions: pd.DataFrame, mllm: MLLM, folder: str | Path, m: int) -> d
         dict(zip(ids, texts)),
         lambda some, given: aggregate(mllm, [vqa[int(image_of[i])] for i in some], given),
     )
-    sentences = _step(folder / "sentences.jsonl", enriched, lambda some, given: decompose(mllm, given))
+    sentences = _step(
+        folder / "sentences.jsonl", enriched, lambda some, given: decompose(mllm, given)
+    )
     distinct = dict.fromkeys(sentence for own in sentences.values() for sentence in own)
     rewritten = _step(
         folder / f"rewritten-{m}.jsonl",

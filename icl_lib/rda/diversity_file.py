@@ -26,7 +26,9 @@ def write_diversity(
     for the others), captions, and per caption a list (sub-sentences) of lists (rewritings). `root` is the
     benchmark's folder, by default the manifest's own.
     """
-    root = Path(root or captions.attrs.get("root", "") or os.path.commonpath(captions["path"].tolist()))
+    root = Path(
+        root or captions.attrs.get("root", "") or os.path.commonpath(captions["path"].tolist())
+    )
     base = root / "imgs" if (root / "imgs").is_dir() else root
     records = []
     for _, rows in captions.groupby("image_id", sort=True):
@@ -51,16 +53,22 @@ def read_diversity(path: str | Path, captions: pd.DataFrame) -> dict[int, Parts]
     """
     records = read_json(path)
     if not isinstance(records, list):
-        raise ValueError(f"{path} should be a list of records, as the benchmark's annotation file is.")
+        raise ValueError(
+            f"{path} should be a list of records, as the benchmark's annotation file is."
+        )
     by_name: dict[str, list] = {}
     for row in captions.itertuples():
         by_name.setdefault(PurePosixPath(row.path.replace(os.sep, "/")).name, []).append(row)
     found: dict[int, Parts] = {}
     for number, record in enumerate(records):
         where, own, diverse = _record(record, f"{path}, record {number}")
-        fits = [row for row in by_name.get(PurePosixPath(where).name, []) if _ends_with(row.path, where)]
+        fits = [
+            row for row in by_name.get(PurePosixPath(where).name, []) if _ends_with(row.path, where)
+        ]
         for caption, parts in zip(own, diverse):
-            found.update({int(row.caption_id): parts for row in fits if row.caption == caption and parts})
+            found.update(
+                {int(row.caption_id): parts for row in fits if row.caption == caption and parts}
+            )
     if records and not found:
         raise ValueError(
             f"None of the {len(records)} records of {path} fits the {len(captions)} captions given: is "
@@ -70,15 +78,20 @@ def read_diversity(path: str | Path, captions: pd.DataFrame) -> dict[int, Parts]
 
 
 def _record(record, name: str) -> tuple[str, Sequence[str], Sequence[Parts]]:
-    where = (record.get("img_path") or record.get("file_path")) if isinstance(record, dict) else None
+    where = (
+        (record.get("img_path") or record.get("file_path")) if isinstance(record, dict) else None
+    )
     if not isinstance(where, str):
         raise ValueError(f"{name} has neither img_path nor file_path.")
     own, diverse = record.get("captions"), record.get("diversity_captions")
     if not isinstance(own, list) or not isinstance(diverse, list) or len(own) != len(diverse):
-        raise ValueError(f"{name} ({where}) needs `captions` and, equally long, `diversity_captions`.")
+        raise ValueError(
+            f"{name} ({where}) needs `captions` and, equally long, `diversity_captions`."
+        )
     for parts in diverse:
         if not isinstance(parts, list) or not all(
-            isinstance(part, list) and part and all(isinstance(text, str) for text in part) for part in parts
+            isinstance(part, list) and part and all(isinstance(text, str) for text in part)
+            for part in parts
         ):
             raise ValueError(
                 f"{name} ({where}): diversity_captions should be, per caption, a list (sub-sentences) of "

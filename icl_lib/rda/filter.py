@@ -17,7 +17,9 @@ def sub_sentences(
     """
     ids, paths = captions["caption_id"].astype(int), captions["path"]
     said = {(path, text) for path, parts in zip(paths, own, strict=True) for text in parts}
-    told = dict.fromkeys((path, text) for i, path in zip(ids, paths) for text in texts[i]["sentences"])
+    told = dict.fromkeys(
+        (path, text) for i, path in zip(ids, paths) for text in texts[i]["sentences"]
+    )
     table = pd.DataFrame(list(told), columns=["path", "text"])
     return table.assign(captioned=[pair in said for pair in told])
 
@@ -32,21 +34,35 @@ def without_least(
     """
     pairs = list(zip(checked["path"], checked["text"]))
     out = {pair for pair, least in zip(pairs, least_believed(checked, share)) if least}
-    p, path_of = dict(zip(pairs, checked["p"])), dict(zip(captions["caption_id"].astype(int), captions["path"]))
-    return kept(texts, lambda i, text: (path_of[i], text) not in out, lambda i, text: p[path_of[i], text])
+    p, path_of = (
+        dict(zip(pairs, checked["p"])),
+        dict(zip(captions["caption_id"].astype(int), captions["path"])),
+    )
+    return kept(
+        texts, lambda i, text: (path_of[i], text) not in out, lambda i, text: p[path_of[i], text]
+    )
 
 
 def least_believed(checked: pd.DataFrame, share: float) -> pd.Series:
     """Bool, a row of `checked`: among the `share` of lowest p of those that are not captioned."""
-    place = checked["p"].where(~checked["captioned"]).rank(method="first", pct=True)  # in (0, 1], NaN if captioned
+    place = (
+        checked["p"].where(~checked["captioned"]).rank(method="first", pct=True)
+    )  # in (0, 1], NaN if captioned
     return place <= share
 
 
-def kept(texts: dict[int, dict], fits: Callable[[int, str], bool], belief: Callable[[int, str], float]) -> dict:
+def kept(
+    texts: dict[int, dict], fits: Callable[[int, str], bool], belief: Callable[[int, str], float]
+) -> dict:
     """The texts with those sub-sentences alone that `fits(caption_id, text)`; else the one of most `belief`."""
     left = {}
     for i, row in texts.items():
         chosen = [n for n, text in enumerate(row["sentences"]) if fits(i, text)]
-        chosen = chosen or [max(range(len(row["sentences"])), key=lambda n: belief(i, row["sentences"][n]))]
-        left[i] = {**row, **{name: [row[name][n] for n in chosen] for name in ("sentences", "parts")}}
+        chosen = chosen or [
+            max(range(len(row["sentences"])), key=lambda n: belief(i, row["sentences"][n]))
+        ]
+        left[i] = {
+            **row,
+            **{name: [row[name][n] for n in chosen] for name in ("sentences", "parts")},
+        }
     return left

@@ -20,5 +20,23 @@ from icl_lib.results.summary import (
     versions,
 )
 
-__all__ = ["atomic_path", "atomic_write", "file_hash", "folder_hash", "is_made", "locked", "made", "made_by", "made_folder",
-    "progress", "read_json", "read_summary", "record_seconds", "summary_path", "update_summary", "versions", "watched", "write_json"]
+__all__ = [
+    "atomic_path",
+    "atomic_write",
+    "file_hash",
+    "folder_hash",
+    "is_made",
+    "locked",
+    "made",
+    "made_by",
+    "made_folder",
+    "progress",
+    "read_json",
+    "read_summary",
+    "record_seconds",
+    "summary_path",
+    "update_summary",
+    "versions",
+    "watched",
+    "write_json",
+]

@@ -29,7 +29,9 @@ def folder_hash(folder: str | Path) -> str:
     """
     known = {".json", ".safetensors", ".bin", ".jinja", ".txt", ".model"}
     files = sorted(
-        path for path in Path(folder).iterdir() if path.suffix in known and path.stem != "provenance"
+        path
+        for path in Path(folder).iterdir()
+        if path.suffix in known and path.stem != "provenance"
     )
     if (Path(folder) / "adapter_config.json").is_file():
         files = [path for path in files if path.name.startswith("adapter_")]
@@ -87,7 +89,9 @@ def atomic_write(path: str | Path, content: bytes | str) -> Path:
 
 def write_json(path: str | Path, value: Any) -> Path:
     """Writes `value` as indented JSON; numpy becomes numbers and lists, NaN becomes null."""
-    return atomic_write(path, json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return atomic_write(
+        path, json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
 
 
 def read_json(path: str | Path) -> Any:
@@ -95,7 +99,9 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is not readable as JSON ({error}). Remove it and run again.") from None
+        raise ValueError(
+            f"{path} is not readable as JSON ({error}). Remove it and run again."
+        ) from None
 
 
 @contextmanager

@@ -38,7 +38,9 @@ def made(params: Params, name: str, key: dict, build: Callable[[Path], Any]) -> 
         if is_made(params, name, key):
             return folder
         if folder.exists():
-            raise FileNotFoundError(f"{folder} has no {PROVENANCE}: not a finished result. Remove it.")
+            raise FileNotFoundError(
+                f"{folder} has no {PROVENANCE}: not a finished result. Remove it."
+            )
         part = folder.with_name(folder.name + ".part")
         resumed = part.is_dir() and any(part.iterdir())
         part.mkdir(parents=True, exist_ok=True)
@@ -46,9 +48,17 @@ def made(params: Params, name: str, key: dict, build: Callable[[Path], Any]) -> 
         build(part)
         for stale in part.rglob(f"{_TEMP}*"):  # left by a killed run
             stale.unlink()
-        write_json(part / PROVENANCE, {
-            "name": name, "key": key, **made_by(params), "versions": versions(),
-            "machine": platform.platform(), "resumed": resumed,
-            "seconds": round(time.perf_counter() - start, 2)})
+        write_json(
+            part / PROVENANCE,
+            {
+                "name": name,
+                "key": key,
+                **made_by(params),
+                "versions": versions(),
+                "machine": platform.platform(),
+                "resumed": resumed,
+                "seconds": round(time.perf_counter() - start, 2),
+            },
+        )
         part.rename(folder)
     return folder

@@ -9,7 +9,16 @@ from typing import Any
 from icl_lib.params import Params
 from icl_lib.results.files import _plain, locked, read_json, write_json
 
-PACKAGES = ["torch", "torchvision", "open_clip_torch", "transformers", "peft", "faiss-cpu", "numpy", "pandas"]
+PACKAGES = [
+    "torch",
+    "torchvision",
+    "open_clip_torch",
+    "transformers",
+    "peft",
+    "faiss-cpu",
+    "numpy",
+    "pandas",
+]
 
 
 def summary_path(params: Params) -> Path:
@@ -31,8 +40,12 @@ def update_summary(params: Params, dotted_key: str, value: Any) -> None:
     """
     with locked(params.cache_dir / "summary"):
         old = read_summary(params)
-        head = {"dataset": params.dataset, "profile": params.profile, "seed": params.seed,
-                "versions": versions()}
+        head = {
+            "dataset": params.dataset,
+            "profile": params.profile,
+            "seed": params.seed,
+            "versions": versions(),
+        }
         entries = {k: v for k, v in old.items() if k not in (*head, "made_by")}
         spot, parts = entries, dotted_key.split(".")
         for part in parts[:-1]:
@@ -57,8 +70,13 @@ def record_seconds(params: Params, stage: str, seconds: float) -> None:
 def made_by(params: Params) -> dict:
     """Profile, data set, seed, hash of all settings, and the time now (UTC)."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"dataset": params.dataset, "profile": params.profile, "seed": params.seed,
-            "params": params.hash(), "when": now}
+    return {
+        "dataset": params.dataset,
+        "profile": params.profile,
+        "seed": params.seed,
+        "params": params.hash(),
+        "when": now,
+    }
 
 
 def versions() -> dict[str, str]:

@@ -1,11 +1,14 @@
 """f and g: the retrieval model, its training, the gallery it searches and the metrics of a ranking."""
 
-
-
 __all__ = ["Gallery", "load_backbone", "retrieval_metrics", "similarity", "train_backbone"]
 
-_HOMES = {"Gallery": "gallery", "load_backbone": "load", "retrieval_metrics": "metrics",
-          "similarity": "evaluate", "train_backbone": "train"}
+_HOMES = {
+    "Gallery": "gallery",
+    "load_backbone": "load",
+    "retrieval_metrics": "metrics",
+    "similarity": "evaluate",
+    "train_backbone": "train",
+}
 
 
 def __getattr__(name):

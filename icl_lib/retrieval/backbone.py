@@ -121,7 +121,7 @@ class Backbone(nn.Module):
         """The branches' unit vectors {branch: [N, D]} inside joined `vectors` [N, ΣD]."""
         widths, start, parts = self.widths, 0, {}
         for name, width in widths.items():
-            parts[name] = vectors[:, start:start + width] * len(widths) ** 0.5
+            parts[name] = vectors[:, start : start + width] * len(widths) ** 0.5
             start += width
         return parts
 
@@ -137,8 +137,10 @@ class Backbone(nn.Module):
         """bf16 autocast where `precision` asks for it, or is "auto" and the machine is fast at it; or fp16."""
         if self.precision == "fp16":
             if self.device.type != "cuda":
-                raise ValueError(f"backbone.precision fp16 needs a CUDA device, and this model is on the "
-                                 f"{self.device.type}: set it to auto, bf16 or fp32.")
+                raise ValueError(
+                    f"backbone.precision fp16 needs a CUDA device, and this model is on the "
+                    f"{self.device.type}: set it to auto, bf16 or fp32."
+                )
             return torch.autocast("cuda", dtype=torch.float16)
         enabled = uses_bf16(self.precision, self.device)
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
@@ -153,7 +155,9 @@ class Backbone(nn.Module):
         if self.source.merges is not None:
             atomic_write(folder / MERGES, self.source.merges)
         write_json(folder / DESCRIPTION, self.describe())
-        atomic_write(folder / WEIGHTS, save({name: t.contiguous() for name, t in self.state_dict().items()}))
+        atomic_write(
+            folder / WEIGHTS, save({name: t.contiguous() for name, t in self.state_dict().items()})
+        )
 
     def describe(self) -> dict:
         return {"method": self.method, "clip": self.source.config}
@@ -164,7 +168,9 @@ class Backbone(nn.Module):
         with torch.inference_mode(), self.autocast():
             out = [self._join(branches(batch)).cpu() for batch in batches if len(batch)]
         self.train(was_training)
-        return torch.cat(out).numpy() if out else np.zeros((0, sum(self.widths.values())), np.float32)
+        return (
+            torch.cat(out).numpy() if out else np.zeros((0, sum(self.widths.values())), np.float32)
+        )
 
     def _join(self, branches: dict[str, Tensor]) -> Tensor:
         return torch.cat(list(branches.values()), dim=1) / len(branches) ** 0.5

@@ -9,7 +9,9 @@ def divide(losses: dict[str, np.ndarray], rng: np.random.Generator) -> np.ndarra
     A pair that every branch finds clean is used, one that every branch finds noisy is not, and where they
     disagree a coin is tossed. Deterministic given `rng`.
     """
-    verdicts = np.stack([is_clean(values, seed=int(rng.integers(2**31))) for values in losses.values()])
+    verdicts = np.stack(
+        [is_clean(values, seed=int(rng.integers(2**31))) for values in losses.values()]
+    )
     coin = rng.random(verdicts.shape[1]) < 0.5
     return verdicts.all(0) | (verdicts.any(0) & coin)
 
@@ -32,11 +34,12 @@ def is_clean(losses: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def clean_posterior(values: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Posterior [P] of the lower-mean component of a two-component Gaussian mixture on values [P] in [0, 1].
-    """
+    """Posterior [P] of the lower-mean component of a two-component Gaussian mixture on values [P] in [0, 1]."""
     from sklearn.mixture import GaussianMixture
 
     column = values[:, None]
     # The floor on the variance keeps a component from collapsing onto the many pairs whose loss is exactly 0.
-    mixture = GaussianMixture(2, max_iter=100, tol=1e-2, reg_covar=5e-4, random_state=seed).fit(column)
+    mixture = GaussianMixture(2, max_iter=100, tol=1e-2, reg_covar=5e-4, random_state=seed).fit(
+        column
+    )
     return mixture.predict_proba(column)[:, mixture.means_[:, 0].argmin()]

@@ -44,10 +44,20 @@ TELLS = [
     ("encoder.layer.0.attention.self.", "a BERT"),
     ("blocks.0.attn.qkv.", "a vision transformer by timm's names"),
 ]
-VIT = {(768, 32): "ViT-B/32", (768, 16): "ViT-B/16", (1024, 14): "ViT-L/14", (1280, 14): "ViT-H/14",
-       (1408, 14): "ViT-g/14"}
-RESNET = {(512, 1024): "RN50", (512, 512): "RN101", (640, 640): "RN50x4", (768, 768): "RN50x16",
-          (1024, 1024): "RN50x64"}
+VIT = {
+    (768, 32): "ViT-B/32",
+    (768, 16): "ViT-B/16",
+    (1024, 14): "ViT-L/14",
+    (1280, 14): "ViT-H/14",
+    (1408, 14): "ViT-g/14",
+}
+RESNET = {
+    (512, 1024): "RN50",
+    (512, 512): "RN101",
+    (640, 640): "RN50x4",
+    (768, 768): "RN50x16",
+    (1024, 1024): "RN50x64",
+}
 
 
 def read_tensors(path: Path | str) -> dict[str, Tensor]:
@@ -65,7 +75,9 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
 
             state = load_file(path)
         elif is_jit(path):
-            with warnings.catch_warnings():  # TorchScript is deprecated; OpenAI's archives are what they are
+            with (
+                warnings.catch_warnings()
+            ):  # TorchScript is deprecated; OpenAI's archives are what they are
                 warnings.simplefilter("ignore")
                 state = torch.jit.load(str(path), map_location="cpu").state_dict()
         else:
@@ -74,11 +86,18 @@ def read_tensors(path: Path | str) -> dict[str, Tensor]:
     for key in ("model", "state_dict"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
-    if not isinstance(state, dict) or not any(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path} holds no tensors by name: it should be a state dict, or have one under "
-                         "\"model\" or \"state_dict\"")
-    return {str(name).removeprefix("module."): value for name, value in state.items()
-            if isinstance(value, Tensor)}
+    if not isinstance(state, dict) or not any(
+        isinstance(value, Tensor) for value in state.values()
+    ):
+        raise ValueError(
+            f"{path} holds no tensors by name: it should be a state dict, or have one under "
+            '"model" or "state_dict"'
+        )
+    return {
+        str(name).removeprefix("module."): value
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
 
 
 def kit_names(state: dict[str, Tensor]) -> dict[str, str]:
@@ -93,7 +112,7 @@ def kit_names(state: dict[str, Tensor]) -> dict[str, str]:
         if old is None:
             names[f"clip.{name}" if bare else name] = name
         elif PUBLISHED[old] is not None:
-            names[PUBLISHED[old] + name[len(old):]] = name
+            names[PUBLISHED[old] + name[len(old) :]] = name
     return names
 
 
@@ -115,8 +134,13 @@ def looks_like(state: dict[str, Tensor]) -> str:
     return f"nothing known here; its first tensors are {', '.join(list(state)[:5])}"
 
 
-def load_state(model: nn.Module, state: dict[str, Tensor], source, names: dict[str, str] | None = None,
-               whole: dict[str, Tensor] | None = None) -> None:
+def load_state(
+    model: nn.Module,
+    state: dict[str, Tensor],
+    source,
+    names: dict[str, str] | None = None,
+    whole: dict[str, Tensor] | None = None,
+) -> None:
     """Copies `state` into `model`; logit_scale may be missing, and heads that the model lacks may be there.
 
     ValueError names the tensors that are missing, of another shape, or too many, and says what the file looks
@@ -125,17 +149,31 @@ def load_state(model: nn.Module, state: dict[str, Tensor], source, names: dict[s
     own, names = model.state_dict(), names or {}
     parts = {name.split(".")[0] for name in own if "." in name}
     missing = [name for name in own if name not in state and name.split(".")[-1] != "logit_scale"]
-    wrong = [f"{names.get(name, name)} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
-             for name in own if name in state and state[name].shape != own[name].shape]
+    wrong = [
+        f"{names.get(name, name)} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
     # More of what the model has (a deeper encoder): to leave it out would make another model of it.
-    extra = [names.get(name, name) for name in state
-             if name not in own and name.split(".")[0] in parts and "." in name]
-    faults = [f"{len(found)} {what} ({mark.join(found[:3])}{' …' if len(found) > 3 else ''})"
-              for found, what, mark in ((missing, "missing", ", "), (wrong, "of another shape", "; "),
-                                        (extra, "that the model has no place for", ", ")) if found]
+    extra = [
+        names.get(name, name)
+        for name in state
+        if name not in own and name.split(".")[0] in parts and "." in name
+    ]
+    faults = [
+        f"{len(found)} {what} ({mark.join(found[:3])}{' …' if len(found) > 3 else ''})"
+        for found, what, mark in (
+            (missing, "missing", ", "),
+            (wrong, "of another shape", "; "),
+            (extra, "that the model has no place for", ", "),
+        )
+        if found
+    ]
     if faults:
-        raise ValueError(f"{source} does not fit this model, tensors: {', and '.join(faults)}. The file "
-                         f"looks like {looks_like(whole or state)}.")
+        raise ValueError(
+            f"{source} does not fit this model, tensors: {', and '.join(faults)}. The file "
+            f"looks like {looks_like(whole or state)}."
+        )
     model.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
 
 
@@ -152,21 +190,35 @@ def _encoder(state: dict[str, Tensor]) -> str:
     at = next((name for name in state if name.endswith(IMAGE_ENCODER)), None)
     if at is None or state[at].ndim != 4:
         return ""
-    prefix = at[:-len(IMAGE_ENCODER)]
-    clip = {name[len(prefix):]: tensor for name, tensor in state.items() if name.startswith(prefix)}
+    prefix = at[: -len(IMAGE_ENCODER)]
+    clip = {
+        name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)
+    }
     under = f" under {prefix!r}" if prefix else ""
     if "visual.layer1.0.conv1.weight" in clip:
         size = tuple(clip["text_projection"].shape) if "text_projection" in clip else None
         return under + (f", {RESNET[size]}" if size in RESNET else "")
     width, _, _, patch = clip[IMAGE_ENCODER].shape
-    layers = {name.split(".")[3] for name in clip if name.startswith("visual.transformer.resblocks.")}
-    told = [VIT.get((width, patch), "a vision transformer"), f"width {width}", f"{len(layers)} layers",
-            f"patches of {patch} pixels"]
+    layers = {
+        name.split(".")[3] for name in clip if name.startswith("visual.transformer.resblocks.")
+    }
+    told = [
+        VIT.get((width, patch), "a vision transformer"),
+        f"width {width}",
+        f"{len(layers)} layers",
+        f"patches of {patch} pixels",
+    ]
     if "visual.positional_embedding" in clip:
         patches = len(clip["visual.positional_embedding"]) - 1
         square = math.isqrt(patches) ** 2 == patches
-        told.append(f"{patches} of them a picture" + (f" of {math.isqrt(patches) * patch} x "
-                                                      f"{math.isqrt(patches) * patch}" if square else ""))
+        told.append(
+            f"{patches} of them a picture"
+            + (
+                f" of {math.isqrt(patches) * patch} x {math.isqrt(patches) * patch}"
+                if square
+                else ""
+            )
+        )
     if "positional_embedding" in clip:
         told.append(f"{len(clip['positional_embedding'])} text tokens")
     return f"{under}: {', '.join(told)}"
@@ -177,8 +229,12 @@ def _plain_numbers() -> list:
     from numpy._core.multiarray import scalar
 
     dtypes = {type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "?")}
-    return [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype,
-            *dtypes]
+    return [
+        (scalar, "numpy.core.multiarray.scalar"),
+        (scalar, "numpy._core.multiarray.scalar"),
+        np.dtype,
+        *dtypes,
+    ]
 
 
 @contextmanager
@@ -190,7 +246,8 @@ def _told(path: Path):
         raise ValueError(
             f"{path} holds more than tensors and numbers, or is no file of PyTorch at all, and pickled code "
             f"is not run here ({str(error).splitlines()[0][:160]}). If you trust the file, save the state dict "
-            "inside it alone, with torch.save or as safetensors, and give that.") from None
+            "inside it alone, with torch.save or as safetensors, and give that."
+        ) from None
     except (RuntimeError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(_broken(path, error)) from None
     except Exception as error:
@@ -201,5 +258,7 @@ def _told(path: Path):
 
 def _broken(path: Path, error: Exception) -> str:
     said = (str(error).splitlines() or [type(error).__name__])[0][:160]
-    return (f"{path} ({path.stat().st_size:,} bytes) cannot be read as weights ({said}): was it copied or "
-            "downloaded whole?")
+    return (
+        f"{path} ({path.stat().st_size:,} bytes) cannot be read as weights ({said}): was it copied or "
+        "downloaded whole?"
+    )

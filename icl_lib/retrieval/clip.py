@@ -21,7 +21,9 @@ def resize_image_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
     """
     side = math.isqrt(len(positions) - 1)
     if side * side != len(positions) - 1:
-        raise ValueError(f"{len(positions)} positions are not a class token and a square grid of patches")
+        raise ValueError(
+            f"{len(positions)} positions are not a class token and a square grid of patches"
+        )
     return resize_image_grid(positions, (side, side), grid)
 
 
@@ -38,11 +40,15 @@ def resize_text_positions(positions: Tensor, length: int) -> Tensor:
     """Position embedding [L, d] linearly interpolated to [length, d]."""
     if len(positions) == length:
         return positions
-    resized = F.interpolate(positions.float().T[None], int(length), mode="linear", align_corners=False)
+    resized = F.interpolate(
+        positions.float().T[None], int(length), mode="linear", align_corners=False
+    )
     return resized[0].T.to(positions.dtype)
 
 
-def encode_image_tokens(clip: nn.Module, images: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor]:
+def encode_image_tokens(
+    clip: nn.Module, images: Tensor, keep: int | None = None
+) -> tuple[Tensor, Tensor]:
     """All projected tokens [B, 1 + patches, D] and the class token's last-layer attention [B, 1 + patches].
 
     The attention is averaged over heads; token 0 is the class token. `images` [B, 3, H, W] are normalised
@@ -64,12 +70,14 @@ def encode_text_tokens(clip: nn.Module, ids: Tensor) -> tuple[Tensor, Tensor]:
     EOT. On a CPU little is computed past EOT where texts differ in length: what stands there may be zeros.
     """
     if ids.shape[1] > len(clip.positional_embedding):
-        raise ValueError(f"texts of {ids.shape[1]} tokens, but the text encoder has "
-                         f"{len(clip.positional_embedding)} positions: set context_length")
+        raise ValueError(
+            f"texts of {ids.shape[1]} tokens, but the text encoder has "
+            f"{len(clip.positional_embedding)} positions: set context_length"
+        )
     groups = _like_length(ids)
     if groups is not None:
         return _encode_groups(clip, ids, groups)
-    x = clip.token_embedding(ids) + clip.positional_embedding[:ids.shape[1]]
+    x = clip.token_embedding(ids) + clip.positional_embedding[: ids.shape[1]]
     x, attention = _transform(clip.transformer, x, ids.argmax(1), causal=True)
     return clip.ln_final(x) @ clip.text_projection, attention
 
@@ -86,16 +94,25 @@ def _like_length(ids: Tensor) -> tuple[Tensor, ...] | None:
     return order.split(TEXTS_TOGETHER) if cost < 0.9 * ids.numel() else None
 
 
-def _encode_groups(clip: nn.Module, ids: Tensor, groups: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+def _encode_groups(
+    clip: nn.Module, ids: Tensor, groups: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor]:
     """`encode_text_tokens` of each group trimmed to its longest text; all that is done token by token is one
-    product over all groups."""
+    product over all groups.
+    """
     parts = [trim(ids[rows]) for rows in groups]
     shapes = [tuple(part.shape) for part in parts]
     place = torch.cat([torch.arange(n).expand(b, n).flatten() for b, n in shapes])
-    x = clip.token_embedding(torch.cat([part.flatten() for part in parts])) + clip.positional_embedding[place]
+    x = (
+        clip.token_embedding(torch.cat([part.flatten() for part in parts]))
+        + clip.positional_embedding[place]
+    )
     for block in clip.transformer.resblocks:  # x [M, width], the groups' tokens one after another
         each = _qkv(block.attn, block.ln_1(x)).split([b * n for b, n in shapes])
-        heads = [_split(qkv.unflatten(0, shape), block.attn.num_heads) for qkv, shape in zip(each, shapes)]
+        heads = [
+            _split(qkv.unflatten(0, shape), block.attn.num_heads)
+            for qkv, shape in zip(each, shapes)
+        ]
         attended = [_attend(q, k, v, causal=True).transpose(1, 2).flatten(2) for q, k, v in heads]
         x = x + block.attn.out_proj(torch.cat([part.flatten(0, 1) for part in attended]))
         x = x + _mlp(block.mlp, block.ln_2(x))
@@ -104,23 +121,26 @@ def _encode_groups(clip: nn.Module, ids: Tensor, groups: tuple[Tensor, ...]) -> 
     tokens = projected.new_zeros(*ids.shape, projected.shape[1]).index_put((row, place), projected)
     attention = torch.zeros(ids.shape)
     for rows, part, (q, k, _) in zip(groups, parts, heads):
-        attention[rows, :part.shape[1]] = _anchor_row(q, k, part.argmax(1), causal=True)
+        attention[rows, : part.shape[1]] = _anchor_row(q, k, part.argmax(1), causal=True)
     return tokens, attention
 
 
 def trim(ids: Tensor) -> Tensor:
     """`ids` [B, L] cut to the longest text of the batch; EOT is the largest id of a row."""
-    return ids[:, :int(ids.argmax(1).max()) + 1]
+    return ids[:, : int(ids.argmax(1).max()) + 1]
 
 
-def full_attention(clip: nn.Module, images: Tensor | None = None, ids: Tensor | None = None) -> Tensor:
+def full_attention(
+    clip: nn.Module, images: Tensor | None = None, ids: Tensor | None = None
+) -> Tensor:
     """The whole head-averaged attention of the last layer [B, N, N], of images or of texts; to look at, not
-    to train."""
+    to train.
+    """
     if images is not None:
         x = clip.visual.ln_pre(_image_embeddings(clip.visual, images))
         blocks, causal = clip.visual.transformer.resblocks, False
     else:
-        x = clip.token_embedding(ids) + clip.positional_embedding[:ids.shape[1]]
+        x = clip.token_embedding(ids) + clip.positional_embedding[: ids.shape[1]]
         blocks, causal = clip.transformer.resblocks, True
     for block in blocks[:-1]:
         x, _ = _block(block, x, causal)
@@ -133,23 +153,29 @@ def _image_embeddings(visual: nn.Module, images: Tensor) -> Tensor:
     batch, channels, height, width = images.shape
     rows, columns = visual.patch_size
     if (height, width) != tuple(visual.image_size):
-        raise ValueError(f"images of {height} x {width} pixels for an encoder of {tuple(visual.image_size)}")
+        raise ValueError(
+            f"images of {height} x {width} pixels for an encoder of {tuple(visual.image_size)}"
+        )
     patches = images.reshape(batch, channels, height // rows, rows, width // columns, columns)
-    patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # [B, patches, 3·rows·columns]
+    patches = (
+        patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+    )  # [B, patches, 3·rows·columns]
     x = F.linear(patches, visual.conv1.weight.flatten(1))
     first = visual.class_embedding.to(x.dtype).expand(batch, 1, -1)
     return torch.cat([first, x], dim=1) + visual.positional_embedding
 
 
-def _transform(transformer: nn.Module, x: Tensor, anchor: Tensor, causal: bool,
-               keep: int | None = None) -> tuple[Tensor, Tensor]:
+def _transform(
+    transformer: nn.Module, x: Tensor, anchor: Tensor, causal: bool, keep: int | None = None
+) -> tuple[Tensor, Tensor]:
     for block in transformer.resblocks[:-1]:
         x, _ = _block(block, x, causal)
     return _block(transformer.resblocks[-1], x, causal, anchor, keep)
 
 
-def _block(block: nn.Module, x: Tensor, causal: bool, anchor: Tensor | None = None,
-           keep: int | None = None) -> tuple[Tensor, Tensor | None]:
+def _block(
+    block: nn.Module, x: Tensor, causal: bool, anchor: Tensor | None = None, keep: int | None = None
+) -> tuple[Tensor, Tensor | None]:
     """One pre-norm residual block; with `anchor` [B], also that token's head-averaged attention [B, N].
 
     With `keep`, of token 0 (the anchor) and the `keep` it attends to most alone.
@@ -157,7 +183,9 @@ def _block(block: nn.Module, x: Tensor, causal: bool, anchor: Tensor | None = No
     q, k, v = _heads(block.attn, block.ln_1(x))
     row = None if anchor is None else _anchor_row(q, k, anchor, causal)
     if keep is not None and keep < x.shape[1] - 1:
-        some = F.pad(row[:, 1:].topk(keep, dim=1).indices + 1, (1, 0))  # [B, 1 + keep], token 0 first
+        some = F.pad(
+            row[:, 1:].topk(keep, dim=1).indices + 1, (1, 0)
+        )  # [B, 1 + keep], token 0 first
         row, x = row.gather(1, some), x.gather(1, some[..., None].expand(-1, -1, x.shape[2]))
         q = q.gather(2, some[:, None, :, None].expand(-1, q.shape[1], -1, q.shape[3]))
     attended = _attend(q, k, v, causal).transpose(1, 2).flatten(2)
@@ -167,7 +195,9 @@ def _block(block: nn.Module, x: Tensor, causal: bool, anchor: Tensor | None = No
 
 def _anchor_row(q: Tensor, k: Tensor, anchor: Tensor, causal: bool) -> Tensor:
     """The head-averaged attention [B, N] of the token at `anchor` [B]; without gradient."""
-    row = q.detach()[torch.arange(len(q), device=q.device), :, anchor][:, :, None]  # [B, heads, 1, width]
+    row = q.detach()[torch.arange(len(q), device=q.device), :, anchor][
+        :, :, None
+    ]  # [B, heads, 1, width]
     logits = (row @ k.detach().transpose(-1, -2))[:, :, 0].float() * q.shape[-1] ** -0.5
     if causal:
         after = torch.arange(k.shape[2], device=k.device) > anchor[:, None]  # [B, N]
@@ -184,7 +214,9 @@ def _qkv(attn: nn.MultiheadAttention, x: Tensor) -> Tensor:
 
 
 def _split(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-    return qkv.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # each [B, heads, N, width]
+    return (
+        qkv.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    )  # each [B, heads, N, width]
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
@@ -208,7 +240,8 @@ def _weights(q: Tensor, k: Tensor, causal: bool) -> Tensor:
 
 def _mlp(mlp: nn.Sequential, x: Tensor) -> Tensor:
     """c_proj(act(c_fc(x))). QuickGELU, x·sigmoid(1.702·x), is silu(1.702·x) / 1.702: with both factors moved
-    into the small weight matrices it is one fused pass over the activations instead of three."""
+    into the small weight matrices it is one fused pass over the activations instead of three.
+    """
     if type(mlp.gelu).__name__ != "QuickGELU":
         return mlp(x)
     slope = 1.702

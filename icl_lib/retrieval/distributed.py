@@ -67,7 +67,7 @@ def from_first(value: Any) -> Any:
 def share(items: Sequence) -> Sequence:
     """This process's contiguous share of `items`; the shares of all, one after another, are all of them."""
     edges = np.linspace(0, len(items), world() + 1).round().astype(int)
-    return items[edges[rank()]:edges[rank() + 1]]
+    return items[edges[rank()] : edges[rank() + 1]]
 
 
 def joined(part: np.ndarray) -> np.ndarray:
@@ -111,7 +111,7 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     dist.all_reduce(flat)
     start = 0
     for parameter in trained:
-        parameter.grad.copy_(flat[start:start + parameter.numel()].view_as(parameter))
+        parameter.grad.copy_(flat[start : start + parameter.numel()].view_as(parameter))
         start += parameter.numel()
 
 
@@ -132,7 +132,9 @@ def batch_norm(x: Tensor, bn: nn.BatchNorm1d) -> Tensor:
     synced = world() > 1 and bn.training
     count = total(len(x)) if synced else len(x)
     if count <= 1:
-        return nn.functional.batch_norm(x, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps)
+        return nn.functional.batch_norm(
+            x, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps
+        )
     if not synced:
         return bn(x)
     mean = _Sum.apply(x.sum(0)) / count
@@ -173,12 +175,12 @@ class _Gather(torch.autograd.Function):
         dist.all_reduce(counts)
         counts = counts.tolist()
         padded = tensor.new_zeros(max(counts), *tensor.shape[1:])
-        padded[:len(tensor)] = tensor
+        padded[: len(tensor)] = tensor
         parts = [torch.empty_like(padded) for _ in counts]
         dist.all_gather(parts, padded)
-        ctx.start, ctx.rows = sum(counts[:rank()]), len(tensor)
+        ctx.start, ctx.rows = sum(counts[: rank()]), len(tensor)
         return torch.cat([part[:count] for part, count in zip(parts, counts)])
 
     @staticmethod
     def backward(ctx, grad):
-        return _reduced(grad)[ctx.start:ctx.start + ctx.rows]
+        return _reduced(grad)[ctx.start : ctx.start + ctx.rows]

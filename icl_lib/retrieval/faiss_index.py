@@ -6,8 +6,16 @@ import numpy as np
 
 from icl_lib.params.names import nearest
 
-EXAMPLES = ("Flat", "HNSW32", "IVF256,Flat", "IVF1024,PQ16", "SQ8", "PQ16", "OPQ16,IVF1024,PQ16",
-            "IVF1024,PQ16,RFlat")
+EXAMPLES = (
+    "Flat",
+    "HNSW32",
+    "IVF256,Flat",
+    "IVF1024,PQ16",
+    "SQ8",
+    "PQ16",
+    "OPQ16,IVF1024,PQ16",
+    "IVF1024,PQ16,RFlat",
+)
 _ENOUGH = 39  # vectors a centroid below which FAISS itself calls k-means poorly trained
 
 
@@ -20,23 +28,32 @@ def _trained(vectors: np.ndarray, factory: str):
     except RuntimeError as error:
         close = nearest(factory, EXAMPLES)
         hint = f" Did you mean {close!r}?" if close else ""
-        raise ValueError(f"FAISS makes no index {factory!r} of {width} dimensions ({_short(error)}).{hint} "
-                         f"Examples: {', '.join(EXAMPLES)}.") from None
+        raise ValueError(
+            f"FAISS makes no index {factory!r} of {width} dimensions ({_short(error)}).{hint} "
+            f"Examples: {', '.join(EXAMPLES)}."
+        ) from None
     if index.is_trained:
         return index
     needed = _prepared(index)
     if len(vectors) < needed:
-        raise ValueError(f"an index {factory!r} needs at least {needed:,} vectors to be trained, better "
-                         f"{_ENOUGH * needed:,}; the gallery has {len(vectors):,}. Use \"Flat\" (exact, and "
-                         "quick at that size), \"HNSW32\", or an IVF with fewer cells.")
+        raise ValueError(
+            f"an index {factory!r} needs at least {needed:,} vectors to be trained, better "
+            f'{_ENOUGH * needed:,}; the gallery has {len(vectors):,}. Use "Flat" (exact, and '
+            'quick at that size), "HNSW32", or an IVF with fewer cells.'
+        )
     if len(vectors) < _ENOUGH * needed:
-        warnings.warn(f"an index {factory!r} trained on {len(vectors):,} vectors finds less than it could: "
-                      f"{_ENOUGH * needed:,} are advised", stacklevel=3)
+        warnings.warn(
+            f"an index {factory!r} trained on {len(vectors):,} vectors finds less than it could: "
+            f"{_ENOUGH * needed:,} are advised",
+            stacklevel=3,
+        )
     try:
         index.train(vectors)
     except RuntimeError as error:
-        raise ValueError(f"an index {factory!r} cannot be trained on these {len(vectors):,} vectors of "
-                         f"{width} dimensions ({_short(error)}). \"Flat\" needs no training.") from None
+        raise ValueError(
+            f"an index {factory!r} cannot be trained on these {len(vectors):,} vectors of "
+            f'{width} dimensions ({_short(error)}). "Flat" needs no training.'
+        ) from None
     return index
 
 

@@ -10,7 +10,9 @@ from icl_lib.params import Params
 from icl_lib.results import atomic_path, read_json, write_json
 from icl_lib.retrieval.faiss_index import _inside, _short, _trained
 
-_MAPPED = "IO_FLAG_MMAP_IFC"  # maps what IO_FLAG_MMAP does and flat codes too; FAISS before 1.10 lacks it
+_MAPPED = (
+    "IO_FLAG_MMAP_IFC"  # maps what IO_FLAG_MMAP does and flat codes too; FAISS before 1.10 lacks it
+)
 
 
 def _about(path: Path) -> Path:
@@ -30,8 +32,10 @@ def _same_source(path: Path, about: dict, vectors, source: str | None) -> None:
     if source is not None and source != about["source"]:
         raise ValueError(f"{told} made by {about['source']!r}, not by {source!r}. {again}")
     if vectors is not None and fingerprint(vectors) != about["fingerprint"]:
-        raise ValueError(f"{told} that are not the {len(vectors):,} given here (fingerprint "
-                         f"{about['fingerprint']}, not {fingerprint(vectors)}). {again}")
+        raise ValueError(
+            f"{told} that are not the {len(vectors):,} given here (fingerprint "
+            f"{about['fingerprint']}, not {fingerprint(vectors)}). {again}"
+        )
 
 
 def fingerprint(vectors: np.ndarray) -> str:
@@ -39,7 +43,7 @@ def fingerprint(vectors: np.ndarray) -> str:
     vectors = _matrix(vectors)
     told = hashlib.sha256(json.dumps(vectors.shape).encode())
     for start in range(0, len(vectors), 65536):  # a memory-mapped array is read piece by piece
-        told.update(vectors[start:start + 65536])
+        told.update(vectors[start : start + 65536])
     return told.hexdigest()[:16]
 
 
@@ -54,7 +58,9 @@ class Gallery:
     not know or cannot train on so few vectors, and for options that the index does not have.
     """
 
-    def __init__(self, vectors: np.ndarray, factory: str = "Flat", options: str = "", source: str = ""):
+    def __init__(
+        self, vectors: np.ndarray, factory: str = "Flat", options: str = "", source: str = ""
+    ):
         vectors = _matrix(vectors)
         index = _trained(vectors, factory)
         index.add(vectors)
@@ -65,7 +71,9 @@ class Gallery:
         """The gallery as params.backbone.index and index_options want it."""
         return cls(vectors, params.backbone.index, params.backbone.index_options, source)
 
-    def _describe(self, index, vectors: np.ndarray | None, factory: str, source: str, options: str) -> None:
+    def _describe(
+        self, index, vectors: np.ndarray | None, factory: str, source: str, options: str
+    ) -> None:
         self.index, self.factory, self.source, self._fingerprint = index, factory, source, None
         # One copy of the vectors is enough: FAISS's own, where it keeps them as they are.
         self.vectors = _inside(index) if factory == "Flat" else vectors
@@ -89,8 +97,10 @@ class Gallery:
             if options:
                 faiss.ParameterSpace().set_index_parameters(self.index, options)
         except RuntimeError as error:
-            raise ValueError(f"an index {self.factory!r} has no search options {options!r} "
-                             f"({_short(error)}): IVF takes nprobe=…, HNSW efSearch=…, Flat none.") from None
+            raise ValueError(
+                f"an index {self.factory!r} has no search options {options!r} "
+                f"({_short(error)}): IVF takes nprobe=…, HNSW efSearch=…, Flat none."
+            ) from None
         self.options = options
         return self
 
@@ -112,8 +122,10 @@ class Gallery:
     def similarity(self, queries: np.ndarray) -> np.ndarray:
         """S of every query with every image [Q, G], float32; exact whatever the index."""
         if self.vectors is None:
-            raise ValueError(f"this gallery was loaded without its vectors, and an index {self.factory!r} "
-                             "does not hold them: give Gallery.load(path, vectors=…)")
+            raise ValueError(
+                f"this gallery was loaded without its vectors, and an index {self.factory!r} "
+                "does not hold them: give Gallery.load(path, vectors=…)"
+            )
         return self._fitting(queries) @ self.vectors.T
 
     def bytes(self) -> int:
@@ -137,8 +149,14 @@ class Gallery:
         import faiss
 
         path = Path(path)
-        about = {"factory": self.factory, "options": self.options, "items": len(self),
-                 "dimensions": self.index.d, "fingerprint": self.fingerprint, "source": self.source}
+        about = {
+            "factory": self.factory,
+            "options": self.options,
+            "items": len(self),
+            "dimensions": self.index.d,
+            "fingerprint": self.fingerprint,
+            "source": self.source,
+        }
         _about(path).unlink(missing_ok=True)  # never an old description beside a new index
         with atomic_path(path) as temp:
             faiss.write_index(self.index, str(temp))
@@ -146,8 +164,13 @@ class Gallery:
         return path
 
     @classmethod
-    def load(cls, path: Path | str, vectors: np.ndarray | None = None, source: str | None = None,
-             mmap: bool = True) -> "Gallery":
+    def load(
+        cls,
+        path: Path | str,
+        vectors: np.ndarray | None = None,
+        source: str | None = None,
+        mmap: bool = True,
+    ) -> "Gallery":
         """The gallery that `save` wrote; with `mmap` it stays on disk and is read as searches need it.
 
         Say what should be inside, so that the index of another model is never searched: the `vectors` [G, D]
@@ -158,21 +181,30 @@ class Gallery:
 
         path = Path(path)
         if not path.is_file() or not _about(path).is_file():
-            raise FileNotFoundError(f"no saved gallery at {path} with {_about(path).name} beside it: make "
-                                    "one with Gallery(vectors, …).save(path).")
+            raise FileNotFoundError(
+                f"no saved gallery at {path} with {_about(path).name} beside it: make "
+                "one with Gallery(vectors, …).save(path)."
+            )
         if vectors is None and source is None:
-            raise ValueError("say what the index should be of: Gallery.load(path, vectors=…) or source=…")
+            raise ValueError(
+                "say what the index should be of: Gallery.load(path, vectors=…) or source=…"
+            )
         about = read_json(_about(path))
         _same_source(path, about, vectors, source)
         try:
-            index = faiss.read_index(str(path), getattr(faiss, _MAPPED, faiss.IO_FLAG_MMAP) if mmap else 0)
+            index = faiss.read_index(
+                str(path), getattr(faiss, _MAPPED, faiss.IO_FLAG_MMAP) if mmap else 0
+            )
         except RuntimeError as error:
-            raise ValueError(f"{path} cannot be read as an index ({_short(error)}): make and save it again"
-                             ) from None
+            raise ValueError(
+                f"{path} cannot be read as an index ({_short(error)}): make and save it again"
+            ) from None
         if (index.ntotal, index.d) != (about["items"], about["dimensions"]):
-            raise ValueError(f"{path} holds {index.ntotal} vectors of {index.d} dimensions, "
-                             f"{_about(path).name} says {about['items']} of {about['dimensions']}: make and "
-                             "save it again")
+            raise ValueError(
+                f"{path} holds {index.ntotal} vectors of {index.d} dimensions, "
+                f"{_about(path).name} says {about['items']} of {about['dimensions']}: make and "
+                "save it again"
+            )
         gallery = cls.__new__(cls)
         kept = _matrix(vectors) if vectors is not None else None
         gallery._describe(index, kept, about["factory"], about["source"], about["options"])
@@ -182,6 +214,8 @@ class Gallery:
     def _fitting(self, queries: np.ndarray) -> np.ndarray:
         queries = _matrix(queries)
         if queries.shape[1] != self.index.d:
-            raise ValueError(f"queries have {queries.shape[1]} dimensions, the gallery {self.index.d}: "
-                             "encode both with the same backbone")
+            raise ValueError(
+                f"queries have {queries.shape[1]} dimensions, the gallery {self.index.d}: "
+                "encode both with the same backbone"
+            )
         return queries

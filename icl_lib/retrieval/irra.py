@@ -17,8 +17,9 @@ UNMASKED = -100  # label of a position that masked language modelling does not a
 HEAD_WIDTH = 64  # of attention, as in CLIP
 
 
-def _attend(attn: nn.MultiheadAttention, asking: Tensor, asked: Tensor,
-            hidden: Tensor | None = None) -> Tensor:
+def _attend(
+    attn: nn.MultiheadAttention, asking: Tensor, asked: Tensor, hidden: Tensor | None = None
+) -> Tensor:
     """Multi-head attention of `asking` [B, L, D] over `asked` [B, N, D], but not where `hidden` [B, N].
 
     Plain products: on a CPU their backward pass is several times as fast as the fused kernel's.
@@ -56,9 +57,14 @@ class IRRA(Backbone):
         self.cross_attn = nn.MultiheadAttention(width, heads, batch_first=True)
         self.cross_modal_transformer = Transformer(width, layers, heads, act_layer=QuickGELU)
         self.ln_pre_t, self.ln_pre_i, self.ln_post = (nn.LayerNorm(width) for _ in range(3))
-        self.mlm_head = nn.Sequential(OrderedDict(
-            dense=nn.Linear(width, width), gelu=QuickGELU(), ln=nn.LayerNorm(width),
-            fc=nn.Linear(width, words)))
+        self.mlm_head = nn.Sequential(
+            OrderedDict(
+                dense=nn.Linear(width, width),
+                gelu=QuickGELU(),
+                ln=nn.LayerNorm(width),
+                fc=nn.Linear(width, words),
+            )
+        )
         self._initialise(width, layers)
 
     def forward(self, batch: dict) -> dict:
@@ -79,9 +85,13 @@ class IRRA(Backbone):
                 texts.append({"bge": F.normalize(anchor.float(), dim=-1)})
                 own.append({"id": self._identity_loss(tokens[:, 0], anchor, labels)})
         if "mlm_ids" in batch:
-            wanted = batch["mlm_labels"].to(self.device)[:, :ids.shape[1]]
+            wanted = batch["mlm_labels"].to(self.device)[:, : ids.shape[1]]
             own[0]["mlm"] = self._word_loss(words[-size:], ids[-size:], tokens, wanted)
-        return {"images": {"bge": F.normalize(tokens[:, 0].float(), dim=-1)}, "texts": texts, "own": own}
+        return {
+            "images": {"bge": F.normalize(tokens[:, 0].float(), dim=-1)},
+            "texts": texts,
+            "own": own,
+        }
 
     def cross(self, text: Tensor, image: Tensor, padding: Tensor) -> Tensor:
         """Words that have seen the picture [B, L, D]: text [B, L, D] asks image [B, N, D], then itself.
@@ -106,13 +116,20 @@ class IRRA(Backbone):
     def _classes(self, pids: Tensor) -> Tensor:
         place = torch.searchsorted(self.identities, pids).clamp(max=len(self.identities) - 1)
         if not torch.equal(self.identities[place], pids):
-            raise ValueError("a pair's identity is none of those that IRRA's classifier was made for")
+            raise ValueError(
+                "a pair's identity is none of those that IRRA's classifier was made for"
+            )
         return place
 
     def _identity_loss(self, image: Tensor, text: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of the identity, mean of picture and text; [B, 2] (sum, count)."""
-        loss = sum(F.cross_entropy(self.classifier(x).float(), labels, reduction="none")
-                   for x in (image, text)) / 2
+        loss = (
+            sum(
+                F.cross_entropy(self.classifier(x).float(), labels, reduction="none")
+                for x in (image, text)
+            )
+            / 2
+        )
         return torch.stack([loss, torch.ones_like(loss)], dim=1)
 
     def _word_loss(self, text: Tensor, ids: Tensor, image: Tensor, labels: Tensor) -> Tensor:
@@ -127,8 +144,11 @@ class IRRA(Backbone):
 
     def _initialise(self, width: int, layers: int) -> None:
         """Standard deviations of CLIP's own constructor, with this transformer's width and depth."""
-        attention, into, out = width ** -0.5, (2 * width) ** -0.5, width ** -0.5 * (2 * layers) ** -0.5
-        for attn in (self.cross_attn, *(block.attn for block in self.cross_modal_transformer.resblocks)):
+        attention, into, out = width**-0.5, (2 * width) ** -0.5, width**-0.5 * (2 * layers) ** -0.5
+        for attn in (
+            self.cross_attn,
+            *(block.attn for block in self.cross_modal_transformer.resblocks),
+        ):
             nn.init.normal_(attn.in_proj_weight, std=attention)
             nn.init.normal_(attn.out_proj.weight, std=out)
         for block in self.cross_modal_transformer.resblocks:

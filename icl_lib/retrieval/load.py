@@ -31,8 +31,12 @@ def new_backbone(params, identities: Sequence[int] = ()) -> Backbone:
     """
     wanted = params.backbone
     torch.manual_seed(params.seed)
-    about = {"method": wanted.method, "embed_tse": wanted.embed_tse, "select_ratio": wanted.select_ratio,
-             "cross_layers": wanted.irra.cross_layers}
+    about = {
+        "method": wanted.method,
+        "embed_tse": wanted.embed_tse,
+        "select_ratio": wanted.select_ratio,
+        "cross_layers": wanted.irra.cross_layers,
+    }
     model = _assemble(about, load_clip(params), identities, params)
     if wanted.method == "rde":
         model.frozen_batchnorm = wanted.as_released.frozen_batchnorm
@@ -43,12 +47,16 @@ def _load_folder(params, folder: Path) -> Backbone:
     from icl_lib.results import read_json
 
     if not (folder / DESCRIPTION).is_file() or not (folder / WEIGHTS).is_file():
-        raise FileNotFoundError(f"no trained backbone in {folder}: it should hold {DESCRIPTION} and "
-                                f"{WEIGHTS}. Train one with notebook 03_backbone, or give the folder of one, "
-                                "or a published checkpoint's file.")
+        raise FileNotFoundError(
+            f"no trained backbone in {folder}: it should hold {DESCRIPTION} and "
+            f"{WEIGHTS}. Train one with notebook 03_backbone, or give the folder of one, "
+            "or a published checkpoint's file."
+        )
     about = read_json(folder / DESCRIPTION)
     merges = (folder / MERGES).read_bytes() if (folder / MERGES).is_file() else None
-    model = _assemble(about, build_clip(about["clip"], merges), range(about.get("identities", 0)), params)
+    model = _assemble(
+        about, build_clip(about["clip"], merges), range(about.get("identities", 0)), params
+    )
     load_state(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
     return model
 
@@ -59,16 +67,26 @@ def _load_file(params, path: Path) -> Backbone:
     found, wanted = method_of(tensors), params.backbone.method
     if found != wanted:
         hint = f" Set backbone.method to {found!r}." if found else ""
-        raise ValueError(f"{path} is no checkpoint of {wanted!r} (backbone.method): it looks like "
-                         f"{looks_like(tensors)}.{hint}")
+        raise ValueError(
+            f"{path} is no checkpoint of {wanted!r} (backbone.method): it looks like "
+            f"{looks_like(tensors)}.{hint}"
+        )
     names = kit_names(tensors)
     state = {name: tensors[old].float() for name, old in names.items()}
     if wanted == "irra":
         classes = len(state.get("classifier.weight", [0]))
         state["identities"] = torch.arange(classes)  # which ones the file does not tell
-    layers = {name.split(".")[2] for name in state if name.startswith("cross_modal_transformer.resblocks.")}
-    about = {"method": wanted, "embed_tse": params.backbone.embed_tse, "cross_layers": len(layers),
-             "select_ratio": params.backbone.select_ratio}
+    layers = {
+        name.split(".")[2]
+        for name in state
+        if name.startswith("cross_modal_transformer.resblocks.")
+    }
+    about = {
+        "method": wanted,
+        "embed_tse": params.backbone.embed_tse,
+        "cross_layers": len(layers),
+        "select_ratio": params.backbone.select_ratio,
+    }
     model = _assemble(about, empty_clip(params), state.get("identities", ()), params)
     load_state(model, state, path, names, tensors)
     return model

@@ -1,6 +1,5 @@
 """Rank-k, mAP and mINP of a ranking, query by query and on average, with bootstrap intervals over queries."""
 
-
 import numpy as np
 
 LABELS = {
@@ -14,12 +13,18 @@ LABELS = {
 
 def ranking(sim: np.ndarray, k: int | None = None) -> np.ndarray:
     """Columns of sim [Q, G] by descending similarity [Q, min(k, G)]; of equal ones the lower column comes
-    first."""
+    first.
+    """
     return np.argsort(-np.asarray(sim), axis=1, kind="stable")[:, :k]
 
+
 NAMES = ("rank1", "rank5", "rank10", "mAP", "mINP")
-_CELLS = 1_000_000  # similarities looked at together: they and their comparisons fit a processor's cache
-_SORT_FROM = 24  # correct images a query from which one sort of the row is cheaper than a pass for each
+_CELLS = (
+    1_000_000  # similarities looked at together: they and their comparisons fit a processor's cache
+)
+_SORT_FROM = (
+    24  # correct images a query from which one sort of the row is cheaper than a pass for each
+)
 
 
 def retrieval_metrics(sim, query_pids, gallery_pids) -> dict[str, float]:
@@ -43,10 +48,16 @@ def per_query_metrics(sim, query_pids, gallery_pids) -> dict[str, np.ndarray]:
     stable descending argsort: of equal similarities, the lower column comes first. A query without a correct
     image in the gallery (or with an empty gallery) scores 0 throughout, `first` = 0.
     """
-    sim, query_pids, gallery_pids = np.asarray(sim), np.asarray(query_pids), np.asarray(gallery_pids)
+    sim, query_pids, gallery_pids = (
+        np.asarray(sim),
+        np.asarray(query_pids),
+        np.asarray(gallery_pids),
+    )
     if sim.ndim != 2 or query_pids.shape != sim.shape[:1] or gallery_pids.shape != sim.shape[1:]:
-        raise ValueError("metrics want sim [Q, G], query_pids [Q] and gallery_pids [G], got "
-                         f"{sim.shape}, {query_pids.shape} and {gallery_pids.shape}")
+        raise ValueError(
+            "metrics want sim [Q, G], query_pids [Q] and gallery_pids [G], got "
+            f"{sim.shape}, {query_pids.shape} and {gallery_pids.shape}"
+        )
     queries, gallery = sim.shape
     out = {name: np.zeros(queries) for name in NAMES} | {"first": np.zeros(queries, dtype=np.int64)}
     chunk = max(1, _CELLS // max(1, gallery))
@@ -57,21 +68,29 @@ def per_query_metrics(sim, query_pids, gallery_pids) -> dict[str, np.ndarray]:
     return out
 
 
-def _chunk_metrics(sim: np.ndarray, query_pids: np.ndarray,
-                   gallery_pids: np.ndarray) -> dict[str, np.ndarray]:
+def _chunk_metrics(
+    sim: np.ndarray, query_pids: np.ndarray, gallery_pids: np.ndarray
+) -> dict[str, np.ndarray]:
     if np.isnan(sim).any():
-        raise ValueError("similarities hold NaN, so their ranking is undefined: look for it in the vectors")
+        raise ValueError(
+            "similarities hold NaN, so their ranking is undefined: look for it in the vectors"
+        )
     correct = query_pids[:, None] == gallery_pids[None, :]  # [q, G]
     count = correct.sum(1)  # [q]
     rank = _ranks(sim, correct, count)  # [q, P] ascending, 0 where there is none
     found = rank > 0
     first = np.where(count > 0, rank[:, 0], 0)
     last = rank.max(1)
-    precision = np.divide(np.arange(1, rank.shape[1] + 1), rank, out=np.zeros(rank.shape), where=found)
+    precision = np.divide(
+        np.arange(1, rank.shape[1] + 1), rank, out=np.zeros(rank.shape), where=found
+    )
     safe = np.maximum(count, 1)
     hits = {f"rank{k}": 100.0 * ((first > 0) & (first <= k)) for k in (1, 5, 10)}
-    return hits | {"mAP": 100 * precision.sum(1) / safe, "mINP": 100 * count / np.maximum(last, 1),
-                   "first": first}
+    return hits | {
+        "mAP": 100 * precision.sum(1) / safe,
+        "mINP": 100 * count / np.maximum(last, 1),
+        "first": first,
+    }
 
 
 def _ranks(sim: np.ndarray, correct: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -87,8 +106,9 @@ def _ranks(sim: np.ndarray, correct: np.ndarray, count: np.ndarray) -> np.ndarra
     return rank
 
 
-def _above_by_counting(sim: np.ndarray, rows: np.ndarray, columns: np.ndarray,
-                       slots: np.ndarray) -> np.ndarray:
+def _above_by_counting(
+    sim: np.ndarray, rows: np.ndarray, columns: np.ndarray, slots: np.ndarray
+) -> np.ndarray:
     """How many images of a row rank above each of its correct ones [N]: counted, without sorting anything."""
     above = np.zeros(len(rows), dtype=np.int64)
     for slot in range(slots.max(initial=-1) + 1):
@@ -104,8 +124,9 @@ def _above_by_counting(sim: np.ndarray, rows: np.ndarray, columns: np.ndarray,
     return above
 
 
-def _above_by_sorting(sim: np.ndarray, rows: np.ndarray, columns: np.ndarray,
-                      slots: np.ndarray) -> np.ndarray:
+def _above_by_sorting(
+    sim: np.ndarray, rows: np.ndarray, columns: np.ndarray, slots: np.ndarray
+) -> np.ndarray:
     """The same from each row's sorted values; their places, which cost an argsort most, are never needed."""
     above = np.zeros(len(rows), dtype=np.int64)
     starts = np.flatnonzero(slots == 0)
@@ -115,6 +136,6 @@ def _above_by_sorting(sim: np.ndarray, rows: np.ndarray, columns: np.ndarray,
         right = np.searchsorted(values, row[places], "right")
         higher = len(row) - right
         for i in np.flatnonzero(right - np.searchsorted(values, row[places], "left") > 1):
-            higher[i] += np.count_nonzero(row[:places[i]] == row[places[i]])
+            higher[i] += np.count_nonzero(row[: places[i]] == row[places[i]])
         above[start:stop] = higher
     return above

@@ -46,8 +46,13 @@ class TokenSelection(nn.Module):
         self.linear = nn.Linear(input_dim, embed_dim)
         self.mlp = _Mlp(input_dim, embed_dim // 2, embed_dim)
 
-    def forward(self, tokens: Tensor, attention: Tensor, ids: Tensor | None = None,
-                length: int | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        attention: Tensor,
+        ids: Tensor | None = None,
+        length: int | None = None,
+    ) -> Tensor:
         """[B, embed_dim], not normalised.
 
         tokens [B, N, D] projected; attention [B, N], the class (EOT) token's row, or the whole [B, N, N]. For
@@ -59,7 +64,11 @@ class TokenSelection(nn.Module):
         position = torch.arange(tokens.shape[1], device=tokens.device)
         end = ids.argmax(1) if ids is not None else None  # [B]
         if attention.ndim == 3:
-            row = end if ids is not None else torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
+            row = (
+                end
+                if ids is not None
+                else torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
+            )
             attention = attention[torch.arange(len(tokens), device=tokens.device), row]
         length = length or tokens.shape[1]
         if ids is None:
@@ -92,8 +101,14 @@ class RDE(Backbone):
 
     method = "rde"
 
-    def __init__(self, clip: Clip, embed_dim: int = 1024, ratio: float = 0.3, frozen_batchnorm: bool = False,
-                 **shared):
+    def __init__(
+        self,
+        clip: Clip,
+        embed_dim: int = 1024,
+        ratio: float = 0.3,
+        frozen_batchnorm: bool = False,
+        **shared,
+    ):
         super().__init__(clip, **shared)
         width = self.clip.visual.proj.shape[1]
         self.tse_image = TokenSelection(width, embed_dim, ratio)
@@ -127,7 +142,10 @@ class RDE(Backbone):
         return super().widths | {"tse": self.tse_image.linear.out_features}
 
     def describe(self) -> dict:
-        return super().describe() | {"embed_tse": self.widths["tse"], "select_ratio": self.tse_image.ratio}
+        return super().describe() | {
+            "embed_tse": self.widths["tse"],
+            "select_ratio": self.tse_image.ratio,
+        }
 
     def _both(self, anchor: Tensor, head: TokenSelection, *inputs) -> dict[str, Tensor]:
         # Small, and BatchNorm and max-pooling want precision.

@@ -27,10 +27,16 @@ class Objective:
 
     def __init__(self, settings):
         self.name, self.loss = settings.loss, get_loss(settings.loss)
-        self.options = {"tau": settings.tau, "margin": settings.margin} if settings.loss == "tal" else {}
+        self.options = (
+            {"tau": settings.tau, "margin": settings.margin} if settings.loss == "tal" else {}
+        )
         own = settings.method == "irra"
-        self.weights = {"id": settings.irra.id_weight, "mlm": settings.irra.mlm_weight} if own else {}
-        self.masked = settings.irra.mlm_share if own and settings.irra.mlm_weight else 0.0  # share of words
+        self.weights = (
+            {"id": settings.irra.id_weight, "mlm": settings.irra.mlm_weight} if own else {}
+        )
+        self.masked = (
+            settings.irra.mlm_share if own and settings.irra.mlm_weight else 0.0
+        )  # share of words
 
     def __call__(self, outputs: dict, pids: Tensor, clean: Tensor, weight: float = 1.0) -> Tensor:
         """The batch's loss, a scalar: that of the texts plus `weight` times that of the second texts.
@@ -44,8 +50,14 @@ class Objective:
                 loss = loss + factor * self.weights[name] * _mean_a_pair(sums, clean)
         return loss
 
-    def matching(self, images: dict[str, Tensor], texts: Sequence[dict[str, Tensor]], pids: Tensor,
-                 clean: Tensor, weight: float = 1.0) -> Tensor:
+    def matching(
+        self,
+        images: dict[str, Tensor],
+        texts: Sequence[dict[str, Tensor]],
+        pids: Tensor,
+        clean: Tensor,
+        weight: float = 1.0,
+    ) -> Tensor:
         """Σ over branches and believed pairs of the loss, a scalar; second texts count `weight` times.
 
         images {branch: [B, D]}, unit vectors; texts: one such dict, and maybe a second text's; pids, clean

@@ -18,14 +18,21 @@ LAST, LOG, DONE = "last.pt", "log.csv", "training.json"
 
 def run_key(params: Params, manifest, augmented: dict | None = None) -> str:
     """12 hex digits of all that the weights depend on: settings, seed, the manifest's pairs, the augmented
-    texts."""
+    texts.
+    """
     import pandas as pd
 
     columns = ["split", "pid", "image_id", "caption_id", "caption"]
     pairs = pd.util.hash_pandas_object(manifest[columns].astype(str), index=False).to_numpy()
     texts = None if augmented is None else {str(key): augmented[key] for key in sorted(augmented)}
-    return digest({"params": params.key("backbone"), "pairs": digest(pairs.tolist()),
-                   "augmented": digest(texts)} | noise_key(params))
+    return digest(
+        {
+            "params": params.key("backbone"),
+            "pairs": digest(pairs.tolist()),
+            "augmented": digest(texts),
+        }
+        | noise_key(params)
+    )
 
 
 def noise_key(params: Params) -> dict:
@@ -34,8 +41,10 @@ def noise_key(params: Params) -> dict:
     if path is None:
         return {}
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no noise index at {path} (backbone.noise_index): give a .npy file, or a "
-                                "share of wrong pairs as backbone.noise")
+        raise FileNotFoundError(
+            f"no noise index at {path} (backbone.noise_index): give a .npy file, or a "
+            "share of wrong pairs as backbone.noise"
+        )
     return {"noise_index": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
 
 
@@ -57,11 +66,15 @@ def _with_noise(manifest, params: Params) -> tuple:
 def _check(manifest, settings) -> None:
     pairs = len(_pairs(manifest))
     if pairs < 2:
-        raise ValueError(f"the train split has {pairs} captions; training needs at least 2. Check the data "
-                         "set with `icl data check`.")
+        raise ValueError(
+            f"the train split has {pairs} captions; training needs at least 2. Check the data "
+            "set with `icl data check`."
+        )
     if settings.batch_size < distributed.world():
-        raise ValueError(f"backbone.batch_size {settings.batch_size} is the whole batch, which "
-                         f"{distributed.world()} processes cannot share out: start fewer, or raise it")
+        raise ValueError(
+            f"backbone.batch_size {settings.batch_size} is the whole batch, which "
+            f"{distributed.world()} processes cannot share out: start fewer, or raise it"
+        )
 
 
 def _found(folder: Path, run: str) -> dict | None:
@@ -82,9 +95,16 @@ def _adopt(params: Params, manifest, folder: Path, run: str) -> dict:
         row |= retrieval_metrics(*similarity(model, manifest, wanted))
     row["seconds"] = round(time.perf_counter() - start, 2)
     train = _pairs(manifest)
-    done = {"run": run, "selected_on": f"whoever made {Path(params.backbone.checkpoint).name}", "best": row,
-            "epochs": 0, "pairs": len(train), "images": train["image_id"].nunique(), "rda": False,
-            "seconds": row["seconds"]}
+    done = {
+        "run": run,
+        "selected_on": f"whoever made {Path(params.backbone.checkpoint).name}",
+        "best": row,
+        "epochs": 0,
+        "pairs": len(train),
+        "images": train["image_id"].nunique(),
+        "rda": False,
+        "seconds": row["seconds"],
+    }
     if distributed.rank() == 0:
         model.save(folder)
         values = ",".join(f"{value:.6g}" for value in row.values())
@@ -95,5 +115,7 @@ def _adopt(params: Params, manifest, folder: Path, run: str) -> dict:
 
 def _same_run(found: str, wanted: str, folder: Path) -> None:
     if found != wanted:
-        raise ValueError(f"{folder} holds the training of other settings, data or texts (run {found}, this "
-                         f"one is {wanted}). Give another folder, or remove that one.")
+        raise ValueError(
+            f"{folder} holds the training of other settings, data or texts (run {found}, this "
+            f"one is {wanted}). Give another folder, or remove that one."
+        )

@@ -5,7 +5,9 @@ import math
 from icl_lib.retrieval.backbone import Backbone
 
 
-def lr_factor(epoch: float, epochs: int, warmup: int, warmup_factor: float, final: float = 0.0) -> float:
+def lr_factor(
+    epoch: float, epochs: int, warmup: int, warmup_factor: float, final: float = 0.0
+) -> float:
     """Share of the learning rate at `epoch` (from 0; fractions are within an epoch), in [0, 1].
 
     Linear from warmup_factor to 1 over `warmup` epochs, then a cosine to `final` at the end. Whole epochs
@@ -21,7 +23,8 @@ def lr_factor(epoch: float, epochs: int, warmup: int, warmup_factor: float, fina
 def parameter_groups(model: Backbone, settings) -> list[dict]:
     """Adam's groups, each with `base_lr`: CLIP's weights, biases (own factor, no weight decay), the layers
     that a method adds at their own rate (TSE's: tse_lr), text positions at their own factor where they were
-    resized."""
+    resized.
+    """
     groups: dict[tuple, list] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -33,8 +36,10 @@ def parameter_groups(model: Backbone, settings) -> list[dict]:
         elif name == "clip.positional_embedding" and model.source.text_positions_resized:
             lr = settings.lr * settings.text_position_lr_factor
         groups.setdefault((lr, 0.0 if bias else settings.weight_decay), []).append(parameter)
-    return [{"params": members, "lr": lr, "base_lr": lr, "weight_decay": decay}
-            for (lr, decay), members in groups.items()]
+    return [
+        {"params": members, "lr": lr, "base_lr": lr, "weight_decay": decay}
+        for (lr, decay), members in groups.items()
+    ]
 
 
 def rda_weight(epoch: int, slope: float = 0.03, floor: float = 0.1) -> float:

@@ -36,8 +36,13 @@ from icl_lib.retrieval.run_folder import (
 from icl_lib.retrieval.schedule import lr_factor, parameter_groups, rda_weight
 
 
-def train_backbone(params: Params, manifest, folder: Path | str, augmented: dict | None = None,
-                   on_epoch: Callable[[list[dict]], None] | None = None) -> dict:
+def train_backbone(
+    params: Params,
+    manifest,
+    folder: Path | str,
+    augmented: dict | None = None,
+    on_epoch: Callable[[list[dict]], None] | None = None,
+) -> dict:
     """Trains `params.backbone` on the manifest's train split into `folder`; returns what training.json says.
 
     `augmented` (RDA) gives per caption_id a list of sub-sentences, each a list of rewritings; a caption that
@@ -79,8 +84,15 @@ def _train(params: Params, manifest, folder, augmented: dict | None, on_epoch=No
 class _Training:
     """The state of one run: model, optimiser, data, log, best epoch."""
 
-    def __init__(self, params: Params, manifest, folder: Path, augmented: dict | None, run: str,
-                 on_epoch: Callable[[list[dict]], None] | None = None):
+    def __init__(
+        self,
+        params: Params,
+        manifest,
+        folder: Path,
+        augmented: dict | None,
+        run: str,
+        on_epoch: Callable[[list[dict]], None] | None = None,
+    ):
         self.settings, self.seed, self.folder, self.run = params.backbone, params.seed, folder, run
         self.epochs, self.rows, self.best, self.next_epoch = params.backbone.epochs, [], None, 0
         self.on_epoch = on_epoch
@@ -105,16 +117,30 @@ class _Training:
         self.pids = torch.from_numpy(train["pid"].to_numpy(dtype=np.int64, copy=True))
         self.ids = self.model.tokenise(train["caption"].tolist())
         self.images = Images(images["path"].tolist(), self.model.image_size)
-        parts = [augmented.get(caption) for caption in train["caption_id"]] if augmented is not None else None
-        self.views = PairViews(self.images, self.image_of, self.ids.numpy(), self.model.tokenizer,
-                               self.settings, self.seed, parts, self.settings.rda_texts == "only",
-                               self.objective.masked)
+        parts = (
+            [augmented.get(caption) for caption in train["caption_id"]]
+            if augmented is not None
+            else None
+        )
+        self.views = PairViews(
+            self.images,
+            self.image_of,
+            self.ids.numpy(),
+            self.model.tokenizer,
+            self.settings,
+            self.seed,
+            parts,
+            self.settings.rda_texts == "only",
+            self.objective.masked,
+        )
 
     def go(self) -> dict:
         self._resume()
         for epoch in range(self.next_epoch, self.epochs):
             start = time.perf_counter()
-            row = {"epoch": epoch, "lr": self.settings.lr * self._factor(epoch)} | self._epoch(epoch)
+            row = {"epoch": epoch, "lr": self.settings.lr * self._factor(epoch)} | self._epoch(
+                epoch
+            )
             if self.select_on:
                 row |= retrieval_metrics(*similarity(self.model, self.manifest, self.select_on))
             row["seconds"] = round(time.perf_counter() - start, 2)
@@ -129,16 +155,22 @@ class _Training:
         """Trains one epoch; its mean loss a pair, the share of pairs believed, and how right that was."""
         clean = torch.from_numpy(self._clean(epoch))
         weight = rda_weight(epoch, self.settings.rda_weight_slope, self.settings.rda_weight_floor)
-        loader = self.views.loader(epoch, self.settings.batch_size, distributed.share, max(2, distributed.world()))
+        loader = self.views.loader(
+            epoch, self.settings.batch_size, distributed.share, max(2, distributed.world())
+        )
         total, pairs, every = 0.0, 0, self.settings.accumulation
         self.model.train()
         self.optimiser.zero_grad(set_to_none=True)
-        for step, batch in enumerate(progress(loader, f"epoch {epoch + 1}/{self.epochs}", len(loader))):
+        for step, batch in enumerate(
+            progress(loader, f"epoch {epoch + 1}/{self.epochs}", len(loader))
+        ):
             loss = self._batch_loss(batch, clean[batch["pair"]], weight)
             if not torch.isfinite(loss):
-                raise ValueError(f"the loss became {loss.item()} in epoch {epoch}, step {step}: lower "
-                                 "backbone.lr, or set backbone.precision to fp32. The last whole epoch is "
-                                 "kept.")
+                raise ValueError(
+                    f"the loss became {loss.item()} in epoch {epoch}, step {step}: lower "
+                    "backbone.lr, or set backbone.precision to fp32. The last whole epoch is "
+                    "kept."
+                )
             # Every process holds the whole batch's loss: its gradient is that of the sum over processes.
             self.scaler.scale(loss / distributed.world()).backward()
             if (step + 1) % every == 0 or step + 1 == len(loader):
@@ -160,8 +192,10 @@ class _Training:
         row = {"clean": float(clean.mean())}
         if self.truth is not None:
             right = (clean & self.truth).sum()
-            row |= {"clean_precision": float(right / max(1, clean.sum())),
-                    "clean_recall": float(right / max(1, self.truth.sum()))}
+            row |= {
+                "clean_precision": float(right / max(1, clean.sum())),
+                "clean_recall": float(right / max(1, self.truth.sum())),
+            }
         return row
 
     def _batch_loss(self, batch: dict, clean: torch.Tensor, weight: float) -> torch.Tensor:
@@ -180,10 +214,13 @@ class _Training:
         mine = distributed.share(range(len(self.images)))
         images = self.model.encode_images(self.images.part(slice(mine.start, mine.stop)))
         texts = self.model.encode_ids(distributed.share(self.ids))
-        images, texts = (self.model.branches_of(distributed.joined(vectors)) for vectors in (images, texts))
+        images, texts = (
+            self.model.branches_of(distributed.joined(vectors)) for vectors in (images, texts)
+        )
         losses = {name: np.zeros(len(self.ids)) for name in images}
-        for pairs in np.array_split(rng.permutation(len(self.ids)),
-                                    math.ceil(len(self.ids) / self.settings.batch_size)):
+        for pairs in np.array_split(
+            rng.permutation(len(self.ids)), math.ceil(len(self.ids) / self.settings.batch_size)
+        ):
             for name, values in losses.items():
                 sim = torch.from_numpy(texts[name][pairs] @ images[name][self.image_of[pairs]].T)
                 values[pairs] = self.objective.per_pair(sim, self.pids[pairs]).numpy()
@@ -191,22 +228,36 @@ class _Training:
 
     def _factor(self, epoch: float) -> float:
         final = self.settings.final_lr / self.settings.lr if self.settings.lr else 0.0
-        return lr_factor(epoch, self.epochs, self.settings.warmup_epochs, self.settings.warmup_factor, final)
+        return lr_factor(
+            epoch, self.epochs, self.settings.warmup_epochs, self.settings.warmup_factor, final
+        )
 
     def _keep(self, row: dict) -> None:
-        """Writes the epoch down: the best model first, so that last.pt never speaks of one that is not there.
-        """
+        """Writes the epoch down: the best model first, so that last.pt never speaks of one that is not there."""
         split = self.select_on
-        if self.best is None or not split or epoch_score(row, split) > epoch_score(self.best, split):
+        if (
+            self.best is None
+            or not split
+            or epoch_score(row, split) > epoch_score(self.best, split)
+        ):
             self.best = dict(row)
             self.model.save(self.folder)
         names = list(self.rows[0])
         lines = [",".join(names)] + [",".join(f"{r[n]:.6g}" for n in names) for r in self.rows]
         atomic_write(self.folder / LOG, "\n".join(lines) + "\n")
         with atomic_path(self.folder / LAST) as temp:
-            torch.save({"run": self.run, "next_epoch": row["epoch"] + 1, "rows": self.rows, "best": self.best,
-                        "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
-                        "scaler": self.scaler.state_dict()}, temp)
+            torch.save(
+                {
+                    "run": self.run,
+                    "next_epoch": row["epoch"] + 1,
+                    "rows": self.rows,
+                    "best": self.best,
+                    "model": self.model.state_dict(),
+                    "optimiser": self.optimiser.state_dict(),
+                    "scaler": self.scaler.state_dict(),
+                },
+                temp,
+            )
 
     def _resume(self) -> None:
         """Goes on from last.pt, which process 0 alone may have; then all have the same weights."""
@@ -226,10 +277,16 @@ class _Training:
         return last
 
     def _finish(self) -> dict:
-        done = {"run": self.run, "selected_on": self.select_on or "last epoch", "best": self.best,
-                "epochs": self.epochs, "pairs": len(self.ids), "images": len(self.images),
-                "rda": self.views.parts is not None,
-                "seconds": round(sum(row["seconds"] for row in self.rows), 2)}
+        done = {
+            "run": self.run,
+            "selected_on": self.select_on or "last epoch",
+            "best": self.best,
+            "epochs": self.epochs,
+            "pairs": len(self.ids),
+            "images": len(self.images),
+            "rda": self.views.parts is not None,
+            "seconds": round(sum(row["seconds"] for row in self.rows), 2),
+        }
         if distributed.rank() == 0:
             write_json(self.folder / DONE, done)
             (self.folder / LAST).unlink(missing_ok=True)

@@ -3,5 +3,3 @@
 `ways` encodes and ranks, `epochs` trains, `cost` weighs the metrics in a process of their own, `scale` grows
 galleries.
 """
-
-

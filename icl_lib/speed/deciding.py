@@ -17,7 +17,9 @@ PLAIN, SHARED = "P(Yes), picture read for each text", "P(Yes), prefix shared"
 
 
 @torch.inference_mode()
-def by_generating(mllm: LocalMLLM, images: Sequence, texts: Sequence[str], new_tokens: int = 8) -> np.ndarray:
+def by_generating(
+    mllm: LocalMLLM, images: Sequence, texts: Sequence[str], new_tokens: int = 8
+) -> np.ndarray:
     """Yes or No [N] bool in the usual way: the processor's own batch, `generate`, and "yes" in what was
     written.
 
@@ -28,7 +30,9 @@ def by_generating(mllm: LocalMLLM, images: Sequence, texts: Sequence[str], new_t
     rendered = [chat.render(mllm.prompts.ask_match(text), picture=True) for text in texts]
     order = sorted(range(len(texts)), key=lambda row: len(rendered[row]))
     for rows in batches(order, mllm.pairs_at_once):
-        inputs = chat.batch_of_pictures([rendered[row] for row in rows], [images[row] for row in rows])
+        inputs = chat.batch_of_pictures(
+            [rendered[row] for row in rows], [images[row] for row in rows]
+        )
         ids = chat.generate(inputs, new_tokens)
         for row, answer in zip(rows, chat.tokenizer.batch_decode(ids, skip_special_tokens=True)):
             said[row] = "yes" in answer.lower()

@@ -67,8 +67,10 @@ def train(params: Params, pairs: pd.DataFrame, way: Way, epochs: int) -> tuple[R
                 vectors = image_branches(model, batch["pixels"], way)
                 texts = text_branches(model, batch["ids"], way)
             believed, people = clean[batch["pair"]].float().to(model.device), pids[batch["pair"]]
-            total = sum((believed * loss(texts[name] @ vectors[name].T, people, **options)).sum()
-                        for name in vectors)
+            total = sum(
+                (believed * loss(texts[name] @ vectors[name].T, people, **options)).sum()
+                for name in vectors
+            )
             optimiser.zero_grad(set_to_none=True)
             total.backward()
             optimiser.step()
@@ -77,8 +79,16 @@ def train(params: Params, pairs: pd.DataFrame, way: Way, epochs: int) -> tuple[R
     return model, took
 
 
-def pair_losses(model: RDE, views: PairViews, pids: torch.Tensor, loss, options: dict, size: int, way: Way,
-                rng: np.random.Generator) -> dict[str, np.ndarray]:
+def pair_losses(
+    model: RDE,
+    views: PairViews,
+    pids: torch.Tensor,
+    loss,
+    options: dict,
+    size: int,
+    way: Way,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
     """CCD's losses {branch: [P]} of plain pairs, each in a random batch of `size`.
 
     Encoded once, a picture serves all its captions; in the released way it is encoded again for each.
@@ -87,7 +97,9 @@ def pair_losses(model: RDE, views: PairViews, pids: torch.Tensor, loss, options:
     batches = np.array_split(rng.permutation(len(ids)), math.ceil(len(ids) / size))
     if way.once:
         vectors = encode(model, pixels.split(model.eval_batch), image_branches, way)
-        order = ids.argmax(1).argsort(stable=True)  # captions of like length together: less is padded
+        order = ids.argmax(1).argsort(
+            stable=True
+        )  # captions of like length together: less is padded
         texts = encode(model, ids[order].split(model.eval_batch), text_branches, way)
         vectors = {name: values[views.image_of] for name, values in vectors.items()}
         texts = {name: values[order.argsort().numpy()] for name, values in texts.items()}
@@ -104,13 +116,21 @@ def pair_losses(model: RDE, views: PairViews, pids: torch.Tensor, loss, options:
     return out
 
 
-def train_kit(params: Params, pairs: pd.DataFrame, precision: str, epochs: int) -> tuple[RDE, list[float]]:
+def train_kit(
+    params: Params, pairs: pd.DataFrame, precision: str, epochs: int
+) -> tuple[RDE, list[float]]:
     """The model after `epochs` epochs of `train_backbone`, the kit's own loop, and each epoch's seconds."""
-    wanted = params.backbone.model_copy(update={"precision": precision, "epochs": epochs, "rda": False})
+    wanted = params.backbone.model_copy(
+        update={"precision": precision, "epochs": epochs, "rda": False}
+    )
     params = params.model_copy(update={"backbone": wanted})
     with tempfile.TemporaryDirectory() as folder:
-        train_backbone(params, pairs, folder)  # pairs hold no val, so an epoch's seconds are training alone
-        return load_backbone(params, folder), pd.read_csv(Path(folder) / "log.csv")["seconds"].tolist()
+        train_backbone(
+            params, pairs, folder
+        )  # pairs hold no val, so an epoch's seconds are training alone
+        return load_backbone(params, folder), pd.read_csv(Path(folder) / "log.csv")[
+            "seconds"
+        ].tolist()
 
 
 def savings(params: Params, pairs: pd.DataFrame, repeats: int = 1) -> pd.DataFrame:
@@ -119,18 +139,29 @@ def savings(params: Params, pairs: pd.DataFrame, repeats: int = 1) -> pd.DataFra
     The last rows are the kit's own loop; bf16 only where the machine is fast at it.
     """
     own = {"the kit's own loop": "fp32"} | ({"+ bf16": "bf16"} if _bf16() else {})
-    train(params, pairs[:2 * params.backbone.batch_size], RELEASED, 1)  # the first run pays what is paid once
+    train(
+        params, pairs[: 2 * params.backbone.batch_size], RELEASED, 1
+    )  # the first run pays what is paid once
     steps = progress(STEPS.items(), "ways", len(STEPS))
     took = {name: min(train(params, pairs, way, repeats)[1]) for name, way in steps}
-    took |= {name: min(train_kit(params, pairs, precision, repeats)[1]) for name, precision in own.items()}
+    took |= {
+        name: min(train_kit(params, pairs, precision, repeats)[1])
+        for name, precision in own.items()
+    }
     table = pd.DataFrame({"seconds": took}).rename_axis("way")
     table["gain"] = (table["seconds"].shift() / table["seconds"]).fillna(1.0)
     table["ratio"] = table["seconds"].iloc[0] / table["seconds"]
     return table
 
 
-def learned(params: Params, pairs: pd.DataFrame, manifest: pd.DataFrame, epochs: int, seeds: Iterable[int],
-            split: str = "val") -> tuple[pd.DataFrame, RDE]:
+def learned(
+    params: Params,
+    pairs: pd.DataFrame,
+    manifest: pd.DataFrame,
+    epochs: int,
+    seeds: Iterable[int],
+    split: str = "val",
+) -> tuple[pd.DataFrame, RDE]:
     """Rank-1 and mAP on `split` (percent) and seconds an epoch after training each way with each seed.
 
     Rows: way, seed. Also the last seed's model of the kit in fp32. All are measured by the kit in fp32.
@@ -145,13 +176,22 @@ def learned(params: Params, pairs: pd.DataFrame, manifest: pd.DataFrame, epochs:
                 model, took = train_kit(own, pairs, "bf16" if "bf16" in way else "fp32", epochs)
             model.precision = "fp32"
             told = retrieval_metrics(*similarity(model, manifest, split))
-            rows.append({"way": way, "seed": seed, "rank1": told["rank1"], "mAP": told["mAP"],
-                         "seconds": min(took)})
+            rows.append(
+                {
+                    "way": way,
+                    "seed": seed,
+                    "rank1": told["rank1"],
+                    "mAP": told["mAP"],
+                    "seconds": min(took),
+                }
+            )
             kept = model if way == "kit" else kept
     return pd.DataFrame(rows), kept
 
 
-def noise(table: pd.DataFrame, metric: str = "rank1", level: float = 0.99, least: float = 1.0) -> pd.DataFrame:
+def noise(
+    table: pd.DataFrame, metric: str = "rank1", level: float = 0.99, least: float = 1.0
+) -> pd.DataFrame:
     """Each way's mean against the released way's: difference, limit, and whether it is within the limit.
 
     The limit of what seeds alone explain is a t-interval at `level` of a difference of means, with the ways'
@@ -171,8 +211,13 @@ def noise(table: pd.DataFrame, metric: str = "rank1", level: float = 0.99, least
     return out.assign(within=out["difference"].abs() <= limit)
 
 
-def large(params: Params, folder: Path | str, clip: str = "ViT-B-16-quickgelu",
-          size: tuple[int, int] = (384, 128), batch: int = 64) -> Params:
+def large(
+    params: Params,
+    folder: Path | str,
+    clip: str = "ViT-B-16-quickgelu",
+    size: tuple[int, int] = (384, 128),
+    batch: int = 64,
+) -> Params:
     """`params` for a CLIP of the paper's size with random weights, as slow as any; they go into `folder`.
 
     ViT-B/16 at 384 x 128 pixels, TSE of width 1024, in batches of 64: for machines with a GPU.
@@ -184,8 +229,15 @@ def large(params: Params, folder: Path | str, clip: str = "ViT-B-16-quickgelu",
     path = Path(folder) / f"{clip}-random.safetensors"
     state = open_clip.create_model(clip, pretrained=None).state_dict()
     save_file({name: value.contiguous().clone() for name, value in state.items()}, path)
-    wanted = {"clip": clip, "weights": str(path), "image_size": tuple(size), "embed_tse": 1024,
-              "batch_size": batch, "eval_batch": batch, "pad": 10}
+    wanted = {
+        "clip": clip,
+        "weights": str(path),
+        "image_size": tuple(size),
+        "embed_tse": 1024,
+        "batch_size": batch,
+        "eval_batch": batch,
+        "pad": 10,
+    }
     return params.model_copy(update={"backbone": params.backbone.model_copy(update=wanted)})
 
 

@@ -48,8 +48,12 @@ class Held:
     def of(self, pictures: int) -> "Held":
         """The first `pictures` pictures and the first captions in proportion."""
         queries = max(1, len(self.ids) * pictures // len(self.pixels))
-        return Held(self.pixels[:pictures], self.ids[:queries], self.query_pids[:queries],
-                    self.gallery_pids[:pictures])
+        return Held(
+            self.pixels[:pictures],
+            self.ids[:queries],
+            self.query_pids[:queries],
+            self.gallery_pids[:pictures],
+        )
 
 
 def some_people(manifest: pd.DataFrame, split: str, people: int) -> pd.DataFrame:
@@ -60,12 +64,19 @@ def some_people(manifest: pd.DataFrame, split: str, people: int) -> pd.DataFrame
 
 def held(model: RDE, manifest: pd.DataFrame, split: str, people: int) -> Held:
     """The first `people` identities of a split, pictures decoded and captions tokenised, so that neither is
-    timed."""
+    timed.
+    """
     rows = some_people(manifest, split, people)
     pictures = images(rows, split)
-    pixels = torch.cat([*Images(pictures["path"].tolist(), model.image_size).batches(model.eval_batch)])
-    return Held(pixels, model.tokenise(rows["caption"].tolist()), rows["pid"].to_numpy(),
-                pictures["pid"].to_numpy())
+    pixels = torch.cat(
+        [*Images(pictures["path"].tolist(), model.image_size).batches(model.eval_batch)]
+    )
+    return Held(
+        pixels,
+        model.tokenise(rows["caption"].tolist()),
+        rows["pid"].to_numpy(),
+        pictures["pid"].to_numpy(),
+    )
 
 
 def similarity(model: RDE, data: Held, way: Way) -> np.ndarray:
@@ -77,7 +88,9 @@ def similarity(model: RDE, data: Held, way: Way) -> np.ndarray:
         return encode(model, items.split(model.eval_batch), branches, way)
 
     vectors, texts = once(data.pixels, image_branches), once(ids[order], text_branches)
-    if not way.once:  # a pass for TSE's pictures and two more of the captions, which find the same again
+    if (
+        not way.once
+    ):  # a pass for TSE's pictures and two more of the captions, which find the same again
         vectors["tse"] = once(data.pixels, image_branches)["tse"]
         texts["tse"] = once(ids[order], text_branches)["tse"]
         once(ids[order], text_branches)
@@ -103,13 +116,20 @@ def savings(model: RDE, data: Held, repeats: int = 2) -> pd.DataFrame:
     bf16 is left out on processors that have none.
     """
     rows, base = {}, None
-    evaluate(model, data.of(min(32, len(data.pixels))), RELEASED)  # the first run pays for what is made once
+    evaluate(
+        model, data.of(min(32, len(data.pixels))), RELEASED
+    )  # the first run pays for what is made once
     for name, way in progress(available(model).items(), "ways", len(available(model))):
         took, (sim, values) = seconds(lambda: evaluate(model, data, way), repeats)
         base = base or (took, sim, values)
         before = list(rows.values())[-1]["seconds"] if rows else took
-        rows[name] = {"seconds": took, "gain": before / took, "ratio": base[0] / took,
-                      **agreement(base[1], sim, data), **_differences(base[2], values)}
+        rows[name] = {
+            "seconds": took,
+            "gain": before / took,
+            "ratio": base[0] / took,
+            **agreement(base[1], sim, data),
+            **_differences(base[2], values),
+        }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("way")
 
 
@@ -121,10 +141,19 @@ def growth(model: RDE, data: Held, pictures: Iterable[int], repeats: int = 1) ->
     for count in pictures:
         part = data.of(count)
         row = {"pictures": len(part.pixels), "captions": len(part.ids)}
-        row |= {name: seconds(lambda: evaluate(model, part, way), repeats)[0]
-                for name, way in ways.items() if way in known}
-        rows.append(row | {f"ratio, {name}": row["released"] / row[name] for name in ways
-                           if name in row and name != "released"})
+        row |= {
+            name: seconds(lambda: evaluate(model, part, way), repeats)[0]
+            for name, way in ways.items()
+            if way in known
+        }
+        rows.append(
+            row
+            | {
+                f"ratio, {name}": row["released"] / row[name]
+                for name in ways
+                if name in row and name != "released"
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -143,10 +172,12 @@ def agreement(a: np.ndarray, b: np.ndarray, data: Held, rounding: float = 2e-5) 
     top_a, top_b = ranking(a, 1)[:, 0], ranking(b, 1)[:, 0]
     hit_a, hit_b = (data.gallery_pids[top] == data.query_pids for top in (top_a, top_b))
     in_order = np.take_along_axis(a, ranking(b), 1)
-    return {"same_top1": 100 * float((top_a == top_b).mean()),
-            "same_hit": 100 * float((hit_a == hit_b).mean()),
-            "sim_difference": float(np.abs(a - b).max()),
-            "same_ranking": bool((np.diff(in_order, axis=1) <= rounding).all())}
+    return {
+        "same_top1": 100 * float((top_a == top_b).mean()),
+        "same_hit": 100 * float((hit_a == hit_b).mean()),
+        "sim_difference": float(np.abs(a - b).max()),
+        "same_ranking": bool((np.diff(in_order, axis=1) <= rounding).all()),
+    }
 
 
 def _differences(a: dict, b: dict) -> dict[str, float]:

@@ -12,8 +12,15 @@ from icl_lib.results import progress
 from icl_lib.retrieval.gallery import Gallery
 
 # "recipe options"; * stands for a number of cells that suits the number of vectors, see `cells`.
-RECIPES = ("Flat", "HNSW32 efSearch=16", "HNSW32 efSearch=128", "IVF*,Flat nprobe=4", "IVF*,Flat nprobe=16",
-           "IVF*,SQ8 nprobe=16", "IVF*,PQ16 nprobe=16")
+RECIPES = (
+    "Flat",
+    "HNSW32 efSearch=16",
+    "HNSW32 efSearch=128",
+    "IVF*,Flat nprobe=4",
+    "IVF*,Flat nprobe=16",
+    "IVF*,SQ8 nprobe=16",
+    "IVF*,PQ16 nprobe=16",
+)
 EXACT = "Flat"
 
 
@@ -25,7 +32,10 @@ def grow(vectors: np.ndarray, items: int, seed: int = 0, noise: float = 0.5) -> 
     filled as another picture of the same or a similar person would. The first N are the real ones.
     """
     vectors = np.asarray(vectors, dtype=np.float32)
-    rng, near = np.random.default_rng(seed), Gallery(vectors).search(vectors, min(11, len(vectors)))[1]
+    rng, near = (
+        np.random.default_rng(seed),
+        Gallery(vectors).search(vectors, min(11, len(vectors)))[1],
+    )
     out = np.empty((items, vectors.shape[1]), np.float32)
     spread = noise * vectors.std(0)
     for start in range(0, items, 65536):
@@ -36,7 +46,7 @@ def grow(vectors: np.ndarray, items: int, seed: int = 0, noise: float = 0.5) -> 
         mixed = (1 - share) * vectors[base] + share * vectors[other]
         mixed += spread * rng.standard_normal(mixed.shape, dtype=np.float32)
         out[rows] = mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-12)
-    out[:len(vectors)] = vectors[:items]
+    out[: len(vectors)] = vectors[:items]
     return out
 
 
@@ -45,8 +55,14 @@ def cells(items: int) -> int:
     return max(4, 2 ** int(math.log2(max(1.0, 2 * math.sqrt(items)))))
 
 
-def study(vectors: np.ndarray, queries: np.ndarray, sizes: Iterable[int], recipes: Sequence[str] = RECIPES,
-          k: int = 10, seed: int = 0) -> pd.DataFrame:
+def study(
+    vectors: np.ndarray,
+    queries: np.ndarray,
+    sizes: Iterable[int],
+    recipes: Sequence[str] = RECIPES,
+    k: int = 10,
+    seed: int = 0,
+) -> pd.DataFrame:
     """Each index at each size, on vectors grown from the given ones: one row an index and size.
 
     `build` seconds to train and fill it; `ms` a query, searched together; `ms alone`, searched one by one
@@ -68,9 +84,18 @@ def study(vectors: np.ndarray, queries: np.ndarray, sizes: Iterable[int], recipe
                 found = gallery.search(queries, k)[1]
                 ms = 1000 * (time.perf_counter() - start) / len(queries)
                 exact = found if exact is None else exact
-                here.append({"items": items, "dimensions": vectors.shape[1], "index": factory,
-                             "options": options, "build": built, "ms": ms,
-                             "ms alone": _alone(gallery, queries, k), "recall": recall(found, exact)})
+                here.append(
+                    {
+                        "items": items,
+                        "dimensions": vectors.shape[1],
+                        "index": factory,
+                        "options": options,
+                        "build": built,
+                        "ms": ms,
+                        "ms alone": _alone(gallery, queries, k),
+                        "recall": recall(found, exact),
+                    }
+                )
             weight = _weight(gallery)
             del gallery  # before the next one is built beside it
             rows += [row | weight for row in here]
@@ -82,7 +107,9 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
     return 100 * float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, exact)]))
 
 
-def weigh(width: int, recipes: Sequence[str] = RECIPES, items: int = 2000, seed: int = 0) -> pd.DataFrame:
+def weigh(
+    width: int, recipes: Sequence[str] = RECIPES, items: int = 2000, seed: int = 0
+) -> pd.DataFrame:
     """`bytes` an item and `fixed` bytes of each index for vectors of another width; values don't matter."""
     rng, rows = np.random.default_rng(seed), []
     vectors = rng.standard_normal((items, width), dtype=np.float32)
@@ -93,7 +120,9 @@ def weigh(width: int, recipes: Sequence[str] = RECIPES, items: int = 2000, seed:
     return pd.DataFrame(rows)
 
 
-def on_paper(weights: pd.DataFrame, items: Iterable[int] = (10**6, 10**7, 10**8, 10**9)) -> pd.DataFrame:
+def on_paper(
+    weights: pd.DataFrame, items: Iterable[int] = (10**6, 10**7, 10**8, 10**9)
+) -> pd.DataFrame:
     """Gigabytes (10⁹ bytes) of each index at sizes not built: items times measured bytes, plus fixed ones.
 
     weights: rows of `study` or `weigh`. Of an inverted file the fixed part grows as its cells, with √items.
@@ -102,8 +131,10 @@ def on_paper(weights: pd.DataFrame, items: Iterable[int] = (10**6, 10**7, 10**8,
     last = weights.sort_values("items").assign(family=_family(weights["index"]))
     for family, row in last.drop_duplicates("family", keep="last").set_index("family").iterrows():
         growing = [(cells(n) / cells(row["items"]) if "IVF" in family else 1) for n in items]
-        rows[family] = {f"{n:.0e}".replace("e+0", "e"): (row["bytes"] * n + row["fixed"] * times) / 1e9
-                        for n, times in zip(items, growing)} | {"bytes an item": row["bytes"]}
+        rows[family] = {
+            f"{n:.0e}".replace("e+0", "e"): (row["bytes"] * n + row["fixed"] * times) / 1e9
+            for n, times in zip(items, growing)
+        } | {"bytes an item": row["bytes"]}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("index")
 
 
@@ -121,7 +152,9 @@ def _family(names: pd.Series) -> pd.Series:
 
 
 def _quietly(vectors: np.ndarray, factory: str) -> Gallery:
-    with warnings.catch_warnings():  # that more vectors would train it better is what the sizes show
+    with (
+        warnings.catch_warnings()
+    ):  # that more vectors would train it better is what the sizes show
         warnings.simplefilter("ignore", UserWarning)
         return Gallery(vectors, factory)
 

@@ -29,9 +29,13 @@ def timed(texts: Sequence[str], model: Backbone, gallery: Gallery, paths: Sequen
     the same M with a memory that holds the gallery's descriptions: `card` is the time to read one.
     """
     if hasattr(mllm, "file"):
-        raise ValueError("An MLLM with a memory answers from disk; give its `inner` to time answering.")
+        raise ValueError(
+            "An MLLM with a memory answers from disk; give its `inner` to time answering."
+        )
     rows = []
-    _query(texts[0], model, gallery, paths, mllm, cards, k_max, threshold, lam)  # pays for what is paid once
+    _query(
+        texts[0], model, gallery, paths, mllm, cards, k_max, threshold, lam
+    )  # pays for what is paid once
     for text in progress(list(texts), "queries, one by one"):
         rows.append(_query(text, model, gallery, paths, mllm, cards, k_max, threshold, lam))
     table = pd.DataFrame(rows)
@@ -51,7 +55,9 @@ def parts(run: pd.DataFrame, K: int, xi: float, way: str = "on demand") -> pd.Da
         raise ValueError(f"way {way!r} is none of {', '.join(WAYS)}.")
     if not 0 <= K <= run.attrs["k_max"]:
         depth = run.attrs["k_max"]
-        raise ValueError(f"K={K} was not timed: questions go to {depth}. Time again with k_max={K}.")
+        raise ValueError(
+            f"K={K} was not timed: questions go to {depth}. Time again with k_max={K}."
+        )
     rows = []
     for query in run.to_dict("records"):
         sure, first = query["top"] > xi, query["first"]
@@ -126,7 +132,9 @@ def _query(text, model, gallery, paths, mllm, cards, k_max, threshold, lam) -> d
     return told | {"top": float(scores[0, 0]), "first": first}
 
 
-def _reranked(model: Backbone, gallery: Gallery, q: np.ndarray, merged: str, anchor: int, lam: float):
+def _reranked(
+    model: Backbone, gallery: Gallery, q: np.ndarray, merged: str, anchor: int, lam: float
+):
     """Columns of the first pictures by Eq. 6: one search with λ·q + (1 − λ)·q̂, the anchor lifted to S̄ = 1."""
     refined = model.encode_texts([merged])
     scores, columns = gallery.search(lam * q + (1 - lam) * refined, SHOWN)

@@ -10,7 +10,9 @@ import pandas as pd
 KINDS = ("counted", "sorted")
 
 
-def metrics_cost(queries: int = 6156, gallery: int = 3074, people: int = 1000, kind: str = "counted") -> dict:
+def metrics_cost(
+    queries: int = 6156, gallery: int = 3074, people: int = 1000, kind: str = "counted"
+) -> dict:
     """What metrics of random similarities [queries, gallery] cost in a fresh process.
 
     seconds: of the quickest of three runs. traced_MB: the peak of what Python and NumPy allocate
@@ -20,7 +22,13 @@ def metrics_cost(queries: int = 6156, gallery: int = 3074, people: int = 1000, k
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r}: {', '.join(KINDS)}")
-    command = [sys.executable, "-m", "icl_lib.speed.metrics_memory", *map(str, (queries, gallery, people)), kind]
+    command = [
+        sys.executable,
+        "-m",
+        "icl_lib.speed.metrics_memory",
+        *map(str, (queries, gallery, people)),
+        kind,
+    ]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
     measured = json.loads(told.stdout.splitlines()[-1])
     return {"captions": queries, "pictures": gallery, "kind": kind, **measured}
@@ -33,7 +41,10 @@ def metrics_growth(sizes: list[tuple[int, int, int]]) -> pd.DataFrame:
         both = {kind: metrics_cost(*size, kind=kind) for kind in KINDS}
         row = {"captions": size[0], "pictures": size[1]}
         for kind, told in both.items():
-            row |= {f"{kind}, seconds": told["seconds"], f"{kind}, resident_MB": told["resident_MB"]}
+            row |= {
+                f"{kind}, seconds": told["seconds"],
+                f"{kind}, resident_MB": told["resident_MB"],
+            }
         rows.append(row | {"ratio": row["sorted, seconds"] / row["counted, seconds"]})
     return pd.DataFrame(rows)
 
@@ -70,7 +81,9 @@ def _peak_memory() -> int:
     from pathlib import Path
 
     status = Path("/proc/self/status")
-    if status.is_file():  # getrusage begins, on Linux, with the peak of the process that started this one
+    if (
+        status.is_file()
+    ):  # getrusage begins, on Linux, with the peak of the process that started this one
         return 1024 * int(status.read_text().split("VmHWM:")[1].split()[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

@@ -58,26 +58,34 @@ def text_branches(model: RDE, ids: Tensor, way: Way) -> dict[str, Tensor]:
         tokens, attention = encode_text_tokens(model.clip, ids)
     else:
         clip = model.clip
-        x = clip.token_embedding(ids) + clip.positional_embedding[:ids.shape[1]]
+        x = clip.token_embedding(ids) + clip.positional_embedding[: ids.shape[1]]
         later = torch.full((ids.shape[1],) * 2, -torch.inf, device=ids.device).triu(1)
         x, attention = _layers(clip.transformer.resblocks, x, later, way)
         tokens, attention = clip.ln_final(x) @ clip.text_projection, attention[row, end]
-    return _branches(model, model.tse_text, tokens[row, end], tokens, attention, ids, model.context_length)
+    return _branches(
+        model, model.tse_text, tokens[row, end], tokens, attention, ids, model.context_length
+    )
 
 
-def encode(model: RDE, batches: Iterable[Tensor], branches: Callable, way: Way) -> dict[str, np.ndarray]:
+def encode(
+    model: RDE, batches: Iterable[Tensor], branches: Callable, way: Way
+) -> dict[str, np.ndarray]:
     """`branches` of all batches {branch: [N, D]}, in the way's precision, on the model's device."""
     was_training, was_precision = model.training, model.precision
     model.eval()
     model.precision = way.precision
     with torch.inference_mode(), model.autocast():
-        out = [{name: v.cpu() for name, v in branches(model, batch, way).items()} for batch in batches]
+        out = [
+            {name: v.cpu() for name, v in branches(model, batch, way).items()} for batch in batches
+        ]
     model.train(was_training)
     model.precision = was_precision
     return {name: torch.cat([part[name] for part in out]).numpy() for name in out[0]}
 
 
-def sorted_metrics(sim: np.ndarray, query_pids: np.ndarray, gallery_pids: np.ndarray) -> dict[str, float]:
+def sorted_metrics(
+    sim: np.ndarray, query_pids: np.ndarray, gallery_pids: np.ndarray
+) -> dict[str, float]:
     """`retrieval_metrics` by sorting the whole gallery of every query, all queries at once."""
     order = torch.from_numpy(sim).argsort(dim=1, descending=True, stable=True)
     hits = torch.tensor(gallery_pids)[order] == torch.tensor(query_pids)[:, None]  # [Q, G]
@@ -85,7 +93,10 @@ def sorted_metrics(sim: np.ndarray, query_pids: np.ndarray, gallery_pids: np.nda
     rank = torch.arange(1, sim.shape[1] + 1)
     last = (hits * rank).amax(1).clamp(min=1)
     values = [(found[:, min(k, sim.shape[1]) - 1] > 0).double().mean() for k in (1, 5, 10)]
-    values += [((found / rank.double() * hits).sum(1) / count).mean(), (hits.sum(1) / last.double()).mean()]
+    values += [
+        ((found / rank.double() * hits).sum(1) / count).mean(),
+        (hits.sum(1) / last.double()).mean(),
+    ]
     return {name: 100 * float(value) for name, value in zip(NAMES, values)}
 
 
@@ -99,8 +110,9 @@ def _layers(blocks, x: Tensor, mask: Tensor | None, way: Way) -> tuple[Tensor, T
     return x, weights
 
 
-def _branches(model: RDE, head, anchor: Tensor, tokens: Tensor, attention: Tensor,
-              *more) -> dict[str, Tensor]:
+def _branches(
+    model: RDE, head, anchor: Tensor, tokens: Tensor, attention: Tensor, *more
+) -> dict[str, Tensor]:
     with torch.autocast(model.device.type, enabled=False):
         tse = head(tokens.float(), attention.detach().float(), *more)
     return {"bge": F.normalize(anchor.float(), dim=-1), "tse": F.normalize(tse, dim=-1)}

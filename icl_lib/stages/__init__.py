@@ -14,6 +14,29 @@ from icl_lib.stages.rda import checked, reorganised
 from icl_lib.thi.cost import cost
 from icl_lib.thi.interaction import Interaction
 
-__all__ = ["Interaction", "adapter", "backbone", "baseline", "candidates", "cards", "checked", "chosen", "cost", "data", "evaluated",
-    "final", "interaction", "judge", "judged", "measured", "pairs", "prerequisites", "reorganised", "stage", "threshold",
-    "timing", "tokens", "xi_grid"]
+__all__ = [
+    "Interaction",
+    "adapter",
+    "backbone",
+    "baseline",
+    "candidates",
+    "cards",
+    "checked",
+    "chosen",
+    "cost",
+    "data",
+    "evaluated",
+    "final",
+    "interaction",
+    "judge",
+    "judged",
+    "measured",
+    "pairs",
+    "prerequisites",
+    "reorganised",
+    "stage",
+    "threshold",
+    "timing",
+    "tokens",
+    "xi_grid",
+]

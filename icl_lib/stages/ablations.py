@@ -12,13 +12,25 @@ from icl_lib.stages import backbones, interactions, manifest
 from icl_lib.stages import rda as rda_stages
 from icl_lib.thi import cost
 
-TABLE6 = ("baseline", "RDA", "RDA + THI", "RDA + THI + LoRA", "THI", "THI + LoRA")  # the paper's rows 4 to 1, and two more
+TABLE6 = (
+    "baseline",
+    "RDA",
+    "RDA + THI",
+    "RDA + THI + LoRA",
+    "THI",
+    "THI + LoRA",
+)  # the paper's rows 4 to 1, and two more
 
 
 def trained(params: Params, seeds: int) -> dict[int, dict[str, Path]]:
     """{seed: {"without RDA": folder, "with RDA": folder}} of `seeds` trainings each, from params.seed on."""
-    return {other.seed: {"without RDA": backbones.baseline(other, variant), "with RDA": backbones.backbone(other, variant)}
-            for other, variant in _seeds(params, seeds)}
+    return {
+        other.seed: {
+            "without RDA": backbones.baseline(other, variant),
+            "with RDA": backbones.backbone(other, variant),
+        }
+        for other, variant in _seeds(params, seeds)
+    }
 
 
 def rda_settings(params: Params) -> dict[str, dict]:
@@ -29,9 +41,18 @@ def rda_settings(params: Params) -> dict[str, dict]:
     """
     paper = load_params(params.dataset, "paper").backbone.epochs
     slope = round(params.backbone.rda_weight_slope * paper / params.backbone.epochs, 4)
-    settings = {"captions only": {"rda": False}, "RDA's texts only": {"rda_texts": "only"}, "both, w = 1": {"rda_weight_slope": 0.0},
-                "both, w as released": {}, "both, w falls to its floor": {"rda_weight_slope": slope}}
-    return {label: changed for label, changed in settings.items() if changed.get("rda_weight_slope") != params.backbone.rda_weight_slope}
+    settings = {
+        "captions only": {"rda": False},
+        "RDA's texts only": {"rda_texts": "only"},
+        "both, w = 1": {"rda_weight_slope": 0.0},
+        "both, w as released": {},
+        "both, w falls to its floor": {"rda_weight_slope": slope},
+    }
+    return {
+        label: changed
+        for label, changed in settings.items()
+        if changed.get("rda_weight_slope") != params.backbone.rda_weight_slope
+    }
 
 
 def rda_trainings(params: Params, seeds: int = 1) -> dict[int, dict[str, Path]]:
@@ -40,9 +61,13 @@ def rda_trainings(params: Params, seeds: int = 1) -> dict[int, dict[str, Path]]:
     for seeded, variant in _seeds(params, seeds):
         runs[seeded.seed] = {}
         for label, changed in rda_settings(params).items():
-            other = seeded.model_copy(update={"backbone": params.backbone.model_copy(update=changed)})
+            other = seeded.model_copy(
+                update={"backbone": params.backbone.model_copy(update=changed)}
+            )
             marks = [f"{name}-{value}" for name, value in changed.items() if name != "rda"]
-            runs[seeded.seed][label] = backbones.backbone(other, "-".join(filter(None, [*marks, variant])))
+            runs[seeded.seed][label] = backbones.backbone(
+                other, "-".join(filter(None, [*marks, variant]))
+            )
     return runs
 
 
@@ -55,11 +80,15 @@ def table6(params: Params, seeds: int = 1) -> dict[int, dict[str, tuple]]:
     """
     runs = {}
     for other, variant in _seeds(params, seeds):
-        rows: dict[str, tuple] = {"baseline": (backbones.measured(other, backbones.baseline(other, variant)), {}, {}),
-                                  "RDA": (backbones.measured(other, backbones.backbone(other, variant)), {}, {})}
+        rows: dict[str, tuple] = {
+            "baseline": (backbones.measured(other, backbones.baseline(other, variant)), {}, {}),
+            "RDA": (backbones.measured(other, backbones.backbone(other, variant)), {}, {}),
+        }
         for row in TABLE6[2:]:
             lora, rda = "LoRA" in row, "RDA" in row
-            point = interactions.chosen(other, interactions.interaction(other, "val", lora, rda, variant))
+            point = interactions.chosen(
+                other, interactions.interaction(other, "val", lora, rda, variant)
+            )
             run = interactions.interaction(other, "test", lora, rda, variant)
             values = run.per_query(**point)
             rows[row] = values, point, cost.cost(run, point, values["anchor"])

@@ -29,7 +29,9 @@ def pairs(params: Params, split: str, variant: str = "") -> pd.DataFrame:
     table, gallery = captions(manifest, split), images(manifest, split)
     sim = _similarity(load_backbone(params, baseline(params, variant)), table, gallery)
     limit, draws = (params.sft.pairs, params.sft.draws) if split == "train" else (JUDGED, 1)
-    return mine_pairs(table, gallery, sim, params.sft.top_k, np.random.default_rng(params.seed), limit, draws)
+    return mine_pairs(
+        table, gallery, sim, params.sft.top_k, np.random.default_rng(params.seed), limit, draws
+    )
 
 
 def adapter(params: Params, variant: str = "") -> Path:
@@ -37,7 +39,9 @@ def adapter(params: Params, variant: str = "") -> Path:
 
     A server's adapter was trained elsewhere: the folder then holds the threshold alone.
     """
-    on_server = {"adapter": served(params, adapter=True)[1]} if params.mllm.backend == "server" else {}
+    on_server = (
+        {"adapter": served(params, adapter=True)[1]} if params.mllm.backend == "server" else {}
+    )
     manifest, miner = data(params), baseline(params, variant)
 
     def build(folder: Path) -> None:
@@ -45,11 +49,25 @@ def adapter(params: Params, variant: str = "") -> Path:
             train_adapter(params, pairs(params, "train", variant), folder)
         threshold = params.sft.threshold
         if threshold is None:
-            judged = judge(params, load_mllm(params, folder), candidates(params, "val", variant=variant))
+            judged = judge(
+                params, load_mllm(params, folder), candidates(params, "val", variant=variant)
+            )
             threshold = choose_threshold(judged["label"], judged["p"])
-        write_json(folder / "threshold.json", {"threshold": threshold, "chosen_on": "val" if params.sft.threshold is None else "params"})
+        write_json(
+            folder / "threshold.json",
+            {
+                "threshold": threshold,
+                "chosen_on": "val" if params.sft.threshold is None else "params",
+            },
+        )
 
-    key = {**params.key("sft", "mllm"), "data": fingerprint(manifest), "miner": miner.name, "model": _model_hash(params), **on_server}
+    key = {
+        **params.key("sft", "mllm"),
+        "data": fingerprint(manifest),
+        "miner": miner.name,
+        "model": _model_hash(params),
+        **on_server,
+    }
     return stage(params, "adapter", key, build, variant)
 
 
@@ -68,10 +86,17 @@ def candidates(params: Params, split: str, queries: int = 300, variant: str = ""
     columns = ranking(sim, params.sft.top_k)
     rows = np.repeat(np.arange(len(table)), columns.shape[1])
     found = gallery.iloc[columns.ravel()]
-    return pd.DataFrame({"path": found["path"].to_numpy(), "caption": table["caption"].to_numpy()[rows],
-                         "label": (found["pid"].to_numpy() == table["pid"].to_numpy()[rows]).astype(int),
-                         "rank": np.tile(np.arange(1, columns.shape[1] + 1), len(table)), "sim": np.take_along_axis(sim, columns, 1).ravel(),
-                         "pid": table["pid"].to_numpy()[rows], "image_pid": found["pid"].to_numpy()})
+    return pd.DataFrame(
+        {
+            "path": found["path"].to_numpy(),
+            "caption": table["caption"].to_numpy()[rows],
+            "label": (found["pid"].to_numpy() == table["pid"].to_numpy()[rows]).astype(int),
+            "rank": np.tile(np.arange(1, columns.shape[1] + 1), len(table)),
+            "sim": np.take_along_axis(sim, columns, 1).ravel(),
+            "pid": table["pid"].to_numpy()[rows],
+            "image_pid": found["pid"].to_numpy(),
+        }
+    )
 
 
 def judge(params: Params, mllm, table: pd.DataFrame) -> pd.DataFrame:
@@ -88,7 +113,7 @@ def judged(params: Params) -> dict[str, pd.DataFrame]:
     tables = {"pairs": pairs(params, "test"), "top10": candidates(params, "test")}
     out = {}
     for who, used in (("raw", None), ("lora", folder)):
-        mllm, cut = load_mllm(params, used), limit if used else .5
+        mllm, cut = load_mllm(params, used), limit if used else 0.5
         for kind, table in tables.items():
             out[f"{kind}_{who}"] = judge(params, mllm, table)
         told = judge_metrics(out[f"pairs_{who}"]["label"], out[f"pairs_{who}"]["p"], cut)

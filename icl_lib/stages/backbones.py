@@ -29,10 +29,19 @@ def baseline(params: Params, variant: str = "") -> Path:
 
     variant: what sets this training apart from the run's own ("seed1", "noisy"); its time is not the run's.
     """
-    params = params.model_copy(update={"backbone": params.backbone.model_copy(update={"rda": False})})
+    params = params.model_copy(
+        update={"backbone": params.backbone.model_copy(update={"rda": False})}
+    )
     manifest = data(params)
-    return stage(params, "baseline", _backbone_key(params, manifest),
-                  lambda folder: train_backbone(params, manifest, folder, on_epoch=live_curve(params.backbone.epochs)), variant)
+    return stage(
+        params,
+        "baseline",
+        _backbone_key(params, manifest),
+        lambda folder: train_backbone(
+            params, manifest, folder, on_epoch=live_curve(params.backbone.epochs)
+        ),
+        variant,
+    )
 
 
 def backbone(params: Params, variant: str = "", texts: dict | None = None) -> Path:
@@ -49,16 +58,28 @@ def backbone(params: Params, variant: str = "", texts: dict | None = None) -> Pa
     elif params.rda.file is not None:
         path, train = Path(params.rda.file).expanduser(), captions(manifest, "train")
         known, key = rda_steps.read_diversity(path, train), {"file": file_hash(path)}
-        texts = {i: {"parts": known.get(i, [[text]])} for i, text in zip(train["caption_id"].astype(int), train["caption"])}
+        texts = {
+            i: {"parts": known.get(i, [[text]])}
+            for i, text in zip(train["caption_id"].astype(int), train["caption"])
+        }
         print(f"{path.name} has texts for {len(known):,} of {len(train):,} training captions")
     else:
         texts, mllm = reorganised(params), load_mllm(params)
         key = {"writer": mllm.writer_name, "prompts": mllm.prompts.hash}
         if params.rda.drop is not None:
-            texts = rda_steps.without_least(texts, captions(manifest, "train"), checked(params), params.rda.drop)
+            texts = rda_steps.without_least(
+                texts, captions(manifest, "train"), checked(params), params.rda.drop
+            )
     parts = {i: row["parts"] for i, row in texts.items()}
-    return stage(params, "backbone", {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm"), **key},
-                  lambda folder: train_backbone(params, manifest, folder, parts, live_curve(params.backbone.epochs)), variant)
+    return stage(
+        params,
+        "backbone",
+        {**_backbone_key(params, manifest), "rda": params.key("rda", "mllm"), **key},
+        lambda folder: train_backbone(
+            params, manifest, folder, parts, live_curve(params.backbone.epochs)
+        ),
+        variant,
+    )
 
 
 def measured(params: Params, folder: Path) -> dict[str, np.ndarray]:
@@ -75,12 +96,17 @@ def evaluated(params: Params, folder: Path, name: str) -> dict[str, np.ndarray]:
 
 
 def _backbone_key(params: Params, manifest: pd.DataFrame) -> dict:
-    return {**params.key("backbone"), **noise_key(params), "data": fingerprint(manifest), "weights": _weights_hash(params)}
+    return {
+        **params.key("backbone"),
+        **noise_key(params),
+        "data": fingerprint(manifest),
+        "weights": _weights_hash(params),
+    }
 
 
 def _weights_hash(params: Params) -> str:
     """Of the contents: a file that was replaced under its old name is another start."""
     weights = find_weights(params)
-    if weights.is_dir() or params.backbone.checkpoint is None and params.backbone.clip == "small":
+    if weights.is_dir() or (params.backbone.checkpoint is None and params.backbone.clip == "small"):
         return folder_hash(weights if weights.is_dir() else weights.parent)
     return file_hash(weights)

@@ -19,10 +19,15 @@ def final(params: Params) -> tuple[dict, Interaction, dict]:
     if params.thi.variant is not None:
         from icl_lib.stages import variants  # it stands on this module
 
-        told = {"variant": params.thi.variant, "variant_value": variants.chosen_value(params, val, params.thi.variant, point)}
+        told = {
+            "variant": params.thi.variant,
+            "variant_value": variants.chosen_value(params, val, params.thi.variant, point),
+        }
         run = variants.changed(params, run, "test", params.thi.variant, told["variant_value"])
     values = run.per_query(**point)
     picked = read_json(backbone(params) / "training.json")["selected_on"]
-    update_summary(params, "thi.final", {**with_intervals(values), **point, **told, "selected_on": picked})
+    update_summary(
+        params, "thi.final", {**with_intervals(values), **point, **told, "selected_on": picked}
+    )
     update_summary(params, "cost", cost(run, point, values["anchor"]))
     return point, run, values

@@ -16,8 +16,11 @@ from icl_lib.retrieval.weights import find_weights
 def prerequisites(params: Params) -> None:
     """Raises one FileNotFoundError that lists all that is missing of data and weights, and how to get each."""
     missing = []
-    for look in (lambda: None if params.data.standin else read_benchmark(params.dataset, params.data_root),
-                 lambda: find_weights(params), lambda: params.mllm.backend == "server" or model_folder(params)):
+    for look in (
+        lambda: None if params.data.standin else read_benchmark(params.dataset, params.data_root),
+        lambda: find_weights(params),
+        lambda: params.mllm.backend == "server" or model_folder(params),
+    ):
         try:
             look()
         except FileNotFoundError as problem:
@@ -25,7 +28,9 @@ def prerequisites(params: Params) -> None:
     if missing:
         raise FileNotFoundError(
             f"Profile {params.profile!r} on {params.data.title} lacks {len(missing)} of data, CLIP weights and MLLM; nothing is "
-            "downloaded by itself.\n\n" + "\n\n".join(f"{i}. {text}" for i, text in enumerate(missing, 1)))
+            "downloaded by itself.\n\n"
+            + "\n\n".join(f"{i}. {text}" for i, text in enumerate(missing, 1))
+        )
 
 
 def data(params: Params) -> pd.DataFrame:
@@ -38,7 +43,11 @@ def data(params: Params) -> pd.DataFrame:
         with locked(root):
             if not (root / params.data.annotation).is_file():
                 start = time.monotonic()
-                sizes = {"train": params.data.ids_train, "val": params.data.ids_val, "test": params.data.ids_test}
+                sizes = {
+                    "train": params.data.ids_train,
+                    "val": params.data.ids_val,
+                    "test": params.data.ids_test,
+                }
                 if not has_val:  # drawn as train, from which they are held out below
                     sizes["train"] += sizes.pop("val")
                 make_standin(params.dataset, root, sizes, images_per_id=params.data.images_per_id)
@@ -47,4 +56,8 @@ def data(params: Params) -> pd.DataFrame:
         prerequisites(params)
     manifest = read_benchmark(params.dataset, root, strict=params.data.strict)
     wanted = params.data.val_from_train
-    return manifest if has_val else hold_out(manifest, (params.data.ids_val or 0) if wanted is None else wanted)
+    return (
+        manifest
+        if has_val
+        else hold_out(manifest, (params.data.ids_val or 0) if wanted is None else wanted)
+    )

@@ -22,12 +22,22 @@ def reorganised(params: Params) -> dict[int, dict]:
 
     def build(folder: Path) -> None:
         texts = rda_steps.augment(train, mllm, folder, params.rda.rewrites)
-        rda_steps.write_diversity(train, {i: row["parts"] for i, row in texts.items()}, folder / "diversity.json", params.data_root,
-                                   PATH_KEYS[params.dataset])
+        rda_steps.write_diversity(
+            train,
+            {i: row["parts"] for i, row in texts.items()},
+            folder / "diversity.json",
+            params.data_root,
+            PATH_KEYS[params.dataset],
+        )
         write_json(folder / "parse_report.json", dict(mllm.parse_report))
 
     # No seed: M writes greedily, and what is drawn from its texts is drawn in training.
-    key = {"rewrites": params.rda.rewrites, "data": fingerprint(train), "mllm": mllm.writer_name, "prompts": mllm.prompts.hash}
+    key = {
+        "rewrites": params.rda.rewrites,
+        "data": fingerprint(train),
+        "mllm": mllm.writer_name,
+        "prompts": mllm.prompts.hash,
+    }
     folder = stage(params, "rda", key, build)
     return rda_steps.augment(train, mllm, folder, params.rda.rewrites)
 
@@ -38,5 +48,7 @@ def checked(params: Params) -> pd.DataFrame:
     captioned: whether a caption of the picture says it (see `icl_lib.rda.filter.sub_sentences`); p: P(Yes) of the unadapted model.
     """
     train, mllm = captions(data(params), "train"), load_mllm(params)
-    table = rda_steps.sub_sentences(reorganised(params), train, decompose(mllm, train["caption"].tolist()))
+    table = rda_steps.sub_sentences(
+        reorganised(params), train, decompose(mllm, train["caption"].tolist())
+    )
     return table.assign(p=mllm.p_yes(table["path"].tolist(), table["text"].tolist()))

@@ -6,4 +6,13 @@ from icl_lib.thi.interaction import Interaction
 from icl_lib.thi.refined_query import refine
 from icl_lib.thi.trace import Trace
 
-__all__ = ["Interaction", "Trace", "grid", "interact", "questions", "refine", "released_questions", "replay"]
+__all__ = [
+    "Interaction",
+    "Trace",
+    "grid",
+    "interact",
+    "questions",
+    "refine",
+    "released_questions",
+    "replay",
+]

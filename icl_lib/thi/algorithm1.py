@@ -14,7 +14,9 @@ import pandas as pd
 from icl_lib.thi.trace import Trace
 
 
-def replay(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
+def replay(
+    sim, sim_refined, trace: Trace, K: int, xi: float, lam: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Algorithm 1 and Eq. 6 on recorded answers: (final similarities [Q, G], anchor [Q] column or −1).
 
     With S(q, v̂_1) > ξ the anchor is v̂_1 if its answer is Yes; otherwise it is v̂_k of the first Yes, 1
@@ -71,7 +73,9 @@ def grid(sim, sim_refined, trace: Trace, query_pids, gallery_pids, Ks, xis, lams
     points = [(int(K), float(xi)) for K in Ks for xi in xis]
     for K, xi in points:
         _refuse_unknown(top, trace, K, xi, gallery=sim.shape[1])
-    used = np.array([_anchor_rank(top, trace, K, xi) >= 0 for K, xi in points]).reshape(len(points), len(sim))
+    used = np.array([_anchor_rank(top, trace, K, xi) >= 0 for K, xi in points]).reshape(
+        len(points), len(sim)
+    )
     rows = np.flatnonzero(used.any(0))
     anchor = anchor_columns(sim, trace, rows, trace.first_yes[rows])
     plain = _stack(per_query_metrics(sim, query_pids, gallery_pids), NAMES)  # [Q, 5]
@@ -103,7 +107,9 @@ def _refuse_unknown(top, trace: Trace, K: int, xi: float, gallery: int) -> None:
     """Raises ValueError if a query lacks an answer that decides its anchor at this K and ξ."""
     first, asked = trace.first_yes, ~np.isnan(trace.p_yes)
     in_a_row = (
-        np.where(asked.all(1), trace.k_max, np.argmin(asked, axis=1)) if trace.k_max else np.zeros(len(first))
+        np.where(asked.all(1), trace.k_max, np.argmin(asked, axis=1))
+        if trace.k_max
+        else np.zeros(len(first))
     )
     # A gallery smaller than K ends the list; a trace shallower than K leaves it open.
     needed = np.where(top > xi, min(K, 1), np.where(first >= 0, np.minimum(first + 1, K), K))
@@ -120,8 +126,10 @@ def anchor_columns(sim: np.ndarray, trace: Trace, rows: np.ndarray, rank: np.nda
     """Gallery columns of the images at `rank` in the candidates of `rows`."""
     if trace.candidates.dtype.kind in "iu":
         columns = trace.candidates[rows, rank]
-        if len(columns) and not (0 <= columns.min() and columns.max() < sim.shape[1]):
-            raise ValueError(f"the trace's candidates go beyond the gallery of {sim.shape[1]} images")
+        if len(columns) and not (columns.min() >= 0 and columns.max() < sim.shape[1]):
+            raise ValueError(
+                f"the trace's candidates go beyond the gallery of {sim.shape[1]} images"
+            )
         return columns
     # The candidates were given as paths: they are the ranking's own first ones.
     return np.argsort(-sim[rows], axis=1, kind="stable")[np.arange(len(rows)), rank]

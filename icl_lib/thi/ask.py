@@ -55,7 +55,9 @@ def interact(queries, candidates, mllm, k_max=10, threshold=0.5, image_paths=Non
 
 def _pictures(candidates, image_paths) -> tuple[np.ndarray, np.ndarray]:
     """What to ask about [Q, K], and what the trace calls it: the column where known, else the path."""
-    rows = candidates.tolist() if hasattr(candidates, "tolist") else [list(row) for row in candidates]
+    rows = (
+        candidates.tolist() if hasattr(candidates, "tolist") else [list(row) for row in candidates]
+    )
     shape = (len(rows), len(rows[0]) if rows else 0)
     if any(len(row) != shape[1] for row in rows):
         raise ValueError(
@@ -63,14 +65,18 @@ def _pictures(candidates, image_paths) -> tuple[np.ndarray, np.ndarray]:
         )
     flat = [item for row in rows for item in row]
     numbered = all(isinstance(item, (int, np.integer)) for item in flat)
-    names = np.array(flat if numbered else [str(item) for item in flat], dtype=int if numbered else None)
+    names = np.array(
+        flat if numbered else [str(item) for item in flat], dtype=int if numbered else None
+    )
     if image_paths is not None:
         if not numbered:
             column = {str(path): number for number, path in enumerate(image_paths)}
             names = np.array([column.get(str(item), -1) for item in flat])
         wrong = np.flatnonzero((names < 0) | (names >= len(image_paths)))
         if len(wrong):
-            raise ValueError(f"candidate {flat[wrong[0]]} is none of the {len(image_paths)} image_paths")
+            raise ValueError(
+                f"candidate {flat[wrong[0]]} is none of the {len(image_paths)} image_paths"
+            )
         flat = [image_paths[number] for number in names]
     pictures = np.empty(len(flat), dtype=object)
     for number, item in enumerate(flat):  # one by one, or NumPy would unpack pictures into pixels

@@ -10,12 +10,44 @@ from collections.abc import Mapping
 
 from icl_lib.data.words import CLASSES, NEGATIONS, NOUNS
 
-KINDS = ("lower body", "shoes")  # whose nouns exclude each other; a jacket may well be called a coat
-WHOLE_TEXT = {"sex": "sex", "pattern": "pattern", "sleeves": "upper body"}  # classes that need no noun beside them
+KINDS = (
+    "lower body",
+    "shoes",
+)  # whose nouns exclude each other; a jacket may well be called a coat
+WHOLE_TEXT = {
+    "sex": "sex",
+    "pattern": "pattern",
+    "sleeves": "upper body",
+}  # classes that need no noun beside them
 OTHER_NAMES = {"patterns": "pattern", "backpack": "bag"}  # of the same characteristics in full.yaml
-_CANON = {kind: {word: words.split()[0] for words in groups for word in words.split()} for kind, groups in CLASSES.items()}
+_CANON = {
+    kind: {word: words.split()[0] for words in groups for word in words.split()}
+    for kind, groups in CLASSES.items()
+}
 _OF = {noun: name for name, nouns in NOUNS.items() for noun in nouns.split()}
-_ENDS = set(", . ; : and with who in wearing wears carrying carries has is the her his pair of".split())
+_ENDS = set(
+    [
+        ",",
+        ".",
+        ";",
+        ":",
+        "and",
+        "with",
+        "who",
+        "in",
+        "wearing",
+        "wears",
+        "carrying",
+        "carries",
+        "has",
+        "is",
+        "the",
+        "her",
+        "his",
+        "pair",
+        "of",
+    ]
+)
 _ARTICLES = ("a", "an", "any")
 
 Facts = dict[str, dict[str, set[str]]]
@@ -37,7 +69,11 @@ def read(text: str, about: str | None = None) -> Facts:
             if word in _CANON[kind]:
                 note(name, kind, _CANON[kind][word])
         name = _OF.get(_singular(word))
-        if name is None or word == "short" or name == "lower body" and _OF.get(_singular(_at(words, place + 1))):
+        if (
+            name is None
+            or word == "short"
+            or (name == "lower body" and _OF.get(_singular(_at(words, place + 1))))
+        ):
             continue
         before = _phrase(words[:place])
         note(name, "there", "no" if set(before) & set(NEGATIONS) else "yes")
@@ -50,7 +86,9 @@ def read(text: str, about: str | None = None) -> Facts:
     return facts
 
 
-def compare(answers: Mapping[str, str | None], text: str, says_something=bool) -> tuple[list[str], list[str]]:
+def compare(
+    answers: Mapping[str, str | None], text: str, says_something=bool
+) -> tuple[list[str], list[str]]:
     """(characteristics whose answer adds to the text, those whose answer contradicts it), in the answers' order.
 
     answers: {characteristic: answer or None} of Eq. 4. An answer contradicts the text where both state words of one
@@ -95,8 +133,12 @@ def _phrase(before: list[str]) -> list[str]:
         if word in NEGATIONS:
             return [*run, word]
         if word in _ARTICLES:
-            return [*run, *before[max(0, place - 1) : place]] if _at(before, place - 1) in NEGATIONS else run
-        if word in _ENDS or _OF.get(_singular(word)) and word not in ("short", "leather"):
+            return (
+                [*run, *before[max(0, place - 1) : place]]
+                if _at(before, place - 1) in NEGATIONS
+                else run
+            )
+        if word in _ENDS or (_OF.get(_singular(word)) and word not in ("short", "leather")):
             break
         run.append(word)
     return run

@@ -4,7 +4,6 @@
 whole trace, which serves every point.
 """
 
-
 import numpy as np
 import pandas as pd
 
@@ -30,7 +29,9 @@ def count_tokens(run, mllm) -> dict[str, np.ndarray] | None:
     read = mllm.tokens_read(asked, paths[run.trace.candidates.ravel()].tolist())
     if read is None:
         return None
-    found = {name: np.zeros(len(paths) if "describe" in name else Q, dtype=int) for name in TOKENS[1:]}
+    found = {
+        name: np.zeros(len(paths) if "describe" in name else Q, dtype=int) for name in TOKENS[1:]
+    }
     first = run.trace.first_yes
     chosen = np.unique(run.trace.candidates[first >= 0, first[first >= 0]])
     shown, asks = paths[chosen].tolist(), [prompts.ask_answers()] * len(chosen)
@@ -60,16 +61,24 @@ def spent(run, K: int, xi: float, lam: float, tokens: dict | None = None) -> pd.
         "texts merged": len(rows),
     }
     if tokens is not None:
-        read = {"asking": tokens["question_read"][put].sum(), "describing": tokens["describe_read"][pictures].sum(),
-                "merging": tokens["merge_read"][rows].sum()}
-        wrote = {"asking": asked.sum(), "describing": tokens["describe_written"][pictures].sum(),
-                 "merging": tokens["merge_written"][rows].sum()}
+        read = {
+            "asking": tokens["question_read"][put].sum(),
+            "describing": tokens["describe_read"][pictures].sum(),
+            "merging": tokens["merge_read"][rows].sum(),
+        }
+        wrote = {
+            "asking": asked.sum(),
+            "describing": tokens["describe_written"][pictures].sum(),
+            "merging": tokens["merge_written"][rows].sum(),
+        }
         total |= {f"tokens read, {step}": number for step, number in read.items()}
         total |= {f"tokens written, {step}": number for step, number in wrote.items()}
         total |= {"tokens, all": sum(read.values()) + sum(wrote.values())}
     total["seconds asking"] = np.nansum(np.where(put, trace.seconds, 0))
     if run.seconds_refining is not None:
-        total["seconds describing and merging"] = run.seconds_refining * len(rows) / max(1, (trace.first_yes >= 0).sum())
+        total["seconds describing and merging"] = (
+            run.seconds_refining * len(rows) / max(1, (trace.first_yes >= 0).sum())
+        )
     gain = run.per_query(K, xi, lam)["rank1"].mean() - run.per_query(0, xi, lam)["rank1"].mean()
     table = pd.DataFrame({"total": pd.Series(total, dtype=float)}).rename_axis("quantity")
     table["a query"] = table["total"] / max(1, len(top))
@@ -80,6 +89,14 @@ def spent(run, K: int, xi: float, lam: float, tokens: dict | None = None) -> pd.
 def cost(run: Interaction, point: dict, anchor: np.ndarray) -> dict:
     """What a split's THI cost at a point that gave `anchor` [Q]; seconds_asking is the whole trace's."""
     top = run.sim.max(1)
-    asked, released = (int(count(top, run.trace, point["K"], point["xi"]).sum()) for count in (algorithm1.questions, algorithm1.released_questions))
-    return {"questions": asked, "queries": len(top), "seconds_asking": round(float(np.nansum(run.trace.seconds)), 2),
-            "released_questions": released, "pictures_described": int(len({a for a in anchor if a >= 0}))}
+    asked, released = (
+        int(count(top, run.trace, point["K"], point["xi"]).sum())
+        for count in (algorithm1.questions, algorithm1.released_questions)
+    )
+    return {
+        "questions": asked,
+        "queries": len(top),
+        "seconds_asking": round(float(np.nansum(run.trace.seconds)), 2),
+        "released_questions": released,
+        "pictures_described": len({a for a in anchor if a >= 0}),
+    }

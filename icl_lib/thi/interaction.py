@@ -45,7 +45,9 @@ class Interaction:
 
     def replay(self, K: int, xi: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
         """(final [Q, G], anchor [Q]) by Algorithm 1, or by `change`."""
-        return (self.change or algorithm1.replay)(self.sim, self.sim_refined, self.trace, K, xi, lam)
+        return (self.change or algorithm1.replay)(
+            self.sim, self.sim_refined, self.trace, K, xi, lam
+        )
 
     def per_query(self, K: int, xi: float, lam: float) -> dict[str, np.ndarray]:
         """Metrics query by query after THI, and `anchor` [Q]."""

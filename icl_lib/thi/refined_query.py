@@ -18,7 +18,10 @@ def refine(
 
     first, names = trace.first_yes, trace.candidates
     asked = np.flatnonzero(first >= 0).tolist()
-    image = {q: names[q, first[q]] if image_paths is None else image_paths[names[q, first[q]]] for q in asked}
+    image = {
+        q: names[q, first[q]] if image_paths is None else image_paths[names[q, first[q]]]
+        for q in asked
+    }
     seen, texts, answers = {}, list(queries), [None] * len(queries)
     distinct = sorted(set(image.values()), key=str)
     for start in progress(range(0, len(distinct), batch_size), "describing anchors"):

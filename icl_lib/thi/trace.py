@@ -26,8 +26,15 @@ class Trace:
     seconds: np.ndarray = field(default=None)
 
     def __post_init__(self):
-        arrays = {"candidates": np.array(self.candidates), "p_yes": np.array(self.p_yes, dtype=float)}
-        times = np.where(np.isnan(arrays["p_yes"]), np.nan, 0.0) if self.seconds is None else self.seconds
+        arrays = {
+            "candidates": np.array(self.candidates),
+            "p_yes": np.array(self.p_yes, dtype=float),
+        }
+        times = (
+            np.where(np.isnan(arrays["p_yes"]), np.nan, 0.0)
+            if self.seconds is None
+            else self.seconds
+        )
         arrays["seconds"] = np.array(times, dtype=float)
         shapes = {name: array.shape for name, array in arrays.items()}
         if arrays["p_yes"].ndim != 2 or len(set(shapes.values())) > 1:
@@ -43,7 +50,9 @@ class Trace:
         """A trace of recorded answers: yes [Q, K] bool on candidates [Q, K] gallery columns."""
         yes = np.asarray(yes)
         if yes.dtype != bool and not np.isin(yes, (0, 1)).all():
-            raise ValueError("from_answers wants True and False (or 1 and 0); for probabilities use Trace(…)")
+            raise ValueError(
+                "from_answers wants True and False (or 1 and 0); for probabilities use Trace(…)"
+            )
         return cls(candidates, yes.astype(float))
 
     @property
@@ -84,7 +93,9 @@ class Trace:
     def save(self, folder) -> None:
         """Writes trace.npz and, readable by eye, trace.json into `folder`."""
         with atomic_path(Path(folder) / "trace.npz") as path:
-            np.savez_compressed(path, candidates=self.candidates, p_yes=self.p_yes, seconds=self.seconds)
+            np.savez_compressed(
+                path, candidates=self.candidates, p_yes=self.p_yes, seconds=self.seconds
+            )
         told = {"threshold": self.threshold, "queries": len(self.p_yes), "k_max": self.k_max}
         told |= {"questions": int(self.asked.sum()), "behind the first Yes": int(self.extra.sum())}
         told |= {"seconds": round(float(np.nansum(self.seconds)), 2)}
@@ -95,6 +106,8 @@ class Trace:
         """The trace that `save` wrote into `folder`."""
         path = Path(folder) / "trace.npz"
         if not path.is_file():
-            raise FileNotFoundError(f"No finished trace in {folder}: run interact(…, folder) to the end.")
+            raise FileNotFoundError(
+                f"No finished trace in {folder}: run interact(…, folder) to the end."
+            )
         with np.load(path, allow_pickle=False) as arrays:
             return cls(threshold=read_json(Path(folder) / "trace.json")["threshold"], **arrays)

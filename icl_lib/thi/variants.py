@@ -14,7 +14,17 @@ from icl_lib.thi.algorithm1 import anchor_columns, replay
 from icl_lib.thi.trace import Trace
 
 
-def confident(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value: float, whole: Trace, sim_best):
+def confident(
+    sim,
+    sim_refined,
+    trace: Trace,
+    K: int,
+    xi: float,
+    lam: float,
+    value: float,
+    whole: Trace,
+    sim_best,
+):
     """(a) The candidate with the highest P(Yes) takes the first Yes's place where it is surer by more than `value`.
 
     anchor = argmax_k≤K P(Yes | q, v̂_k) if its P(Yes) > P(Yes) of the first Yes + value, else the first Yes; ties: the
@@ -26,14 +36,18 @@ def confident(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, val
     depth = min(K, np.shape(sim)[1])
     p, first = whole.p_yes[:, :depth], trace.first_yes
     if p.shape[1] < depth or np.isnan(p).any():
-        raise ValueError(f"argmax over K={K} needs P(Yes) of every one of them: interact(…, k_max={K}, ask='all')")
+        raise ValueError(
+            f"argmax over K={K} needs P(Yes) of every one of them: interact(…, k_max={K}, ask='all')"
+        )
     final, anchor = replay(sim, sim_refined, trace, K, xi, lam)
     best = p.argmax(1) if depth else np.zeros(len(p), dtype=int)  # the first of equal ones
     held = (first >= 0) & (first < depth) & (np.max(sim, axis=1, initial=-np.inf) <= xi)
     moved = np.flatnonzero(held)
     moved = moved[p[moved, best[moved]] > p[moved, first[moved]] + value]
     anchor[moved] = anchor_columns(sim, whole, moved, best[moved])
-    final[moved] = _eq6(np.asarray(sim)[moved], np.asarray(sim_best)[moved], anchor[moved], lam, 1.0)
+    final[moved] = _eq6(
+        np.asarray(sim)[moved], np.asarray(sim_best)[moved], anchor[moved], lam, 1.0
+    )
     return final, anchor
 
 
@@ -44,7 +58,9 @@ def soft(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value: f
     """
     _, anchor = replay(sim, sim_refined, trace, K, xi, lam)
     rows = np.flatnonzero(anchor >= 0)
-    return _final(sim, sim_refined, anchor, lam, trace.p_yes[rows, trace.first_yes[rows]] ** value), anchor
+    return _final(
+        sim, sim_refined, anchor, lam, trace.p_yes[rows, trace.first_yes[rows]] ** value
+    ), anchor
 
 
 def gate(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value: float):
@@ -67,7 +83,9 @@ def second_look(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, v
     return _withdrawn(sim, sim_refined, anchor, lam, rows[rank > value])
 
 
-def adding(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value: float, contradictions=None):
+def adding(
+    sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value: float, contradictions=None
+):
     """(e) An anchor whose answers contradict the query more than `value` times is withdrawn.
 
     sim_refined comes from texts that only the answers which add to the query were merged into, contradictions [Q]
@@ -75,7 +93,9 @@ def adding(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value:
     """
     _, anchor = replay(sim, sim_refined, trace, K, xi, lam)
     against = np.asarray(contradictions)
-    return _withdrawn(sim, sim_refined, anchor, lam, np.flatnonzero((anchor >= 0) & (against > value)))
+    return _withdrawn(
+        sim, sim_refined, anchor, lam, np.flatnonzero((anchor >= 0) & (against > value))
+    )
 
 
 @dataclass(frozen=True)
@@ -95,9 +115,18 @@ class Variant:
 VARIANTS = {
     "argmax": Variant(confident, "margin of P(Yes)", (0.0, 0.02, 0.05, 0.1, 0.2, 1.0), 1.0, "best"),
     "soft": Variant(soft, "exponent of P(Yes)", (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0), 0.0),
-    "gate": Variant(gate, "least P(Yes)", (0.0, 0.5, 0.6, 0.7, 0.75, 0.775, 0.8, 0.825, 0.85, 0.875, 0.9, 0.95), 0.0),
-    "second_look": Variant(second_look, "deepest rank in S(q̂, ·)", (1, 2, 3, 5, 10, 20, 50, np.inf), np.inf),
-    "adding": Variant(adding, "contradictions allowed", (0, 1, 2, 3, 4, 5, np.inf), np.inf, "adding"),
+    "gate": Variant(
+        gate,
+        "least P(Yes)",
+        (0.0, 0.5, 0.6, 0.7, 0.75, 0.775, 0.8, 0.825, 0.85, 0.875, 0.9, 0.95),
+        0.0,
+    ),
+    "second_look": Variant(
+        second_look, "deepest rank in S(q̂, ·)", (1, 2, 3, 5, 10, 20, 50, np.inf), np.inf
+    ),
+    "adding": Variant(
+        adding, "contradictions allowed", (0, 1, 2, 3, 4, 5, np.inf), np.inf, "adding"
+    ),
 }
 
 
@@ -105,8 +134,11 @@ def find(name: str) -> Variant:
     """The variant of that name. Raises ValueError, with the nearest name, for an unknown one."""
     if name not in VARIANTS:
         close = nearest(name, VARIANTS)
-        raise ValueError(f"unknown thi.variant {name!r}" + (f": did you mean {close!r}?" if close else ".")
-                         + f" Valid: {', '.join(VARIANTS)}, or null for Algorithm 1 as published.")
+        raise ValueError(
+            f"unknown thi.variant {name!r}"
+            + (f": did you mean {close!r}?" if close else ".")
+            + f" Valid: {', '.join(VARIANTS)}, or null for Algorithm 1 as published."
+        )
     return VARIANTS[name]
 
 
@@ -122,7 +154,9 @@ def _final(sim, sim_refined, anchor: np.ndarray, lam: float, weight) -> np.ndarr
     return final
 
 
-def _eq6(sim: np.ndarray, refined: np.ndarray, anchor: np.ndarray, lam: float, weight) -> np.ndarray:
+def _eq6(
+    sim: np.ndarray, refined: np.ndarray, anchor: np.ndarray, lam: float, weight
+) -> np.ndarray:
     """Eq. 6 for rows with an anchor [n, G], its S̄ = weight + (1 − weight)·S(q̂, v), weight [n] or 1."""
     refined, at = refined.copy(), (np.arange(len(anchor)), anchor)
     refined[at] = weight + (1 - weight) * refined[at]

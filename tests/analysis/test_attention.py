@@ -15,7 +15,13 @@ from icl_lib.retrieval.weights import build_clip
 CONFIG = {
     "embed_dim": 16,
     "quick_gelu": True,
-    "vision_cfg": {"image_size": [48, 16], "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
+    "vision_cfg": {
+        "image_size": [48, 16],
+        "layers": 2,
+        "width": 32,
+        "head_width": 16,
+        "patch_size": 8,
+    },
     "text_cfg": {"context_length": 40, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
 }
 
@@ -30,7 +36,9 @@ def model():
 def paths(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(3):
-        Image.fromarray(rng.integers(0, 256, (60, 25, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+        Image.fromarray(rng.integers(0, 256, (60, 25, 3), dtype=np.uint8)).save(
+            tmp_path / f"{i}.png"
+        )
     return [tmp_path / f"{i}.png" for i in range(3)]
 
 
@@ -44,7 +52,9 @@ def test_picture_attention_is_the_class_token_s_row(model, paths):
 
 def test_word_attention_names_each_token(model):
     table = attention_analysis.word_attention(model, "A woman in red.")
-    whole = full_attention(model.clip, ids=model.tokenise(["A woman in red."]))[0, 6].detach().numpy()
+    whole = (
+        full_attention(model.clip, ids=model.tokenise(["A woman in red."]))[0, 6].detach().numpy()
+    )
     assert table["token"].tolist() == ["a", "woman", "in", "red", "."]
     assert table["attention"].to_numpy() == pytest.approx(whole[1:6], abs=1e-5)
 
@@ -56,7 +66,9 @@ def test_kept_takes_the_share_most_attended():
 
 
 def test_attention_sheet_fades_what_is_not_kept(model, paths):
-    figure = attention_figures.attention_sheet(paths, attention_analysis.picture_attention(model, paths), 0.3)
+    figure = attention_figures.attention_sheet(
+        paths, attention_analysis.picture_attention(model, paths), 0.3
+    )
     assert len(figure.axes) == 6
     picture, faded = (figure.axes[i].images[0].get_array() for i in (0, 3))
     same = (picture == faded).all(-1)

@@ -15,10 +15,28 @@ XI = 0.55
 # Gallery: persons 1, 1, 2, 3. v̂_1 is written first in each row's comment.
 GALLERY = [1, 1, 2, 3]
 QUERIES = [
-    (1, [0.5, 0.1, 0.4, 0.3], [0, 2, 3], [0.1, 0.9, np.nan], 0),  # right first, a wrong Yes at rank 2: harmed
-    (3, [0.5, 0.1, 0.4, 0.3], [0, 2, 3], [0.1, 0.2, 0.9], 2),  # wrong first, a right Yes at rank 3: repaired
+    (
+        1,
+        [0.5, 0.1, 0.4, 0.3],
+        [0, 2, 3],
+        [0.1, 0.9, np.nan],
+        0,
+    ),  # right first, a wrong Yes at rank 2: harmed
+    (
+        3,
+        [0.5, 0.1, 0.4, 0.3],
+        [0, 2, 3],
+        [0.1, 0.2, 0.9],
+        2,
+    ),  # wrong first, a right Yes at rank 3: repaired
     (2, [0.6, 0.1, 0.4, 0.3], [0, 2, 3], [0.9, np.nan, np.nan], 0),  # sure of the wrong one
-    (2, [0.6, 0.1, 0.4, 0.3], [0, 2, 3], [0.1, 0.9, np.nan], 1),  # sure, a No: the list is not walked
+    (
+        2,
+        [0.6, 0.1, 0.4, 0.3],
+        [0, 2, 3],
+        [0.1, 0.9, np.nan],
+        1,
+    ),  # sure, a No: the list is not walked
     (2, [0.5, 0.1, 0.4, 0.3], [0, 2, 3], [0.1, 0.2, 0.2], -1),  # the right one got a No
     (3, [0.5, 0.1, 0.4, 0.3], [0, 2, 3], [0.9, np.nan, np.nan], -1),  # a first Yes that is not used
     (1, [0.6, 0.1, 0.4, 0.3], [0, 2, 3], [0.9, np.nan, np.nan], -1),  # right and confirmed
@@ -69,7 +87,11 @@ def test_outcomes(told):
         "right anchor",
         "not in gallery",
     ]
-    assert table["before"].tolist() == [1, 3, 2, 2, 2, 3, 1, 0] and table["after"][:3].tolist() == [2, 1, 2]
+    assert table["before"].tolist() == [1, 3, 2, 2, 2, 3, 1, 0] and table["after"][:3].tolist() == [
+        2,
+        1,
+        2,
+    ]
     assert table["anchor_rank"].tolist() == [2, 3, 1, 0, 0, 0, 1, 0]
     assert table["p_yes"][:3].tolist() == [0.9] * 3 and table["p_yes"][3:6].isna().all()
     assert table["AP_after"][1] == 100 and table["AP_after"][0] < table["AP_before"][0]
@@ -94,7 +116,11 @@ def test_pick_takes_the_largest_move_and_each_person_once():
             "after": [1, 1, 1, 1, 50],
         }
     )
-    assert cases.pick(table, "repaired", 2) == [0, 2] and cases.pick(table, "repaired", 9) == [0, 2, 3]
+    assert cases.pick(table, "repaired", 2) == [0, 2] and cases.pick(table, "repaired", 9) == [
+        0,
+        2,
+        3,
+    ]
     assert cases.pick(table, "wrong anchor", 3) == []
     with pytest.raises(ValueError, match="harmed"):
         cases.pick(table, "hurt", 1)
@@ -110,15 +136,24 @@ def test_as_asked_holds_what_algorithm_1_asks():
         cut = cases.as_asked(run, K, xi)
         assert cut.asked.tolist() == questions(sim.max(1), trace, K, xi).tolist() and cut.k_max == K
         final, anchor = replay(sim, sim, cut, K, xi, 0.5)
-        assert anchor.tolist() == replay(sim, sim, trace, K, xi, 0.5)[1].tolist(), "nothing needed is lost"
+        assert anchor.tolist() == replay(sim, sim, trace, K, xi, 0.5)[1].tolist(), (
+            "nothing needed is lost"
+        )
 
 
 def test_dialogue_and_rankings_agree(run, told):
     _, final, anchor = told
     dialogue = cases_figures.dialogue(run, 1, final, anchor, 3, XI, "repaired")
-    assert (dialogue.anchor, dialogue.before, dialogue.after, dialogue.merged) == (2, 3, 1, "caption 1")
+    assert (dialogue.anchor, dialogue.before, dialogue.after, dialogue.merged) == (
+        2,
+        3,
+        1,
+        "caption 1",
+    )
     unasked = cases_figures.dialogue(run, 3, final, anchor, 3, XI)
-    assert np.isnan(unasked.candidates[1]["p_yes"]), "answers of a deeper trace are not shown as asked"
+    assert np.isnan(unasked.candidates[1]["p_yes"]), (
+        "answers of a deeper trace are not shown as asked"
+    )
     before, after = cases_figures.before_after(run, 1, final, anchor, 3)
     assert before["right"].tolist() == [False, False, True] and before["anchor"] == 2
     assert after["right"][0] and after["anchor"] == 0 and after["paths"][0].endswith("3.png")

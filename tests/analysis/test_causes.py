@@ -42,8 +42,12 @@ def interaction(query_pids, gallery_pids, sim, refined, trace):
     return SimpleNamespace(
         queries=pd.DataFrame({"pid": query_pids, "caption": texts}),
         gallery=pd.DataFrame({"pid": gallery_pids}),
-        sim=np.asarray(sim), sim_refined=np.asarray(refined), trace=trace, texts=texts,
-        answers=[None] * len(texts), pids=(np.asarray(query_pids), np.asarray(gallery_pids)),
+        sim=np.asarray(sim),
+        sim_refined=np.asarray(refined),
+        trace=trace,
+        texts=texts,
+        answers=[None] * len(texts),
+        pids=(np.asarray(query_pids), np.asarray(gallery_pids)),
     )
 
 
@@ -61,10 +65,21 @@ def run():
 
 def test_causes(run):
     table, final, _ = told(run, 3)
-    flags = causes.causes(run, table, final, 3, XI, text_cut=[True] * 8, fits=[1, 1, 1, 2, 1, 1, 1, 1],
-                     bad=[False, True] + [True] * 6)
+    flags = causes.causes(
+        run,
+        table,
+        final,
+        3,
+        XI,
+        text_cut=[True] * 8,
+        fits=[1, 1, 1, 2, 1, 1, 1, 1],
+        bad=[False, True] + [True] * 6,
+    )
     assert flags.columns.tolist() == list(causes.CAUSES) and flags.index.tolist() == list(range(8))
-    found = {q: [name for name in flags if flags.loc[q, name]] for q in np.flatnonzero(table["after"] > 1)}
+    found = {
+        q: [name for name in flags if flags.loc[q, name]]
+        for q in np.flatnonzero(table["after"] > 1)
+    }
     assert found == {
         0: ["missed Yes", "wrong Yes", "merged text cut"],
         2: ["list not walked", "wrong Yes", "bad description", "merged text cut"],
@@ -77,10 +92,14 @@ def test_causes(run):
 def test_causes_depend_on_K(run):
     table, final, _ = told(run, 2)
     flags = causes.causes(run, table, final, 2, XI)
-    assert flags.loc[1, "out of reach"] and flags.loc[5, "out of reach"], "rank 3 is beyond two rounds"
+    assert flags.loc[1, "out of reach"] and flags.loc[5, "out of reach"], (
+        "rank 3 is beyond two rounds"
+    )
     assert not {"merged text cut", "bad description", "caption fits others"} & set(flags)
     table, final, _ = told(run, 0)
-    assert causes.causes(run, table, final, 0, XI)["out of reach"].all(), "without rounds nothing is within reach"
+    assert causes.causes(run, table, final, 0, XI)["out of reach"].all(), (
+        "without rounds nothing is within reach"
+    )
 
 
 def test_a_right_anchor_whose_person_loses_another_picture():
@@ -99,7 +118,10 @@ def test_a_right_anchor_whose_person_loses_another_picture():
 
 def test_counts_share_the_failures_out(run):
     table, final, _ = told(run, 3)
-    flags, failed = causes.causes(run, table, final, 3, XI), causes.failures(table)["first picture wrong"]
+    flags, failed = (
+        causes.causes(run, table, final, 3, XI),
+        causes.failures(table)["first picture wrong"],
+    )
     counts = causes.cause_counts(flags, failed)
     assert counts.loc["wrong Yes", ["queries", "first"]].tolist() == [2, 0]
     missed = counts.loc["missed Yes", ["queries", "first", "example"]].tolist()
@@ -109,7 +131,9 @@ def test_counts_share_the_failures_out(run):
     assert counts["first share (%)"].sum() == pytest.approx(100)
     elsewhere = counts.loc["out of reach", "share elsewhere (%)"]
     assert elsewhere == pytest.approx(100 / 3), "the absent one, of queries 1, 6 and 7"
-    shown = causes.examples({"first picture wrong": counts, "AP fell": causes.cause_counts(flags, failed & False)})
+    shown = causes.examples(
+        {"first picture wrong": counts, "AP fell": causes.cause_counts(flags, failed & False)}
+    )
     assert shown.loc["missed Yes", ["way", "query"]].tolist() == ["first picture wrong", 4]
     assert "out of reach" not in shown.index
 
@@ -118,19 +142,29 @@ def test_no_failure_is_no_error(run):
     table, final, _ = told(run, 3)
     flags = causes.causes(run, table, final, 3, XI)
     none = causes.cause_counts(flags, np.zeros(8, dtype=bool))
-    assert none["queries"].sum() == 0 and (none["example"] == -1).all() and causes.examples({"none": none}).empty
+    assert (
+        none["queries"].sum() == 0
+        and (none["example"] == -1).all()
+        and causes.examples({"none": none}).empty
+    )
     every = causes.cause_counts(flags, np.ones(8, dtype=bool))
     assert png(thi_figures.cause_bars({"first picture wrong": every, "none": none}))
 
 
-@given(seed=st.integers(0, 2**32 - 1), K=st.integers(0, 5), xi=st.sampled_from([0.3, 0.8, 1.0]),
-       lam=st.sampled_from([0, 0.4, 1]))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    K=st.integers(0, 5),
+    xi=st.sampled_from([0.3, 0.8, 1.0]),
+    lam=st.sampled_from([0, 0.4, 1]),
+)
 def test_every_failure_has_a_cause(seed, K, xi, lam):
     """Whatever was answered: the causes are complete for Rank-1 and for AP, and only anchors move AP."""
     rng = np.random.default_rng(seed)
     pids, gallery = rng.integers(0, 6, 30), rng.integers(0, 6, 20)
     sim, refined = rng.random((2, 30, 20))
-    trace = simulated_trace(np.argsort(-sim, axis=1, kind="stable")[:, :5], pids, gallery, 0.7, 0.3, seed)
+    trace = simulated_trace(
+        np.argsort(-sim, axis=1, kind="stable")[:, :5], pids, gallery, 0.7, 0.3, seed
+    )
     run = interaction(pids, gallery, sim, refined, trace)
     table, final, anchor = told(run, K, xi, lam)
     flags, ways = causes.causes(run, table, final, K, xi), causes.failures(table)
@@ -163,13 +197,18 @@ def test_a_description_is_held_against_what_was_drawn(tmp_path):
     other = "pink" if drawn["shoes_colour"] != "pink" else "black"
     caption = f"A person in a {wrong[0]} {garment}."
     texts = [caption, f"A person in a {wrong[1]} {garment} and {other} {shoes}."]
-    run = SimpleNamespace(queries=pd.DataFrame({"caption": [caption] * 3}), gallery=table,
-                          texts=[*texts, texts[1]])
+    run = SimpleNamespace(
+        queries=pd.DataFrame({"caption": [caption] * 3}), gallery=table, texts=[*texts, texts[1]]
+    )
     anchor = np.array([at, at, -1])
     facts = causes.added_facts(run, anchor, tmp_path)
     assert set(facts["query"]) == {1}, "what the caption said is not the description's"
     verdicts = dict(zip(facts["attribute"], facts["verdict"]))
-    assert verdicts == {"upper_colour": "contradicted", "shoes": "fits", "shoes_colour": "contradicted"}
+    assert verdicts == {
+        "upper_colour": "contradicted",
+        "shoes": "fits",
+        "shoes_colour": "contradicted",
+    }
     assert causes.bad_descriptions(run, anchor, tmp_path).tolist() == [False, True, False]
 
 
@@ -185,6 +224,8 @@ def test_identities_that_fit_agrees_with_the_truth(tmp_path):
     facts = told["facts"][told["captions"].index(row["caption"])]
     best = {}
     for path, pid in zip(gallery["path"], gallery["pid"]):
-        held = sum(pictures[Path(path).name]["truth"][name] == value for name, value in facts.items())
+        held = sum(
+            pictures[Path(path).name]["truth"][name] == value for name, value in facts.items()
+        )
         best[pid] = max(best.get(pid, 0), held)
     assert fits[5] == sum(score >= best[row["pid"]] for score in best.values())

@@ -19,7 +19,23 @@ from icl_lib.figures import yes_no as yes_no_figures
 from icl_lib.figures.style import GREEN, RED, png
 from icl_lib.mllm import yes_no
 
-NAMES = "sex hair upper lower pattern shoes glasses scarf held bag hat belt action background others".split()
+NAMES = [
+    "sex",
+    "hair",
+    "upper",
+    "lower",
+    "pattern",
+    "shoes",
+    "glasses",
+    "scarf",
+    "held",
+    "bag",
+    "hat",
+    "belt",
+    "action",
+    "background",
+    "others",
+]
 PERSON = {
     "sex": "woman",
     "hair_length": "long",
@@ -56,7 +72,9 @@ def root(tmp_path):
         "a.jpg": {"pid": 1, "truth": PERSON, "seen": sorted(seen), "facts": []},
         "b.jpg": {"pid": 1, "truth": PERSON, "seen": sorted(hidden), "facts": []},
     }
-    (tmp_path / "standin_truth.json").write_text(json.dumps({"people": [PERSON], "pictures": pictures}))
+    (tmp_path / "standin_truth.json").write_text(
+        json.dumps({"people": [PERSON], "pictures": pictures})
+    )
     return tmp_path
 
 
@@ -64,7 +82,10 @@ def root(tmp_path):
     "text, facts",
     [
         ("A guy.", {"sex": "man"}),
-        ("a female in a gray plaid tee", {"sex": "woman", "upper": "t-shirt", "upper_colour": "grey"}),
+        (
+            "a female in a gray plaid tee",
+            {"sex": "woman", "upper": "t-shirt", "upper_colour": "grey"},
+        ),
         ("She has no red backpack.", {}),
         ("Her hair is short red.", {"hair_length": "short", "hair_colour": "red"}),
         ("sunglasses, a pair of knee-length black shorts", {"lower_length": "knee-length"}),
@@ -128,7 +149,10 @@ def test_a_thing_that_the_person_does_not_have_is_contradicted(root):
 
 
 def test_claim_table_counts_what_is_added_and_what_is_kept(root):
-    steps = {"caption": ["A woman in blue jeans."], "next": ["A woman in black jeans with a red backpack."]}
+    steps = {
+        "caption": ["A woman in blue jeans."],
+        "next": ["A woman in black jeans with a red backpack."],
+    }
     table = claims.claim_table(steps, root, ["a.jpg"])
     assert table.loc["caption"].tolist() == [3, 100, 0, 0, 100]
     assert table.loc["next", "facts a text"] == 5
@@ -144,7 +168,12 @@ def test_vqa_accuracy_marks_what_is_visible(root):
     assert table.index.tolist() == NAMES
     assert table.loc["upper", "right"] == 100, "spelling, article and synonym do not count"
     assert table.loc["sex", "right"] == 50 and table.loc["belt", "right"] == 50
-    assert table.loc["shoes", ["visible", "right", "hidden", "invented"]].tolist() == [1, 100, 1, 100]
+    assert table.loc["shoes", ["visible", "right", "hidden", "invented"]].tolist() == [
+        1,
+        100,
+        1,
+        100,
+    ]
     assert table.loc["glasses", "invented"] == 0
     assert np.isnan(table.loc["sex", "invented"])
     assert table.loc["sex", "commonest"] == 100
@@ -164,7 +193,12 @@ def test_bad_input_is_named(root):
 def test_unread_counts_what_was_left_as_it_was():
     captions = pd.DataFrame({"caption_id": [4, 5], "image_id": [1, 1], "caption": ["a", "b"]})
     texts = {
-        4: {"vqa": {"sex": None, "hat": "no"}, "enriched": "a", "sentences": ["a"], "parts": [["a"]]},
+        4: {
+            "vqa": {"sex": None, "hat": "no"},
+            "enriched": "a",
+            "sentences": ["a"],
+            "parts": [["a"]],
+        },
         5: {
             "vqa": {"sex": None, "hat": "no"},
             "enriched": "c",
@@ -193,16 +227,29 @@ def test_by_rank():
     judged = pd.DataFrame({"rank": [1, 1, 2, 2], "label": [1, 0, 0, 0], "p": [0.9, 0.6, 0.7, 0.1]})
     table = yes_no.by_rank(judged, 0.5)
     assert table.loc[1].tolist() == [2, 50, 50, 100, 100]
-    assert table.loc[2, ["accuracy", "false"]].tolist() == [50, 50] and np.isnan(table.loc[2, "recall"])
+    assert table.loc[2, ["accuracy", "false"]].tolist() == [50, 50] and np.isnan(
+        table.loc[2, "recall"]
+    )
 
 
 def test_answers_by_what_the_pictures_differ_in(root):
-    texts = ["A woman in a pink t-shirt.", "A man in a grey t-shirt.", "A woman in blue jeans.", "A man."]
-    pairs = pd.DataFrame({"path": "a.jpg", "caption": texts, "label": [0, 0, 0, 1]}, index=[7, 8, 9, 10])
-    table = claims.by_difference(pairs, [False, True, False, True], [True, False, False, True], root)
+    texts = [
+        "A woman in a pink t-shirt.",
+        "A man in a grey t-shirt.",
+        "A woman in blue jeans.",
+        "A man.",
+    ]
+    pairs = pd.DataFrame(
+        {"path": "a.jpg", "caption": texts, "label": [0, 0, 0, 1]}, index=[7, 8, 9, 10]
+    )
+    table = claims.by_difference(
+        pairs, [False, True, False, True], [True, False, False, True], root
+    )
     assert table.loc["upper_colour"].tolist() == [1, 0, 100, 1, 0]
     assert table.loc["sex"].tolist() == [1, 100, 0, 0, 1]
-    assert table.loc["(contradicts nothing)", "pairs"] == table.loc["(the right person)", "pairs"] == 1
+    assert (
+        table.loc["(contradicts nothing)", "pairs"] == table.loc["(the right person)", "pairs"] == 1
+    )
     assert table.loc["(the right person)", "raw right"] == 100
 
 
@@ -220,9 +267,14 @@ def test_pair_sheet_frames_and_cuts_long_texts(table):
     right, wrong = pictures_figures.pair_sheet(table).axes
     assert right.get_title() == "✓ same person, rank 3, P(Yes) 0.25"
     assert wrong.get_title() == "✗ another, rank 1, P(Yes) 0.75"
-    assert [to_hex(ax.spines["left"].get_edgecolor()).upper() for ax in (right, wrong)] == [GREEN, RED]
+    assert [to_hex(ax.spines["left"].get_edgecolor()).upper() for ax in (right, wrong)] == [
+        GREEN,
+        RED,
+    ]
     assert wrong.get_xlabel().endswith("…") and wrong.get_xlabel().count("\n") == 8
-    assert png(pictures_figures.pair_sheet(table[["path", "caption"]])), "dollar signs are no formulas"
+    assert png(pictures_figures.pair_sheet(table[["path", "caption"]])), (
+        "dollar signs are no formulas"
+    )
     assert png(pictures_figures.pair_sheet(table.head(0))), "no pair, no error"
 
 
@@ -237,6 +289,8 @@ def test_the_other_figures_draw_what_they_are_given():
     assert [bar.get_height() for bar in ax.patches] == [90, 40, 45, 20]
     ranks = pd.DataFrame({"accuracy": [50.0], "recall": [60.0], "false": [10.0]}, index=[1])
     left, right = yes_no_figures.over_rank({"raw": ranks}).axes
-    assert left.lines[0].get_ydata().tolist() == [50] and right.lines[1].get_ydata().tolist() == [10]
+    assert left.lines[0].get_ydata().tolist() == [50] and right.lines[1].get_ydata().tolist() == [
+        10
+    ]
     (ax,) = yes_no_figures.reliability_curve({"raw": yes_no.reliability([0, 1], [0.2, 0.9])}).axes
     assert ax.lines[0].get_xdata().tolist() == pytest.approx([20, 90])

@@ -14,7 +14,9 @@ from icl_lib.figures import thi as thi_figures
 
 
 def values(rank1):
-    return {name: np.asarray(rank1, dtype=float) for name in ("rank1", "rank5", "rank10", "mAP", "mINP")}
+    return {
+        name: np.asarray(rank1, dtype=float) for name in ("rank1", "rank5", "rank10", "mAP", "mINP")
+    }
 
 
 def line(rank1, questions=(0, 100, 150, 180)):
@@ -55,7 +57,9 @@ def test_people_are_drawn_with_all_their_queries():
     people, each = 200, 10
     alike, pids = np.repeat(rng.normal(0, 10, people), each), np.repeat(np.arange(people), each)
     low, high = intervals.people_ci(alike, pids)
-    assert high - low == pytest.approx(2 * 1.96 * alike.std() / people**0.5, rel=0.1), "ten equal queries are one"
+    assert high - low == pytest.approx(2 * 1.96 * alike.std() / people**0.5, rel=0.1), (
+        "ten equal queries are one"
+    )
     alone = intervals.people_ci(alike, np.arange(len(alike)))
     query = bootstrap_ci(alike)
     assert alone == pytest.approx(query, abs=0.05) and high - low > 2.5 * (alone[1] - alone[0])
@@ -66,7 +70,9 @@ def test_people_are_drawn_with_all_their_queries():
 
 
 def test_recommended_K_follows_its_rule():
-    assert compare.recommended_K(line([50, 58.9, 59, 60])) == 2, "59 is nine tenths of the way from 50 to 60"
+    assert compare.recommended_K(line([50, 58.9, 59, 60])) == 2, (
+        "59 is nine tenths of the way from 50 to 60"
+    )
     assert compare.recommended_K(line([50, 60, 55, 60])) == 1
     assert compare.recommended_K(line([50, 49, 48, 47])) == 0, "where asking only costs, don't ask"
     with pytest.raises(ValueError, match="one row a K"):
@@ -83,21 +89,31 @@ def test_changes_draws_bars_and_the_paper():
 
 
 def test_cost_curve_fills_the_pareto_front():
-    figure = thi_figures.cost_curve({"val": (line([50, 60, 58, 61]), 100)}, recommended=1, ylim=(40, 70))
+    figure = thi_figures.cost_curve(
+        {"val": (line([50, 60, 58, 61]), 100)}, recommended=1, ylim=(40, 70)
+    )
     (ax,) = figure.axes
     filled = [
         item
         for item in ax.lines
         if item.get_marker() == "o" and item.get_markerfacecolor() not in ("white", "none")
     ]
-    assert filled[0].get_ydata().tolist() == [50, 60, 61] and filled[0].get_xdata().tolist() == [0, 1, 1.8]
+    assert filled[0].get_ydata().tolist() == [50, 60, 61] and filled[0].get_xdata().tolist() == [
+        0,
+        1,
+        1.8,
+    ]
     ring = [item for item in ax.lines if item.get_markersize() == 13]
     assert ring[0].get_xdata().tolist() == [1] and "○ K = 1, recommended" in texts(figure)
 
 
 def test_believed_share_is_in_percent():
-    figure = training.believed_share({"with RDA": pd.DataFrame({"epoch": [0, 1], "clean": [0.5, 0.75]})})
-    assert figure.axes[0].lines[0].get_ydata().tolist() == [50, 75] and figure.axes[0].get_ylim() == (0, 100)
+    figure = training.believed_share(
+        {"with RDA": pd.DataFrame({"epoch": [0, 1], "clean": [0.5, 0.75]})}
+    )
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [50, 75] and figure.axes[
+        0
+    ].get_ylim() == (0, 100)
 
 
 def test_right_and_wrong_pairs_are_told_apart_where_the_truth_is_known():
@@ -105,8 +121,12 @@ def test_right_and_wrong_pairs_are_told_apart_where_the_truth_is_known():
     for kept_right, kept_wrong in ((60, 10), (72, 3)):
         clean = np.zeros(100, bool)
         clean[:kept_right], clean[80 : 80 + kept_wrong] = True, True
-        believed.append((clean.mean(), (clean & right).sum() / clean.sum(), (clean & right).sum() / right.sum()))
-    log = pd.DataFrame(believed, columns=["clean", "clean_precision", "clean_recall"]).assign(epoch=[0, 1])
+        believed.append(
+            (clean.mean(), (clean & right).sum() / clean.sum(), (clean & right).sum() / right.sum())
+        )
+    log = pd.DataFrame(believed, columns=["clean", "clean_precision", "clean_recall"]).assign(
+        epoch=[0, 1]
+    )
     figure = training.believed_share({"20% wrong": log})
     assert [line.get_label() for line in figure.axes[0].lines] == ["right pairs", "wrong pairs"]
     assert figure.axes[0].lines[0].get_ydata() == pytest.approx([75, 90])
@@ -127,6 +147,6 @@ def test_rank_shift_puts_every_query_into_one_group():
         texts(figure)
     )
     right = figure.axes[0].lines[1]
-    assert right.get_xdata()[0] == pytest.approx(5, rel=0.07) and right.get_ydata()[0] == pytest.approx(
-        1, rel=0.07
-    )
+    assert right.get_xdata()[0] == pytest.approx(5, rel=0.07) and right.get_ydata()[
+        0
+    ] == pytest.approx(1, rel=0.07)

@@ -25,10 +25,15 @@ from icl_lib.analysis.mentions import WORDS, characteristics, claimed
 def test_by_hand(text, found):
     read = characteristics(text)
     assert found <= read
-    assert read - found <= {"lower body", "sex"}, read  # "short-sleeved" reads as shorts; "his" as a sex
+    assert read - found <= {"lower body", "sex"}, (
+        read
+    )  # "short-sleeved" reads as shorts; "his" as a sex
 
 
-@pytest.mark.parametrize("text", ["The man has no hat.", "without a hat", "He is not wearing any hat", "he has no bag or hat"])
+@pytest.mark.parametrize(
+    "text",
+    ["The man has no hat.", "without a hat", "He is not wearing any hat", "he has no bag or hat"],
+)
 def test_what_is_absent_is_no_claim(text):
     assert "hat" not in characteristics(text) and "bag" not in characteristics(text)
 
@@ -51,7 +56,9 @@ def test_every_first_word_is_read_in_any_case(name, around):
 
 
 def test_two_describers():
-    table = claimed(["a man in jeans", "a woman with a bag"], ["a man with a hat", "a lady with a hat, no bag"])
+    table = claimed(
+        ["a man in jeans", "a woman with a bag"], ["a man with a hat", "a lady with a hat, no bag"]
+    )
     assert table.loc["hat"].tolist() == [0, 100, 100, 0]
     assert table.loc["bag"].tolist() == [50, 0, 0, 50]
     assert table.loc["sex"].tolist() == [100, 100, 0, 0]

@@ -15,13 +15,19 @@ def runs():
     made = {}
     for seed, gain in ((0, 2.0), (1, -1.0)):
         start = {name: rng.uniform(0, 100, 40) for name in ("rank1", "mAP")}
-        made[seed] = {"first": start, "other": {name: values + gain for name, values in start.items()}}
+        made[seed] = {
+            "first": start,
+            "other": {name: values + gain for name, values in start.items()},
+        }
     return made
 
 
 def test_gains_are_over_the_same_seeds_first(runs):
     table = beside_first(runs)
-    assert table.index.tolist() == [0, 0, 1, 1] and table["training"].tolist() == ["first", "other"] * 2
+    assert (
+        table.index.tolist() == [0, 0, 1, 1]
+        and table["training"].tolist() == ["first", "other"] * 2
+    )
     assert table["rank1 gain"].tolist() == pytest.approx([0, 2, 0, -1])
     assert table["rank1"].iloc[3] == pytest.approx(runs[1]["other"]["rank1"].mean())
     test = paired_bootstrap(runs[0]["other"]["mAP"], runs[0]["first"]["mAP"], 0)
@@ -43,4 +49,7 @@ def test_figures(runs):
     assert left.lines[0].get_xdata().tolist() == pytest.approx(table.loc[0, "rank1"].tolist())
     trade = pd.DataFrame({"contradicted": [40.0, 20.0], "true kept": [100.0, 80.0]}, index=[0, 50])
     (ax,) = trade_curve(trade, chosen=50).axes
-    assert ax.lines[0].get_ydata().tolist() == [100, 80] and list(ax.lines[2].get_xdata()) == [50, 50]
+    assert ax.lines[0].get_ydata().tolist() == [100, 80] and list(ax.lines[2].get_xdata()) == [
+        50,
+        50,
+    ]

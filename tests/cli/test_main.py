@@ -45,9 +45,15 @@ def home(tmp_path, monkeypatch):
     shutil.copytree(KIT / "params", tmp_path / "params")
     figures = tmp_path / "results" / "demo" / "rstp" / "figures"
     usual = 'dataset = "rstp"  # short name\nprofile = "demo"\nseed = 0\n'
-    write_notebook(tmp_path / "notebooks" / "03_hello.ipynb", HELLO, heading="# 03 · Hello",
-                   parameters=usual + f"K = 5\nlam = None\nfigures = {str(figures)!r}")
-    write_notebook(tmp_path / "notebooks" / "04_broken.ipynb", "print('so far')", "1 / 0", parameters=usual)
+    write_notebook(
+        tmp_path / "notebooks" / "03_hello.ipynb",
+        HELLO,
+        heading="# 03 · Hello",
+        parameters=usual + f"K = 5\nlam = None\nfigures = {str(figures)!r}",
+    )
+    write_notebook(
+        tmp_path / "notebooks" / "04_broken.ipynb", "print('so far')", "1 / 0", parameters=usual
+    )
     write_notebook(tmp_path / "notebooks" / "04_plain.ipynb", "print(6 * 7)")
     monkeypatch.setenv("ICL_HOME", str(tmp_path))
     monkeypatch.delenv("ICL_RESULTS", raising=False)
@@ -72,12 +78,24 @@ def _as_command(arguments):
 
 
 def test_help_is_quick_and_imports_nothing_heavy():
-    told = subprocess.run([sys.executable, "-X", "importtime", "-m", "icl_lib.cli.main", "--help"], text=True,
-                          capture_output=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "icl_lib.cli.main", "--help"],
+        text=True,
+        capture_output=True,
+        check=True,
+    )
     assert "Execute notebooks with parameters" in told.stdout
     loaded = {line.split("|")[-1].strip() for line in told.stderr.splitlines()}
     assert "click" in loaded
-    assert not loaded & {"torch", "pandas", "papermill", "numpy", "pydantic", "transformers", "nbformat"}
+    assert not loaded & {
+        "torch",
+        "pandas",
+        "papermill",
+        "numpy",
+        "pydantic",
+        "transformers",
+        "nbformat",
+    }
 
 
 def test_importing_the_package_is_light():
@@ -105,8 +123,20 @@ def test_run_fills_in_the_output_and_tells_what_it_made(home):
 
 def test_values_mean_what_they_mean_to_papermill(home, tmp_path):
     (tmp_path / "more.yaml").write_text("K: 1\nlam: 0.25\n")
-    code, out, err = icl("run", "03", "-p", "K", "2", "-y", "{K: 7, dataset: cuhk}",
-                         "-f", str(tmp_path / "more.yaml"), "-p", "figures", str(tmp_path / "elsewhere"))
+    code, out, err = icl(
+        "run",
+        "03",
+        "-p",
+        "K",
+        "2",
+        "-y",
+        "{K: 7, dataset: cuhk}",
+        "-f",
+        str(tmp_path / "more.yaml"),
+        "-p",
+        "figures",
+        str(tmp_path / "elsewhere"),
+    )
     assert code == 0, err
     assert "K is 2 on cuhk" in out  # -p over -y over -f
     executed = nbformat.read(home / "results" / "demo" / "cuhk" / "03_hello.ipynb", 4)
@@ -116,7 +146,20 @@ def test_values_mean_what_they_mean_to_papermill(home, tmp_path):
 def test_type_inference_is_papermills():
     from papermill.cli import _resolve_type
 
-    for text in ["True", "False", "None", "3", "-3", "1_000", "3.5", "5e-5", "inf", "true", "", "rstp"]:
+    for text in [
+        "True",
+        "False",
+        "None",
+        "3",
+        "-3",
+        "1_000",
+        "3.5",
+        "5e-5",
+        "inf",
+        "true",
+        "",
+        "rstp",
+    ]:
         assert repr(notebooks.infer_type(text)) == repr(_resolve_type(text))
 
 
@@ -134,16 +177,26 @@ def test_a_dead_kernel_is_told_in_words(home):
     assert code == 1 and "the kernel died at cell 1/1" in err
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["03_helo"], "no notebook '03_helo': did you mean '03_hello'? Valid: 03_hello, 04_broken, 04_plain."),
-    (["04"], "'04' begins 2 notebooks: 04_broken, 04_plain"),
-    (["03", "-p", "lamda", "1"], "unknown parameter 'lamda' for 03_hello: did you mean 'lam'? Valid: K"),
-    (["04_plain", "-p", "K", "1"], "unknown parameter 'K' for 04_plain. Valid: none."),
-    (["03", "-p", "dataset", "rtsp"], "unknown dataset 'rtsp': did you mean 'rstp'"),
-    (["03", "-p", "profile", "papers"], "unknown profile 'papers': did you mean 'paper'"),
-    (["03", "-p", "K", "five"], "thi.K = 'five': Input should be a valid integer"),
-    (["03", "-y", "- 1"], "should hold `name: value`, not list"),
-    (["03", "-f", "nowhere.yaml"], "no parameter file nowhere.yaml")])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["03_helo"],
+            "no notebook '03_helo': did you mean '03_hello'? Valid: 03_hello, 04_broken, 04_plain.",
+        ),
+        (["04"], "'04' begins 2 notebooks: 04_broken, 04_plain"),
+        (
+            ["03", "-p", "lamda", "1"],
+            "unknown parameter 'lamda' for 03_hello: did you mean 'lam'? Valid: K",
+        ),
+        (["04_plain", "-p", "K", "1"], "unknown parameter 'K' for 04_plain. Valid: none."),
+        (["03", "-p", "dataset", "rtsp"], "unknown dataset 'rtsp': did you mean 'rstp'"),
+        (["03", "-p", "profile", "papers"], "unknown profile 'papers': did you mean 'paper'"),
+        (["03", "-p", "K", "five"], "thi.K = 'five': Input should be a valid integer"),
+        (["03", "-y", "- 1"], "should hold `name: value`, not list"),
+        (["03", "-f", "nowhere.yaml"], "no parameter file nowhere.yaml"),
+    ],
+)
 def test_bad_input_is_refused_before_anything_runs(home, arguments, message):
     code, out, err = icl("run", *arguments)
     assert code == 2 and message in err and out == ""
@@ -151,7 +204,9 @@ def test_bad_input_is_refused_before_anything_runs(home, arguments, message):
 
 
 def test_several_notebooks_each_get_the_parameters_they_have(home):
-    jobs = notebooks.plan([notebooks.find("03"), notebooks.find("04_plain")], {"K": 3, "dataset": "icfg"})
+    jobs = notebooks.plan(
+        [notebooks.find("03"), notebooks.find("04_plain")], {"K": 3, "dataset": "icfg"}
+    )
     assert [job.given for job in jobs] == [{"K": 3, "dataset": "icfg"}, {}]
     assert jobs[0].output == home / "results" / "demo" / "icfg" / "03_hello.ipynb"
     assert jobs[1].output == home / "results" / "demo" / "04_plain.ipynb"
@@ -159,13 +214,17 @@ def test_several_notebooks_each_get_the_parameters_they_have(home):
 
 def test_find_takes_names_paths_and_beginnings(home):
     here = home / "notebooks" / "03_hello.ipynb"
-    assert {notebooks.find(name) for name in ["03_hello", "03_hello.ipynb", "03", str(here)]} == {here}
+    assert {notebooks.find(name) for name in ["03_hello", "03_hello.ipynb", "03", str(here)]} == {
+        here
+    }
 
 
 def test_a_foreign_kernel_of_the_same_name_is_not_used(home, monkeypatch, tmp_path):
     foreign = tmp_path / "jupyter" / "kernels" / "python3"
     foreign.mkdir(parents=True)
-    (foreign / "kernel.json").write_text(json.dumps({"argv": ["/nowhere/python"], "display_name": "x"}))
+    (foreign / "kernel.json").write_text(
+        json.dumps({"argv": ["/nowhere/python"], "display_name": "x"})
+    )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     code, out, err = icl("run", "04_plain")
     assert code == 0 and "42" in out, err
@@ -175,7 +234,9 @@ def test_a_foreign_kernel_of_the_same_name_is_not_used(home, monkeypatch, tmp_pa
 def test_list(home):
     code, out, _ = icl("list")
     assert code == 0
-    assert "03_hello" in out and "03 · Hello" in out and "-p K 5" in out and '-p dataset "rstp"' in out
+    assert (
+        "03_hello" in out and "03 · Hello" in out and "-p K 5" in out and '-p dataset "rstp"' in out
+    )
 
 
 def test_ticker_on_a_terminal_keeps_one_live_line_below_the_output():
@@ -208,18 +269,35 @@ def test_data_check_of_an_empty_folder_says_what_was_looked_for(tmp_path):
     assert code == 2 and "data_captions.json" in err and str(tmp_path) in err
 
 
-@pytest.mark.parametrize(("name", "title", "published"), [
-    ("rstp", "RSTPReid", "3701"), ("cuhk", "CUHK-PEDES", "11003"), ("icfg", "ICFG-PEDES", "3102"),
-    ("ufine", "UFine6926", "4926")])
+@pytest.mark.parametrize(
+    ("name", "title", "published"),
+    [
+        ("rstp", "RSTPReid", "3701"),
+        ("cuhk", "CUHK-PEDES", "11003"),
+        ("icfg", "ICFG-PEDES", "3102"),
+        ("ufine", "UFine6926", "4926"),
+    ],
+)
 def test_standin_is_drawn_and_checked(tmp_path, name, title, published):
     code, out, err = icl("data", "standin", name, str(tmp_path), "--identities", "5", "--seed", "3")
     assert code == 0, err
     assert f"drew {title}" in out
     code, out, err = icl("data", "check", title, str(tmp_path), "--pictures")
     assert code == 0, err
-    for word in ("identities", published, "differs", "captions read, 0 skips", "tokens a caption", "none is cut off",
-                 "captions shared by identities", "identities in two splits", "unreadable pictures", "picture width, pixels",
-                 "paths that leave the folder", "168 tokens" if name == "ufine" else "77 tokens"):
+    for word in (
+        "identities",
+        published,
+        "differs",
+        "captions read, 0 skips",
+        "tokens a caption",
+        "none is cut off",
+        "captions shared by identities",
+        "identities in two splits",
+        "unreadable pictures",
+        "picture width, pixels",
+        "paths that leave the folder",
+        "168 tokens" if name == "ufine" else "77 tokens",
+    ):
         assert word in out
 
 
@@ -232,7 +310,11 @@ def test_data_check_names_what_was_skipped(tmp_path):
     file.write_text(json.dumps(records))
     code, out, err = icl("data", "check", "rstp", str(tmp_path))
     assert code == 0, err
-    assert "record 0: img_path" in out and "record 1: no caption is left" in out and "record 2: imgs/" in out
+    assert (
+        "record 0: img_path" in out
+        and "record 1: no caption is left" in out
+        and "record 2: imgs/" in out
+    )
     assert "3 skips of any kind" in out and "refused" in out and "Traceback" not in err
     code, _, err = icl("data", "check", "rstp", str(tmp_path), "--strict")
     assert code == 2 and "record 0" in err
@@ -241,11 +323,18 @@ def test_data_check_names_what_was_skipped(tmp_path):
 def test_data_check_of_caption_all_and_of_a_folder_of_ones_own(tmp_path):
     icl("data", "standin", "cuhk", str(tmp_path), "--identities", "5")
     records = json.loads((tmp_path / "reid_raw.json").read_text())
-    flat = [{"file_path": r["file_path"], "id": r["id"], "captions": text} for r in records for text in r["captions"]]
+    flat = [
+        {"file_path": r["file_path"], "id": r["id"], "captions": text}
+        for r in records
+        for text in r["captions"]
+    ]
     (tmp_path / "caption_all.json").write_text(json.dumps(flat))
     code, out, err = icl("data", "check", "cuhk", str(tmp_path), "--annotation", "caption_all.json")
     assert code == 0, err
-    assert "names no split and has one record a caption" in out and f"{len(flat)} captions read, 0 skips" in out
+    assert (
+        "names no split and has one record a caption" in out
+        and f"{len(flat)} captions read, 0 skips" in out
+    )
     code, out, err = icl("data", "check", "folder", str(tmp_path / "imgs"))
     assert code == 0, err
     assert "0 captions read, 0 skips" in out and "picture width, pixels" in out
@@ -260,10 +349,15 @@ def test_every_notebook_of_the_kit_has_a_title_and_the_usual_parameters():
 
 
 def test_ctrl_c_stops_the_kernel_too_and_says_that_nothing_is_lost(home):
-    write_notebook(home / "notebooks" / "06_long.ipynb",
-                   "import os, time; print(os.getpid()); time.sleep(100)")
-    running = subprocess.Popen([sys.executable, "-m", "icl_lib.cli.main", "run", "06"], text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    write_notebook(
+        home / "notebooks" / "06_long.ipynb", "import os, time; print(os.getpid()); time.sleep(100)"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-m", "icl_lib.cli.main", "run", "06"],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert running.stdout.readline().startswith("06_long")
     kernel = Path("/proc") / running.stdout.readline().strip()
     running.send_signal(signal.SIGINT)

@@ -12,8 +12,12 @@ from icl_lib.params.paths import repo_root
 
 def test_the_readmes_table_is_the_committed_summarys():
     summary = "results/demo/rstp/summary.json"
-    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", summary], cwd=repo_root()).returncode:
-        pytest.skip("a run of your own has replaced the committed summary, or this is no git checkout")
+    if subprocess.run(
+        ["git", "diff", "--quiet", "HEAD", "--", summary], cwd=repo_root()
+    ).returncode:
+        pytest.skip(
+            "a run of your own has replaced the committed summary, or this is no git checkout"
+        )
     text, params = (repo_root() / "README.md").read_text(), load_params("rstp", "demo")
     assert put(text, "results", results_block(params)) == text
     assert put(text, "cost", cost_block(params)) == text
@@ -26,6 +30,9 @@ def test_every_picture_and_file_that_the_readme_links_to_is_there():
 
 
 def test_marks_are_replaced_or_missed():
-    assert put("a\n<!-- x:begin -->\nold\n<!-- x:end -->\nb", "x", "new\\1") == "a\n<!-- x:begin -->\nnew\\1\n<!-- x:end -->\nb"
+    assert (
+        put("a\n<!-- x:begin -->\nold\n<!-- x:end -->\nb", "x", "new\\1")
+        == "a\n<!-- x:begin -->\nnew\\1\n<!-- x:end -->\nb"
+    )
     with pytest.raises(ValueError, match="x:begin"):
         put("nothing", "x", "new")

@@ -13,5 +13,7 @@ def real() -> Path:
     """The folder of real pictures and annotations: $ICL_REAL, else shared/real beside the kit's folder."""
     folder = Path(os.environ.get("ICL_REAL") or repo_root().parent / "shared" / "real")
     if not (folder / "CUHK-PEDES" / "reid_raw.json").is_file():
-        pytest.skip(f"no real data set at {folder}: it may not be shipped; set ICL_REAL to its folder to test on it")
+        pytest.skip(
+            f"no real data set at {folder}: it may not be shipped; set ICL_REAL to its folder to test on it"
+        )
     return folder

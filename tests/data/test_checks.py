@@ -45,7 +45,9 @@ def test_counts_by_hand(small):
     assert (found(table, "identities", "train"), found(table, "images", "train")) == (2, 2)
     assert (found(table, "captions", "train"), found(table, "captions", "val")) == (3, 0)
     row = table[(table["check"] == "images") & (table["split"] == "test")].iloc[0]
-    assert (row["published"], row["verdict"]) == (1000, "differs") and isinstance(row["published"], int)
+    assert (row["published"], row["verdict"]) == (1000, "differs") and isinstance(
+        row["published"], int
+    )
     assert found(table, "captions shared by identities", "train") == 2
     assert found(table, "captions shared by identities", "test") == 0
     assert found(table, "identities in two splits") == 1
@@ -61,7 +63,9 @@ def test_own_pictures_have_nothing_to_compare_with(small):
 def test_skipped_records_are_in_the_table(small):
     small.attrs["report"] = {"no_captions": 3, "unsafe_path": 0}
     table = check(small)
-    assert found(table, "skipped: no_captions") == 3 and "skipped: unsafe_path" not in set(table["check"])
+    assert found(table, "skipped: no_captions") == 3 and "skipped: unsafe_path" not in set(
+        table["check"]
+    )
 
 
 def test_duplicates_name_the_persons(small):
@@ -72,7 +76,9 @@ def test_duplicates_name_the_persons(small):
 
 def test_published_counts_are_recognised():
     rows = [
-        ("test", i % 1000, i, f"{i}.jpg", 2 * i + j, f"text {i} {j}") for i in range(3074) for j in (0, 1)
+        ("test", i % 1000, i, f"{i}.jpg", 2 * i + j, f"text {i} {j}")
+        for i in range(3074)
+        for j in (0, 1)
     ]
     table = check(manifest(rows[:-2] + [(*rows[-1][:5], "x"), (*rows[-2][:5], "y")]), "cuhk")
     rows = table[table["split"] == "test"].set_index("check")["verdict"]
@@ -94,7 +100,9 @@ def test_tokens_are_openais_and_the_limit_is_the_benchmarks(small):
 @given(st.lists(st.text(max_size=40), max_size=5))
 def test_token_lengths_are_the_tokenizers(texts):
     ids = OPENAI(texts, context_length=400) if texts else []
-    assert token_lengths(texts).tolist() == [int((row != 0).sum()) + int((row[1:row.argmax()] == 0).sum()) for row in ids]
+    assert token_lengths(texts).tolist() == [
+        int((row != 0).sum()) + int((row[1 : row.argmax()] == 0).sum()) for row in ids
+    ]
 
 
 def test_paths_that_leave_are_in_the_table_even_if_there_are_none(small):
@@ -125,11 +133,18 @@ def test_holding_out_moves_whole_identities(train, share, seed):
     wanted = int(share * train)
     after = hold_out(before, wanted, seed)
     assert after.drop(columns="split").equals(before.drop(columns="split"))
-    assert after.loc[after["split"] == "val", "pid"].nunique() == wanted and not identities_in_two_splits(after)
+    assert after.loc[
+        after["split"] == "val", "pid"
+    ].nunique() == wanted and not identities_in_two_splits(after)
     assert (after["split"] == "test").equals(before["split"] == "test")
     assert after.equals(hold_out(before, wanted, seed))
     if wanted:
-        assert after.attrs["held_out"] == {"identities": wanted, "images": 2 * wanted, "captions": 2 * wanted, "seed": seed}
+        assert after.attrs["held_out"] == {
+            "identities": wanted,
+            "images": 2 * wanted,
+            "captions": 2 * wanted,
+            "seed": seed,
+        }
 
 
 def test_held_out_identities_stand_in_the_table_and_in_the_published_counts():
@@ -144,7 +159,9 @@ def test_held_out_identities_stand_in_the_table_and_in_the_published_counts():
 
 
 def test_holding_out_refuses_what_makes_no_sense():
-    with pytest.raises(ValueError, match="10 identities cannot be held out of the 10.*data.val_from_train"):
+    with pytest.raises(
+        ValueError, match="10 identities cannot be held out of the 10.*data.val_from_train"
+    ):
         hold_out(people(), 10)
     with pytest.raises(ValueError, match="val split of its own"):
         hold_out(hold_out(people(), 2), 2)
@@ -170,5 +187,8 @@ def test_the_pipeline_has_a_val_split_for_every_benchmark(tmp_path, monkeypatch,
 
 
 def test_the_paper_profile_holds_200_out_where_there_is_no_val():
-    wanted = {name: load_params(name, "paper").data.val_from_train for name in ("cuhk", "icfg", "rstp", "ufine")}
+    wanted = {
+        name: load_params(name, "paper").data.val_from_train
+        for name in ("cuhk", "icfg", "rstp", "ufine")
+    }
     assert wanted == {"cuhk": None, "icfg": 200, "rstp": None, "ufine": 200}

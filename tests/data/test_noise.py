@@ -17,7 +17,16 @@ def manifest(people=6, pictures=2, captions=2):
         split = "train" if pid < people else "val" if pid == people else "test"
         for _ in range(pictures):
             for k in range(captions):
-                rows.append((split, 10 + pid, image, f"/x/{image}.jpg", number, f"picture {image}, text {k}"))
+                rows.append(
+                    (
+                        split,
+                        10 + pid,
+                        image,
+                        f"/x/{image}.jpg",
+                        number,
+                        f"picture {image}, text {k}",
+                    )
+                )
                 number += 1
             image += 1
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -71,7 +80,12 @@ def test_a_pickle_in_the_file_is_not_run(tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
-@given(people=st.integers(2, 12), each=st.integers(1, 5), share=st.sampled_from([0, 0.2, 0.5, 0.73, 1]), seed=st.integers(0, 99))
+@given(
+    people=st.integers(2, 12),
+    each=st.integers(1, 5),
+    share=st.sampled_from([0, 0.2, 0.5, 0.73, 1]),
+    seed=st.integers(0, 99),
+)
 def test_a_draw_is_a_permutation_of_the_asked_share(people, each, share, seed):
     pids = np.repeat(np.arange(people), each)
     index = draw_noise(pids, share, seed)
@@ -115,7 +129,12 @@ def test_applied_to_train_alone_and_the_truth_is_kept(share, seed):
     said_of = train["caption"].str.extract(r"picture (\d+)")[0].astype(int).to_numpy()
     assert np.array_equal(clean, said_of == train["image_id"].to_numpy())
     # Six people and few chosen pairs: now and then somebody must keep a picture of their own.
-    assert round(share * 24) - 2 <= (~clean).sum() == noisy.attrs["noise"]["wrong"] <= round(share * 24)
+    assert (
+        round(share * 24) - 2
+        <= (~clean).sum()
+        == noisy.attrs["noise"]["wrong"]
+        <= round(share * 24)
+    )
 
 
 def test_an_entry_is_the_caption_that_the_picture_gets(tmp_path):

@@ -42,7 +42,12 @@ def layout(root, records, name="rstp"):
     for index, entry in enumerate(records):
         path = entry.get(key) if isinstance(entry, dict) else None
         drawn = isinstance(path, str) and re.fullmatch(r"[\w./]+\.(jpg|png)", path)
-        if drawn and ".." not in path and not path.startswith("/") and not (folder / "imgs" / path).exists():
+        if (
+            drawn
+            and ".." not in path
+            and not path.startswith("/")
+            and not (folder / "imgs" / path).exists()
+        ):
             picture(folder / "imgs" / path, seed=index)
     (folder / "imgs").mkdir(exist_ok=True)
     (folder / data.annotation).write_text(json.dumps(records), encoding="utf-8")
@@ -53,14 +58,24 @@ def layout(root, records, name="rstp"):
 def test_each_benchmark_reads_its_own_layout(tmp_path, name):
     key = PATH_KEYS[name]
     folder = layout(
-        tmp_path, [record("cam_a/0.jpg", "train", 1, key=key), record("1.png", "test", 9, key=key)], name
+        tmp_path,
+        [record("cam_a/0.jpg", "train", 1, key=key), record("1.png", "test", 9, key=key)],
+        name,
     )
     table = read_benchmark(name, tmp_path)
     assert list(table.columns) == COLUMNS
     assert table["split"].tolist() == ["train", "train", "test", "test"]
     assert table["pid"].tolist() == [1, 1, 9, 9]
-    assert table["image_id"].tolist() == [0, 0, 1, 1] and table["caption_id"].tolist() == [0, 1, 2, 3]
-    assert table["path"].tolist()[::2] == [str(folder / "imgs/cam_a/0.jpg"), str(folder / "imgs/1.png")]
+    assert table["image_id"].tolist() == [0, 0, 1, 1] and table["caption_id"].tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]
+    assert table["path"].tolist()[::2] == [
+        str(folder / "imgs/cam_a/0.jpg"),
+        str(folder / "imgs/1.png"),
+    ]
     assert sum(table.attrs["report"].values()) == 0
     # The benchmark's own folder, and its full title, do as well.
     assert read_benchmark(load_params(name).data.title, folder).equals(table)
@@ -83,7 +98,9 @@ BAD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind, bad", [(kind, bad) for kind, several in BAD.items() for bad in several])
+@pytest.mark.parametrize(
+    "kind, bad", [(kind, bad) for kind, several in BAD.items() for bad in several]
+)
 def test_bad_record_is_counted_or_fatal_and_named(tmp_path, kind, bad):
     good, last = record("good.jpg", "train", 0), record("last.jpg", "train", 1)
     folder = layout(tmp_path, [good, bad, last])
@@ -91,7 +108,12 @@ def test_bad_record_is_counted_or_fatal_and_named(tmp_path, kind, bad):
     (folder / "imgs/gone.jpg").unlink(missing_ok=True)
     with pytest.warns(UserWarning, match="record 1"):
         table = read_benchmark("rstp", tmp_path)
-    assert table["caption_id"].tolist() == [0, 1, 2, 3] and table["image_id"].tolist() == [0, 0, 1, 1]
+    assert table["caption_id"].tolist() == [0, 1, 2, 3] and table["image_id"].tolist() == [
+        0,
+        0,
+        1,
+        1,
+    ]
     assert {kind: n for kind, n in table.attrs["report"].items() if n} == {kind: 1}
     assert "data_captions.json, record 1:" in table.attrs["problems"][0]
     with pytest.raises(ValueError, match=r"data_captions\.json, record 1:"):
@@ -131,7 +153,9 @@ def png(width, height, pixels):
         (b"IDAT", pixels),
         (b"IEND", b""),
     ]
-    made = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
+    made = [
+        struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(made)
 
 
@@ -151,7 +175,10 @@ def test_symbolic_links_that_leave_imgs_are_refused(tmp_path):
     os.symlink(secret, folder / "imgs/link.jpg")
     os.symlink(secret.parent, folder / "imgs/cam")
     os.symlink("good.jpg", folder / "imgs/alias.jpg")
-    layout(tmp_path, [record("good.jpg"), record("link.jpg"), record("cam/secret.jpg"), record("alias.jpg")])
+    layout(
+        tmp_path,
+        [record("good.jpg"), record("link.jpg"), record("cam/secret.jpg"), record("alias.jpg")],
+    )
     with pytest.warns(UserWarning):
         report = read_benchmark("rstp", tmp_path).attrs["report"]
     assert report["unsafe_path"] == 2 and report["duplicate_picture"] == 1
@@ -178,7 +205,9 @@ def test_nothing_usable_says_why(tmp_path):
         read_benchmark("rstp", tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"[{", b"\xff\xfe\x00", b"{}", b"[]", b'"x"', b"3", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"[{", b"\xff\xfe\x00", b"{}", b"[]", b'"x"', b"3", b"[" * 100_000]
+)
 def test_annotation_that_is_no_list_of_records(tmp_path, content):
     layout(tmp_path, [record("good.jpg")])
     (tmp_path / "RSTPReid/data_captions.json").write_bytes(content)
@@ -207,7 +236,9 @@ def test_caption_all_is_told_apart_from_reid_raw(tmp_path):
         read_benchmark("cuhk", tmp_path)
 
 
-@pytest.mark.parametrize("wrong, right", [("rstpreidd", "rstp"), ("chuk", "cuhk"), ("ICFG", "icfg")])
+@pytest.mark.parametrize(
+    "wrong, right", [("rstpreidd", "rstp"), ("chuk", "cuhk"), ("ICFG", "icfg")]
+)
 def test_unknown_name_gets_the_nearest(tmp_path, wrong, right):
     with pytest.raises(ValueError, match=f"did you mean '{right}'"):
         read_benchmark(wrong, tmp_path)
@@ -227,23 +258,33 @@ def test_fingerprint_follows_content_not_place(tmp_path):
 
 
 def test_images_and_captions_views(tmp_path):
-    layout(tmp_path, [record("a.jpg"), record("b.jpg", "test", 3, ("one",)), record("c.jpg", "test", 3)])
+    layout(
+        tmp_path,
+        [record("a.jpg"), record("b.jpg", "test", 3, ("one",)), record("c.jpg", "test", 3)],
+    )
     table = read_benchmark("rstp", tmp_path).sample(frac=1, random_state=0)
     assert images(table, "test")["image_id"].tolist() == [1, 2] and len(images(table)) == 3
-    assert captions(table, "test")["caption_id"].tolist() == [2, 3, 4] and len(captions(table, "val")) == 0
+    assert (
+        captions(table, "test")["caption_id"].tolist() == [2, 3, 4]
+        and len(captions(table, "val")) == 0
+    )
     with pytest.raises(ValueError, match="unknown split"):
         images(table, "validation")
 
 
 def test_read_folder_with_and_without_captions(tmp_path):
-    for index, name in enumerate(["b.png", "a.jpg", "deep/c.JPG", ".hidden/d.jpg", "notes.txt.jpg"]):
+    for index, name in enumerate(
+        ["b.png", "a.jpg", "deep/c.JPG", ".hidden/d.jpg", "notes.txt.jpg"]
+    ):
         picture(tmp_path / name, seed=index)
     (tmp_path / "notes.txt.jpg").write_text("no picture")
     with pytest.warns(UserWarning, match="notes.txt.jpg"):
         table = read_folder(tmp_path)
     assert [Path(p).name for p in table["path"]] == ["a.jpg", "b.png", "c.JPG"]
     assert (
-        table["pid"].tolist() == [0, 1, 2] and set(table["split"]) == {"test"} and len(captions(table)) == 0
+        table["pid"].tolist() == [0, 1, 2]
+        and set(table["split"]) == {"test"}
+        and len(captions(table)) == 0
     )
     rows = ['file,caption,person', 'a.jpg,"a man, in\nred",Anna', 'deep/c.JPG,a tall man,Anna',
             "a.jpg,a man again,Anna", 'gone.jpg,x,', '../b.png,x,', 'b.png,,Bo', 'a.jpg,x,Bo']  # fmt: skip
@@ -285,14 +326,25 @@ def test_caption_all_is_read_as_test_and_says_what_it_lacks(tmp_path, key):
                flat("Market/b.jpg", 2, None, key), flat("../c.png", 3, "x", key), "no record"]  # fmt: skip
     if key == "caption":
         records[2] = flat("CUHK01/a.png", 1, "three", key)
-    folder = layout(tmp_path, [record("CUHK01/a.png", key="file_path"), record("Market/b.jpg", key="file_path")], "cuhk")
+    folder = layout(
+        tmp_path,
+        [record("CUHK01/a.png", key="file_path"), record("Market/b.jpg", key="file_path")],
+        "cuhk",
+    )
     (folder / "reid_raw.json").rename(folder / "elsewhere.json")
     (folder / "caption_all.json").write_text(json.dumps(records))
-    with pytest.raises(FileNotFoundError, match="names no split and has one record a caption.*annotation='caption_all.json'"):
+    with pytest.raises(
+        FileNotFoundError,
+        match="names no split and has one record a caption.*annotation='caption_all.json'",
+    ):
         read_benchmark("cuhk", tmp_path)
     with pytest.warns(UserWarning, match="need reid_raw.json|4 skipped"):
         table = read_benchmark("cuhk", tmp_path, annotation="caption_all.json")
-    assert table["caption"].tolist() == ["one", "three", "two"] and table["image_id"].tolist() == [0, 0, 1]
+    assert table["caption"].tolist() == ["one", "three", "two"] and table["image_id"].tolist() == [
+        0,
+        0,
+        1,
+    ]
     assert table["pid"].tolist() == [1, 1, 2] and set(table["split"]) == {"test"}
     counted = {kind: n for kind, n in table.attrs["report"].items() if n}
     assert counted == {"wrong_type": 3, "unsafe_path": 1}
@@ -305,13 +357,18 @@ def test_caption_all_is_read_as_test_and_says_what_it_lacks(tmp_path, key):
 
 
 def test_a_split_that_lost_every_record_is_named(tmp_path):
-    layout(tmp_path, [record("a.jpg", "train", 0), record("b.jpg", "test", 0), record("c.jpg", "test", 0)])
+    layout(
+        tmp_path,
+        [record("a.jpg", "train", 0), record("b.jpg", "test", 0), record("c.jpg", "test", 0)],
+    )
     with pytest.warns(UserWarning, match="not one of the 2 records of split 'test' is usable"):
         table = read_benchmark("rstp", tmp_path)
     assert table.attrs["emptied"] == {"test": 2}
     shown = check(table, "rstp").set_index("check")
     assert shown.loc["records all skipped", "split"] == "test"
-    with pytest.raises(ValueError, match="the test split has no captions; splits with captions: train"):
+    with pytest.raises(
+        ValueError, match="the test split has no captions; splits with captions: train"
+    ):
         nonempty(table, "test")
     assert nonempty(table, "train") is table
 
@@ -319,7 +376,9 @@ def test_a_split_that_lost_every_record_is_named(tmp_path):
 def test_odd_pictures_are_pictures(tmp_path):
     """One pixel, CMYK, 16 bits, a palette, transparency: each is read, and each gives a unit vector."""
     ramp = np.tile(np.linspace(0, 1, 16), (40, 1))
-    colour = Image.fromarray((np.stack([ramp, ramp[:, ::-1], 0.5 * ramp], 2) * 255).astype(np.uint8))
+    colour = Image.fromarray(
+        (np.stack([ramp, ramp[:, ::-1], 0.5 * ramp], 2) * 255).astype(np.uint8)
+    )
     odd = {"pixel.png": Image.new("RGB", (1, 1), "red"), "cmyk.jpg": colour.convert("CMYK"), "p.png": colour.convert("P"),
            "deep.png": Image.fromarray((ramp * 65535).astype(np.uint16)), "alpha.png": colour.convert("RGBA"),
            "bits.png": colour.convert("1")}  # fmt: skip
@@ -328,7 +387,10 @@ def test_odd_pictures_are_pictures(tmp_path):
         image.save(folder / "imgs" / name)
     table = read_benchmark("rstp", tmp_path, strict=True, check_pictures=True)
     shown = check(table, "rstp").set_index("check")
-    assert shown.loc["picture width, pixels", "found"] == "1 / 16 / 16" and shown.loc["unreadable pictures", "found"] == 0
+    assert (
+        shown.loc["picture width, pixels", "found"] == "1 / 16 / 16"
+        and shown.loc["unreadable pictures", "found"] == 0
+    )
     vectors = load_backbone(load_params("rstp")).encode_images(images(table)["path"].tolist())
     assert np.isfinite(vectors).all() and np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
 
@@ -339,12 +401,17 @@ def test_a_caption_of_5000_words_is_kept_counted_and_read_to_its_limit(tmp_path)
     table = read_benchmark("rstp", tmp_path, strict=True)
     assert len(table["caption"][0].split()) == 5000
     rows = check(table, "rstp").set_index("check")
-    assert rows.loc["captions over 77 tokens", "found"] == 2 and rows.loc["words a caption", "found"] == "2 / 91 / 5000"
+    assert (
+        rows.loc["captions over 77 tokens", "found"] == 2
+        and rows.loc["words a caption", "found"] == "2 / 91 / 5000"
+    )
     assert "66.67% lose" in rows.loc["captions over 77 tokens", "verdict"]
     vectors = load_backbone(load_params("rstp")).encode_texts(table["caption"].tolist())
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
     # Both begin alike and are cut off before they part.
-    assert np.allclose(vectors[0], vectors[1], atol=1e-5) and not np.allclose(vectors[0], vectors[2], atol=1e-2)
+    assert np.allclose(vectors[0], vectors[1], atol=1e-5) and not np.allclose(
+        vectors[0], vectors[2], atol=1e-2
+    )
 
 
 @given(st.lists(st.tuples(st.sampled_from(["train", "val", "test", "x", 3, None]), st.integers(-2, 3) | st.text(max_size=3),
@@ -354,7 +421,10 @@ def test_a_caption_of_5000_words_is_kept_counted_and_read_to_its_limit(tmp_path)
 def test_whatever_the_records_hold_what_is_read_is_sound(tmp_path_factory, entries):
     folder = tmp_path_factory.mktemp("any")
     layout(folder, [record("a.jpg"), record("b.jpg", pid=1)])
-    records = [{"split": split, "id": pid, "img_path": path, "captions": texts} for split, pid, path, texts in entries]
+    records = [
+        {"split": split, "id": pid, "img_path": path, "captions": texts}
+        for split, pid, path, texts in entries
+    ]
     (folder / "RSTPReid" / "data_captions.json").write_text(json.dumps(records))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -363,7 +433,11 @@ def test_whatever_the_records_hold_what_is_read_is_sound(tmp_path_factory, entri
         except ValueError as error:
             assert "not one usable picture" in str(error)
             return
-    assert list(table.columns) == COLUMNS and table["caption_id"].tolist() == list(range(len(table)))
+    assert list(table.columns) == COLUMNS and table["caption_id"].tolist() == list(
+        range(len(table))
+    )
     assert all(inside(path, folder) and os.path.isfile(path) for path in table["path"])
     assert not identities_in_two_splits(table) and set(table["split"]) <= {"train", "val", "test"}
-    assert table.groupby("image_id")["path"].nunique().eq(1).all() and all(text.strip() for text in table["caption"])
+    assert table.groupby("image_id")["path"].nunique().eq(1).all() and all(
+        text.strip() for text in table["caption"]
+    )

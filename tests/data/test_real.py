@@ -35,7 +35,9 @@ def piece(real):
 
 @pytest.fixture(scope="module")
 def records(real):
-    return json.loads((real / "annotations" / "cuhk_val_test_reid_raw.json").read_text(encoding="utf-8"))
+    return json.loads(
+        (real / "annotations" / "cuhk_val_test_reid_raw.json").read_text(encoding="utf-8")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +70,21 @@ def checked(val_test):
 
 
 def test_manifest_of_the_piece(piece, real):
-    assert len(images(piece, "test")) == 64 and piece["pid"].nunique() == 16 and len(captions(piece, "test")) == 123
-    assert images(piece).groupby("pid").size().eq(4).all() and sorted(piece["pid"].unique()) == list(range(1, 17))
+    assert (
+        len(images(piece, "test")) == 64
+        and piece["pid"].nunique() == 16
+        and len(captions(piece, "test")) == 123
+    )
+    assert images(piece).groupby("pid").size().eq(4).all() and sorted(
+        piece["pid"].unique()
+    ) == list(range(1, 17))
     table = check(piece, "cuhk")
     assert found(table, "picture width, pixels", "all") == "60 / 60 / 60"
     assert found(table, "picture height, pixels", "all") == "160 / 160 / 160"
-    assert found(table, "unreadable pictures", "all") == 0 and found(table, "paths that leave the folder", "all") == 0
+    assert (
+        found(table, "unreadable pictures", "all") == 0
+        and found(table, "paths that leave the folder", "all") == 0
+    )
     assert len(fingerprint(piece)) == 16
     own = read_folder(real / "CUHK-PEDES" / "imgs", strict=True)
     assert len(images(own)) == 64 and len(captions(own)) == 0
@@ -81,7 +92,9 @@ def test_manifest_of_the_piece(piece, real):
 
 def test_the_whole_way_with_the_small_models_as_they_are(piece, tmp_path, monkeypatch):
     """Encode, rank, THI: it runs, and says how badly models of drawings do on real people; no training."""
-    monkeypatch.setenv("ICL_RESULTS", str(tmp_path / "results"))  # MLLM answers are remembered there
+    monkeypatch.setenv(
+        "ICL_RESULTS", str(tmp_path / "results")
+    )  # MLLM answers are remembered there
     params = load_params("cuhk")
     model, mllm = load_backbone(params), load_mllm(params)
     queries, gallery = captions(piece, "test"), images(piece, "test")
@@ -99,10 +112,16 @@ def test_the_whole_way_with_the_small_models_as_they_are(piece, tmp_path, monkey
     final, anchor = thi.replay(sim, sim_refined, trace, K, xi, lam)
 
     assert sim.shape == sim_refined.shape == final.shape == (123, 64) and np.isfinite(final).all()
-    assert trace.p_yes.shape == (123, K) and (trace.asked >= 1).all() and len(refined) == len(answers) == 123
+    assert (
+        trace.p_yes.shape == (123, K)
+        and (trace.asked >= 1).all()
+        and len(refined) == len(answers) == 123
+    )
     has = anchor >= 0
     first = trace.first_yes
-    assert np.array_equal(has, ((first == 0) & (top > xi)) | ((first > 0) & (top <= xi)))  # Algorithm 1
+    assert np.array_equal(
+        has, ((first == 0) & (top > xi)) | ((first > 0) & (top <= xi))
+    )  # Algorithm 1
     assert [answer is not None for answer in answers] == (first >= 0).tolist()
     assert np.array_equal(final[~has], sim[~has])
     before, after = retrieval_metrics(sim, *pids), retrieval_metrics(final, *pids)
@@ -112,7 +131,9 @@ def test_the_whole_way_with_the_small_models_as_they_are(piece, tmp_path, monkey
     asked = thi.questions(top, trace, K, xi).sum()
     assert asked <= thi.released_questions(top, trace, K, xi).sum()
     right = (pids[1][anchor[has]] == pids[0][has]).mean() if has.any() else float("nan")
-    print(f"\nModels of drawings on 64 real pictures of 16 people, 123 captions; chance is Rank-1 {100 / 16:.1f}")
+    print(
+        f"\nModels of drawings on 64 real pictures of 16 people, 123 captions; chance is Rank-1 {100 / 16:.1f}"
+    )
     for label, metrics in (("before THI", before), ("after THI", after)):
         print(f"  {label:10}", ", ".join(f"{name} {value:.1f}" for name, value in metrics.items()))
     print(f"  {has.sum()} anchors in {asked} questions, {100 * right:.0f}% of them right")
@@ -123,13 +144,25 @@ def test_the_whole_way_with_the_small_models_as_they_are(piece, tmp_path, monkey
 
 def test_records_captions_and_ids_a_split(val_test, records, checked):
     assert len(records) == 6152 and len(captions(val_test)) == 12_314
-    assert val_test["caption"].tolist() == [text for record in records for text in record["captions"]]
+    assert val_test["caption"].tolist() == [
+        text for record in records for text in record["captions"]
+    ]
     table = checked
-    counts = table[table["check"].isin(["identities", "images", "captions"]) & (table["split"] != "train")]
+    counts = table[
+        table["check"].isin(["identities", "images", "captions"]) & (table["split"] != "train")
+    ]
     assert len(counts) == 6 and set(counts["verdict"]) == {"as published"}
-    assert set(table.loc[(table["split"] == "train") & (table["published"] != ""), "verdict"]) == {"differs"}
-    assert found(table, "identities in two splits", "all") == 0 and found(table, "paths that leave the folder", "all") == 0
-    for split, first in (("val", 11_004), ("test", 12_004)):  # one numbering over all splits, from 1
+    assert set(table.loc[(table["split"] == "train") & (table["published"] != ""), "verdict"]) == {
+        "differs"
+    }
+    assert (
+        found(table, "identities in two splits", "all") == 0
+        and found(table, "paths that leave the folder", "all") == 0
+    )
+    for split, first in (
+        ("val", 11_004),
+        ("test", 12_004),
+    ):  # one numbering over all splits, from 1
         assert sorted(captions(val_test, split)["pid"].unique()) == list(range(first, first + 1000))
 
 
@@ -139,12 +172,16 @@ def test_duplicates_against_a_slow_count(val_test, checked):
         people: dict[str, set] = {}
         said: dict[str, int] = {}
         for row in captions(val_test, split).itertuples():
-            words = "".join(c if c.isalnum() or c == "_" else " " for c in row.caption.lower()).split()
+            words = "".join(
+                c if c.isalnum() or c == "_" else " " for c in row.caption.lower()
+            ).split()
             people.setdefault(" ".join(words), set()).add(row.pid)
             said[" ".join(words)] = said.get(" ".join(words), 0) + 1
         several = [key for key, pids in people.items() if len(pids) > 1]
         mine = table[table["split"] == split]
-        assert len(mine) == len(several) and mine["captions"].sum() == sum(said[key] for key in several)
+        assert len(mine) == len(several) and mine["captions"].sum() == sum(
+            said[key] for key in several
+        )
         assert found(checked, "captions shared by identities", split) == mine["captions"].sum()
     assert len(table) > 0
 
@@ -189,13 +226,19 @@ def test_val_held_out_of_real_people(val_test):
     train = val_test[val_test["split"] == "test"].assign(split="train")
     held = hold_out(train, 100)
     assert held.loc[held["split"] == "val", "pid"].nunique() == 100
-    assert not set(held.loc[held["split"] == "val", "pid"]) & set(held.loc[held["split"] == "train", "pid"])
+    assert not set(held.loc[held["split"] == "val", "pid"]) & set(
+        held.loc[held["split"] == "train", "pid"]
+    )
 
 
 def test_captions_beside_what_an_mllm_wrote(real):
     """RDA's texts are longer than people's: how many would the text encoder cut?"""
-    pairs = json.loads((real / "annotations" / "cuhk_train_human_vs_mllm.json").read_text(encoding="utf-8"))
-    human, written = (token_lengths([pair[key] for pair in pairs]) for key in ("caption", "mllm_caption"))
+    pairs = json.loads(
+        (real / "annotations" / "cuhk_train_human_vs_mllm.json").read_text(encoding="utf-8")
+    )
+    human, written = (
+        token_lengths([pair[key] for pair in pairs]) for key in ("caption", "mllm_caption")
+    )
     print(f"\n{len(pairs)} captions: people's median {np.median(human):g} tokens, {100 * (human > 77).mean():.1f}% over 77;"
           f" an MLLM's {np.median(written):g}, {100 * (written > 77).mean():.1f}% over 77")  # fmt: skip
     assert len(pairs) == 2907 and np.median(written) > np.median(human)

@@ -28,7 +28,7 @@ class Words:
         ids = torch.zeros(len(texts), 12, dtype=torch.long)
         for row, text in enumerate(texts):
             inner = [int(word) for word in text.split()][:10]
-            ids[row, :len(inner) + 2] = torch.tensor([1000, *inner, 1001])
+            ids[row, : len(inner) + 2] = torch.tensor([1000, *inner, 1001])
         return ids
 
 
@@ -102,13 +102,13 @@ def test_image_augmentation_flips_shifts_and_erases(seed, pad):
     assert erased.mean() < 0.55
     if erased.any():
         rows, columns = np.flatnonzero(erased.any(1)), np.flatnonzero(erased.any(0))
-        assert erased[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1].all()
+        assert erased[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
     fits = []
     for source in (pixels, pixels[:, :, ::-1]):
         for down in range(-pad, pad + 1):
             for right in range(-pad, pad + 1):
                 padded = np.pad(source, ((0, 0), (pad, pad), (pad, pad)))
-                shifted = padded[:, pad - down:pad - down + 24, pad - right:pad - right + 8]
+                shifted = padded[:, pad - down : pad - down + 24, pad - right : pad - right + 8]
                 fits.append(((shifted == out).all(0) | erased).all())
     assert any(fits)
 
@@ -131,7 +131,7 @@ def test_text_augmentation_has_its_shares():
         out = augment_text(ids, rng, 0.2, (0.6, 0.2, 0.2), 1000)
         end = int(out.argmax())
         inner = out[1:end]
-        assert out[0] == 1000 and out[end] == 1001 and (out[end + 1:] == 0).all()
+        assert out[0] == 1000 and out[end] == 1001 and (out[end + 1 :] == 0).all()
         dropped += 70 - len(inner)
         masked += (inner == MASK_ID).sum()
         kept = np.isin(inner, ids[1:71]).sum()
@@ -139,7 +139,9 @@ def test_text_augmentation_has_its_shares():
     total = 400 * 70
     assert masked / total == pytest.approx(0.12, abs=0.01)
     assert dropped / total == pytest.approx(0.04, abs=0.01)
-    assert replaced / total == pytest.approx(0.04 * 0.93, abs=0.01)  # 7% of random words hit the text's own
+    assert replaced / total == pytest.approx(
+        0.04 * 0.93, abs=0.01
+    )  # 7% of random words hit the text's own
 
 
 @settings(max_examples=100, deadline=None)
@@ -149,7 +151,7 @@ def test_text_augmentation_keeps_a_text(words, share, seed):
     out = augment_text(ids, np.random.default_rng(seed), share, (0.0, 0.0, 1.0), 1000)
     end = int(out.argmax())
     assert out[end] == 1001 and end >= min(words, 1) + 1 and len(out) == 12
-    assert list(out[1:end]) == sorted(set(out[1:end]) & set(ids[1:words + 1]))
+    assert list(out[1:end]) == sorted(set(out[1:end]) & set(ids[1 : words + 1]))
     if share == 0:
         np.testing.assert_array_equal(out, ids)
 
@@ -165,7 +167,9 @@ def test_reorganised_texts_take_one_rewriting_of_each_part():
 
 
 def views(pictures, memory, parts=None):
-    settings = SimpleNamespace(pad=2, erase_scale=(0.02, 0.4), text_mask=0.2, text_mask_split=(0.6, 0.2, 0.2))
+    settings = SimpleNamespace(
+        pad=2, erase_scale=(0.02, 0.4), text_mask=0.2, text_mask_split=(0.6, 0.2, 0.2)
+    )
     images = Images(pictures, (24, 8), memory=memory)
     ids = Words()([f"{i} {i + 1} {i + 2}" for i in range(10, 20)]).numpy()
     return PairViews(images, np.arange(10) // 2, ids, Words(), settings, seed=5, parts=parts)
@@ -205,11 +209,11 @@ def test_a_pair_without_parts_repeats_its_caption(pictures):
 @given(st.integers(0, 18), st.floats(0, 1), st.integers(0, 10**6))
 def test_hidden_words_are_told_in_the_labels(words, share, seed):
     ids = np.zeros(20, dtype=np.int64)
-    ids[0], ids[1:1 + words], ids[1 + words] = 98, np.arange(1, 1 + words), 99
+    ids[0], ids[1 : 1 + words], ids[1 + words] = 98, np.arange(1, 1 + words), 99
     out, labels = mask_words(ids, np.random.default_rng(seed), share, 98)
     told = labels >= 0
     assert (labels[told] == ids[told]).all() and (out[~told] == ids[~told]).all()
-    assert not told[0] and not told[1 + words:].any()
+    assert not told[0] and not told[1 + words :].any()
     assert told.sum() >= min(words, 1) and (share < 1 or told.sum() == words)
     again, _ = mask_words(ids, np.random.default_rng(seed), share, 98)
     np.testing.assert_array_equal(out, again)
@@ -239,21 +243,35 @@ def test_the_kits_tokenizer_reads_no_token_across_a_space():
 
     tokenizer = load_clip(load_params("rstp")).tokenizer
     data = PairViews(None, np.zeros(1), np.zeros((1, 77), np.int64), tokenizer, None, 0)
-    sentences = ["A man's red-and-white T-shirt, worn open.", "He isn't 30;", "shoes: (black)",
-                 "\"quoted\" 'words'", "é ﬁn"]
-    np.testing.assert_array_equal(data._tokens(sentences), tokenizer([" ".join(sentences)])[0].numpy())
+    sentences = [
+        "A man's red-and-white T-shirt, worn open.",
+        "He isn't 30;",
+        "shoes: (black)",
+        "\"quoted\" 'words'",
+        "é ﬁn",
+    ]
+    np.testing.assert_array_equal(
+        data._tokens(sentences), tokenizer([" ".join(sentences)])[0].numpy()
+    )
 
 
 def test_shares_of_an_epoch_are_the_whole_epoch(pictures):
     def half(number):
-        return lambda rows: rows[:len(rows) // 2] if number == 0 else rows[len(rows) // 2:]
+        return lambda rows: rows[: len(rows) // 2] if number == 0 else rows[len(rows) // 2 :]
 
     whole = list(views(pictures, 1 << 20).loader(0, 4))
-    shares = [list(views(pictures, memory).loader(0, 4, half(number)))
-              for number, memory in ((0, 1 << 20), (1, 0))]
+    shares = [
+        list(views(pictures, memory).loader(0, 4, half(number)))
+        for number, memory in ((0, 1 << 20), (1, 0))
+    ]
     for batch, first, second in zip(whole, *shares, strict=True):
-        assert all(torch.equal(batch[name], torch.cat([first[name], second[name]])) for name in batch)
-    assert [len(batch["pair"]) for batch in views(pictures, 1 << 20).loader(0, 4, least=3)] == [4, 4]
+        assert all(
+            torch.equal(batch[name], torch.cat([first[name], second[name]])) for name in batch
+        )
+    assert [len(batch["pair"]) for batch in views(pictures, 1 << 20).loader(0, 4, least=3)] == [
+        4,
+        4,
+    ]
 
 
 def test_an_error_while_a_batch_is_prepared_ahead_is_not_lost(pictures):
@@ -268,4 +286,6 @@ def test_part_of_the_pictures(pictures):
         images = Images(pictures, (24, 8), memory=memory)
         part = images.part(slice(1, 3))
         assert len(part) == 2 and len(images) == 5
-        assert torch.equal(torch.cat(list(part.batches(8))), torch.cat(list(images.batches(8)))[1:3])
+        assert torch.equal(
+            torch.cat(list(part.batches(8))), torch.cat(list(images.batches(8)))[1:3]
+        )

@@ -23,13 +23,19 @@ def table(tmp_path):
 
 def test_word_counts():
     counts = word_counts(["A red coat", "red, RED-ish coat", ""])
-    assert counts.to_dict() == {"coat": 2, "red": 2, "a": 1, "red-ish": 1} and counts.index[0] == "coat"
+    assert (
+        counts.to_dict() == {"coat": 2, "red": 2, "a": 1, "red-ish": 1}
+        and counts.index[0] == "coat"
+    )
     assert word_counts([]).empty
 
 
 def test_bars_are_uses_in_100_captions_without_plain_words(table):
     left, right = words(table, "train").axes
-    bars = {label.get_text(): bar.get_width() for label, bar in zip(left.get_yticklabels(), left.patches)}
+    bars = {
+        label.get_text(): bar.get_width()
+        for label, bar in zip(left.get_yticklabels(), left.patches)
+    }
     assert bars == {"red": 125, "coat": 75, "man": 75, "shoes": 25} and not set(bars) & PLAIN
     assert "6 different words, 21 in all" in right.get_title()
 
@@ -37,7 +43,11 @@ def test_bars_are_uses_in_100_captions_without_plain_words(table):
 def test_the_legend_tells_what_is_cut_off(table):
     (ax,) = caption_tokens(table, 77).axes
     told = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert told[0].startswith("train: median 8") and told[0].endswith(" 0.0% cut off") and told[1].endswith("50.0% cut off")
+    assert (
+        told[0].startswith("train: median 8")
+        and told[0].endswith(" 0.0% cut off")
+        and told[1].endswith("50.0% cut off")
+    )
 
 
 def test_duplicates_are_shown_a_row_a_person(table):
@@ -50,6 +60,12 @@ def test_duplicates_are_shown_a_row_a_person(table):
 def test_a_row_a_data_set_with_its_typical_caption(table):
     figure = side_by_side({"One": table, "Other": table[table["pid"] < 2]}, pictures=3)
     first, second = figure.axes
-    assert "3 people" not in first.get_title(loc="left") and "2 people" in first.get_title(loc="left")
-    assert "one person" in second.get_title(loc="left") and len(second.images) == 1 and len(first.images) == 3
+    assert "3 people" not in first.get_title(loc="left") and "2 people" in first.get_title(
+        loc="left"
+    )
+    assert (
+        "one person" in second.get_title(loc="left")
+        and len(second.images) == 1
+        and len(first.images) == 3
+    )
     assert first.texts[0].get_text().replace("\n", " ").startswith("“")

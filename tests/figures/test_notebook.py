@@ -26,7 +26,9 @@ def test_show_in_a_kernel(tmp_path, monkeypatch):
     (picture,), (dialogue,), (sheet,) = (cell.outputs for cell in notebook.cells)
     assert "image/png" in picture["data"] and "text/html" in dialogue["data"]
     assert str(tmp_path) not in nbformat.writes(notebook)
-    assert "image/jpeg" in sheet["data"] and "image/png" not in sheet["data"], "pictures, in fewer bytes"
+    assert "image/jpeg" in sheet["data"] and "image/png" not in sheet["data"], (
+        "pictures, in fewer bytes"
+    )
     folder = tmp_path / "demo" / "rstp" / "figures"
     assert sorted(path.name for path in folder.iterdir()) == ["sheet.png", "top1.png"]
     with Image.open(folder / "sheet.png") as drawn:

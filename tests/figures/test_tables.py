@@ -12,7 +12,14 @@ from icl_lib.figures.style import stamp
 
 def test_papers_tables_are_whole():
     sizes = {f"table{n}": len(paper_table(f"table{n}")) for n in range(1, 7)}
-    assert sizes == {"table1": 45, "table2": 10, "table3": 36, "table4": 24, "table5": 18, "table6": 12}
+    assert sizes == {
+        "table1": 45,
+        "table2": 10,
+        "table3": 36,
+        "table4": 24,
+        "table5": 18,
+        "table6": 12,
+    }
     assert paper_table("table6_ablation").equals(paper_table("table6"))
     with pytest.raises(ValueError, match="did you mean 'table6_ablation'"):
         paper_table("table6_ablations")
@@ -20,19 +27,35 @@ def test_papers_tables_are_whole():
 
 @pytest.mark.parametrize(
     "dataset, icl, thi",
-    [("rstp", 67.70, 70.55), ("cuhk", 76.41, 77.91), ("icfg", 68.11, 69.02), ("ufine", 89.17, 90.67)],
+    [
+        ("rstp", 67.70, 70.55),
+        ("cuhk", 76.41, 77.91),
+        ("icfg", 68.11, 69.02),
+        ("ufine", 89.17, 90.67),
+    ],
 )
 def test_paper_results_of_each_benchmark(dataset, icl, thi):
     table = paper_results(dataset)
-    assert table.index.is_unique and table.loc["ICL", "rank1"] == icl and table.loc["ICL+THI", "rank1"] == thi
-    assert "RDE" in table.index and paper_results(dataset, "reid_pretraining").loc["ICL", "rank1"] > icl
+    assert (
+        table.index.is_unique
+        and table.loc["ICL", "rank1"] == icl
+        and table.loc["ICL+THI", "rank1"] == thi
+    )
+    assert (
+        "RDE" in table.index
+        and paper_results(dataset, "reid_pretraining").loc["ICL", "rank1"] > icl
+    )
 
 
 def test_beside_paper():
-    results = {"ours": {"rank1": 45.0, "mAP": 33.0, "ci95": {"rank1": [43.0, 47.25]}}, "own": {"rank1": 1.0}}
+    results = {
+        "ours": {"rank1": 45.0, "mAP": 33.0, "ci95": {"rank1": [43.0, 47.25]}},
+        "own": {"rank1": 1.0},
+    }
     table = beside_paper(results, "rstp", {"ours": "ICL"}).set_index("method")
     assert (
-        table.loc["ours", "rank1 95% interval"] == "43.0 – 47.2" and table.loc["ours", "paper mAP"] == 52.62
+        table.loc["ours", "rank1 95% interval"] == "43.0 – 47.2"
+        and table.loc["ours", "paper mAP"] == 52.62
     )
     assert np.isnan(table.loc["own", "paper rank1"])
 
@@ -63,10 +86,15 @@ def test_an_epoch_picked_on_test_is_told(tmp_path, monkeypatch):
     released = load_params("rstp", select_on="test")
     save_table(pd.DataFrame({"rank1": [1.0]}), released, "some")
     saved = pd.read_csv(released.results_dir / "tables" / "some.csv")
-    assert saved["epoch_picked_on"].tolist() == ["test"] and "epoch picked on test" in stamp(released)
+    assert saved["epoch_picked_on"].tolist() == ["test"] and "epoch picked on test" in stamp(
+        released
+    )
     save_table(pd.DataFrame({"rank1": [1.0]}), load_params("rstp"), "sound")
     assert "epoch_picked_on" not in pd.read_csv(released.results_dir / "tables" / "sound.csv")
-    told = {"ours": {"rank1": 45.0, "selected_on": "test"}, "own": {"rank1": 1.0, "selected_on": "val"}}
+    told = {
+        "ours": {"rank1": 45.0, "selected_on": "test"},
+        "own": {"rank1": 1.0, "selected_on": "val"},
+    }
     assert beside_paper(told, "rstp")["method"].tolist() == ["ours (epoch picked on test)", "own"]
 
 

@@ -13,14 +13,21 @@ def runs(gains, base=40.0, queries=50):
     rng, made = np.random.default_rng(0), {}
     for seed, gain in enumerate(gains):
         before = {name: rng.normal(base, 5, queries) for name in ("rank1", "mAP")}
-        made[seed] = {"without": before, "with": {name: values + gain for name, values in before.items()}}
+        made[seed] = {
+            "without": before,
+            "with": {name: values + gain for name, values in before.items()},
+        }
     return made
 
 
 def test_each_seed_is_compared_with_itself():
     made = runs([1.0, 3.0, 2.0])
     table = over_seeds(made)
-    assert table["rank1 gain"].tolist() == pytest.approx([1, 3, 2]) and list(table.index) == [0, 1, 2]
+    assert table["rank1 gain"].tolist() == pytest.approx([1, 3, 2]) and list(table.index) == [
+        0,
+        1,
+        2,
+    ]
     assert table.loc[1, "mAP with"] == pytest.approx(made[1]["with"]["mAP"].mean())
 
 
@@ -44,10 +51,23 @@ def test_a_line_a_seed_and_a_panel_a_metric():
 
 
 def test_noise_lines_show_both_ways_of_training():
-    table = pd.DataFrame([{"wrong pairs (%)": share, "CCD": ccd, "rank1": 40.0 - share, "mAP": 30.0,
-                           "ci95": {"rank1": [38.0 - share, 43.0 - share], "mAP": [29, 31]}}
-                          for share in (0, 20) for ccd in (True, False)])
+    table = pd.DataFrame(
+        [
+            {
+                "wrong pairs (%)": share,
+                "CCD": ccd,
+                "rank1": 40.0 - share,
+                "mAP": 30.0,
+                "ci95": {"rank1": [38.0 - share, 43.0 - share], "mAP": [29, 31]},
+            }
+            for share in (0, 20)
+            for ccd in (True, False)
+        ]
+    )
     figure = noise_lines(table)
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["without CCD", "with CCD"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
+        "without CCD",
+        "with CCD",
+    ]
     assert figure.axes[0].lines[0].get_ydata().tolist() == [40, 20]
     assert figure.axes[0].lines[1].get_ydata().tolist() == [38, 18], "the lower caps"

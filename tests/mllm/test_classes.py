@@ -14,7 +14,12 @@ from icl_lib.mllm.local import LocalMLLM
 from icl_lib.mllm.lora import add_lora, train_adapter
 from icl_lib.mllm.weights import load_model, prompts_of
 
-TEXTS = ["A woman.", "A man in a red coat, blue jeans and white shoes.", "red", "He carries a brown bag."]
+TEXTS = [
+    "A woman.",
+    "A man in a red coat, blue jeans and white shoes.",
+    "red",
+    "He carries a brown bag.",
+]
 
 
 @pytest.fixture(scope="module", params=TINY)
@@ -71,7 +76,12 @@ def test_p_yes_is_the_plain_model_s_whatever_the_batch(make, folder, shapes):
     images, texts = shapes * 4, [text for text in TEXTS for _ in shapes]
     expected = plain_p_yes(folder, make().prompts, images, texts)
     assert np.ptp(expected) > 0.01
-    for options in ({"batch_size": 1}, {"batch_size": 3}, {"batch_size": 64}, {"share_prefix": False}):
+    for options in (
+        {"batch_size": 1},
+        {"batch_size": 3},
+        {"batch_size": 64},
+        {"share_prefix": False},
+    ):
         np.testing.assert_allclose(make(**options).p_yes(images, texts), expected, atol=2e-5)
 
 

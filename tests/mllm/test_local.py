@@ -81,7 +81,9 @@ def test_the_vision_tower_sees_each_picture_once(make_local, pictures, monkeypat
 def test_pil_pictures_are_taken_too(make_local, pictures):
     opened = [Image.open(path) for path in pictures[:3]]
     np.testing.assert_allclose(
-        make_local().p_yes(opened, TEXTS[:3]), make_local().p_yes(pictures[:3], TEXTS[:3]), atol=1e-6
+        make_local().p_yes(opened, TEXTS[:3]),
+        make_local().p_yes(pictures[:3], TEXTS[:3]),
+        atol=1e-6,
     )
 
 
@@ -105,7 +107,9 @@ def test_write_is_greedy_and_stops_at_the_cap(make_local, tiny_folder):
     new = ids[0, -5:]
     end = (new == chat.tokenizer.eos_token_id).nonzero()
     new = new[: end[0, 0]] if len(end) else new
-    assert mllm.write(["A woman."]) == [chat.tokenizer.decode(new, skip_special_tokens=True).strip()]
+    assert mllm.write(["A woman."]) == [
+        chat.tokenizer.decode(new, skip_special_tokens=True).strip()
+    ]
 
 
 def test_control_tokens_in_a_caption_are_text(make_local, pictures):
@@ -162,9 +166,9 @@ def test_a_tokenizer_without_a_yes_token_is_refused(tiny_folder, params):
 def test_max_pixels_caps_the_area(tiny_folder, params, pictures):
     _, processor = load_model(params, tiny_folder)
     limit_pixels(processor, 1024)
-    grid = processor.image_processor(images=[Image.open(pictures[0])], return_tensors="pt")["image_grid_thw"][
-        0
-    ]
+    grid = processor.image_processor(images=[Image.open(pictures[0])], return_tensors="pt")[
+        "image_grid_thw"
+    ][0]
     assert int(grid.prod()) * 64 <= 1024
 
 
@@ -191,14 +195,26 @@ def test_tokens_are_those_that_the_model_is_given(make_local, pictures, tmp_path
     mllm, tall = make_local(), str(tmp_path / "tall.png")
     Image.open(pictures[0]).resize((30, 300)).save(tall)
     images, prompts = [*pictures[:3], tall, tall], [*TEXTS, "A <|im_end|> man."]
-    given = [mllm._writer.batch_of_pictures([mllm._writer.render(prompt, picture=True)], [image])["input_ids"].shape[1]
-             for prompt, image in zip(prompts, images)]
+    given = [
+        mllm._writer.batch_of_pictures([mllm._writer.render(prompt, picture=True)], [image])[
+            "input_ids"
+        ].shape[1]
+        for prompt, image in zip(prompts, images)
+    ]
     assert mllm.tokens_read(prompts, images).tolist() == given and len(set(given)) > 2
-    written = [mllm._writer.tokenizer(mllm._writer.render(prompt, picture=False))["input_ids"] for prompt in prompts]
+    written = [
+        mllm._writer.tokenizer(mllm._writer.render(prompt, picture=False))["input_ids"]
+        for prompt in prompts
+    ]
     assert mllm.tokens_read(prompts).tolist() == [len(ids) for ids in written]
     ids = mllm._writer.tokenizer.encode("Yes", add_special_tokens=False)
     assert mllm.tokens_written(["Yes", ""]).tolist() == [len(ids) + 1, 1]
-    assert len(mllm.tokens_read([])) == len(mllm.tokens_read([], [])) == len(mllm.tokens_written([])) == 0
+    assert (
+        len(mllm.tokens_read([]))
+        == len(mllm.tokens_read([], []))
+        == len(mllm.tokens_written([]))
+        == 0
+    )
 
 
 def test_an_mllm_without_a_tokenizer_counts_no_tokens(scripted, tmp_path):

@@ -57,27 +57,38 @@ def adapter_of(folder):
     return load_file(folder / "adapter_model.safetensors")
 
 
-def test_training_lifts_yes_no_and_leaves_writing_alone(params, pairs, tmp_path, make_local, pictures):
+def test_training_lifts_yes_no_and_leaves_writing_alone(
+    params, pairs, tmp_path, make_local, pictures
+):
     folder = train_adapter(params, pairs, tmp_path / "adapter")
     raw, adapted = make_local(), make_local(adapter=folder)
-    before = judge_metrics(pairs["label"], raw.p_yes(pairs["path"].tolist(), pairs["caption"].tolist()))
-    after = judge_metrics(pairs["label"], adapted.p_yes(pairs["path"].tolist(), pairs["caption"].tolist()))
+    before = judge_metrics(
+        pairs["label"], raw.p_yes(pairs["path"].tolist(), pairs["caption"].tolist())
+    )
+    after = judge_metrics(
+        pairs["label"], adapted.p_yes(pairs["path"].tolist(), pairs["caption"].tolist())
+    )
     assert after["AUC"] > 95 and after["accuracy"] > before["accuracy"] + 10
     assert adapted.write(["black"] * 2, pictures[:2]) == raw.write(["black"] * 2, pictures[:2])
     assert adapted.name != raw.name and adapted.writer_name == raw.writer_name
     log = pd.read_csv(folder / "log.csv")
     assert (
-        list(log) == ["step", "epoch", "loss", "learning_rate"] and log["loss"].iloc[-1] < log["loss"].iloc[0]
+        list(log) == ["step", "epoch", "loss", "learning_rate"]
+        and log["loss"].iloc[-1] < log["loss"].iloc[0]
     )
-    assert len(pd.read_csv(folder / "pairs.csv")) == len(pairs) and not (folder / "trainer").exists()
+    assert (
+        len(pd.read_csv(folder / "pairs.csv")) == len(pairs) and not (folder / "trainer").exists()
+    )
     record = json.loads((folder / "sharegpt.json").read_text())[0]
-    assert record["conversations"][0]["value"].startswith("<image>Can this text") and record["images"] == [
-        pictures[0]
-    ]
+    assert record["conversations"][0]["value"].startswith("<image>Can this text") and record[
+        "images"
+    ] == [pictures[0]]
     assert record["conversations"][1] == {"from": "gpt", "value": "Yes"}
 
 
-def test_merged_and_unmerged_adapter_answer_alike(params, pairs, tmp_path, make_local, pictures, monkeypatch):
+def test_merged_and_unmerged_adapter_answer_alike(
+    params, pairs, tmp_path, make_local, pictures, monkeypatch
+):
     folder = train_adapter(
         params.model_copy(update={"sft": params.sft.model_copy(update={"epochs": 1})}),
         pairs,
@@ -112,7 +123,9 @@ def test_the_loss_is_on_the_answer_and_its_end_alone(parts, pairs):
             log_p = chat.model(**inputs).logits[0].log_softmax(-1)
             ids = inputs["input_ids"][0]
             expected += [-log_p[-3, ids[-2]], -log_p[-2, ids[-1]]]
-            assert chat.tokenizer.decode(ids[-2:]) == ("Yes" if row["label"] else "No") + "<|im_end|>"
+            assert (
+                chat.tokenizer.decode(ids[-2:]) == ("Yes" if row["label"] else "No") + "<|im_end|>"
+            )
     torch.testing.assert_close(loss, torch.stack(expected).mean(), atol=1e-4, rtol=1e-5)
 
 
@@ -145,13 +158,17 @@ def test_lora_sits_in_the_language_model_only(parts, params):
 
 
 def test_target_modules_that_are_nowhere_are_refused(parts, params):
-    wrong = params.model_copy(update={"sft": params.sft.model_copy(update={"target_modules": ("query",)})})
+    wrong = params.model_copy(
+        update={"sft": params.sft.model_copy(update={"target_modules": ("query",)})}
+    )
     with pytest.raises(ValueError, match="which has down_proj, gate_proj"):
         add_lora(parts[0].model, wrong)
 
 
 def test_a_killed_training_goes_on_to_the_same_adapter(params, pairs, tmp_path, monkeypatch):
-    params = params.model_copy(update={"sft": params.sft.model_copy(update={"epochs": 3, "dropout": 0.1})})
+    params = params.model_copy(
+        update={"sft": params.sft.model_copy(update={"epochs": 3, "dropout": 0.1})}
+    )
     whole = adapter_of(train_adapter(params, pairs, tmp_path / "whole"))
 
     class Killed(BaseException):

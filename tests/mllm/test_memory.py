@@ -37,7 +37,9 @@ def test_equal_questions_in_one_call_are_asked_once(scripted, file, pictures):
 
 
 def test_answers_come_back_in_the_order_asked(scripted, file, pictures):
-    inner = scripted(p=lambda image, text: float(text) / 100, reply=lambda prompt, image: prompt.upper())
+    inner = scripted(
+        p=lambda image, text: float(text) / 100, reply=lambda prompt, image: prompt.upper()
+    )
     memory = Memory(inner, file)
     order = np.random.default_rng(0).permutation(50)
     p = memory.p_yes([pictures[i % 8] for i in order], [str(i) for i in order])

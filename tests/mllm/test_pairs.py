@@ -10,7 +10,10 @@ from icl_lib.mllm.lora import choose_threshold, judge_metrics, mine_pairs
 def tables(identities=6, each=3, per_image=2, seed=0):
     rng = np.random.default_rng(seed)
     images = pd.DataFrame(
-        {"image_id": np.arange(identities * each) + 100, "pid": np.repeat(np.arange(identities), each)}
+        {
+            "image_id": np.arange(identities * each) + 100,
+            "pid": np.repeat(np.arange(identities), each),
+        }
     )
     images["path"] = [f"/imgs/{i}.png" for i in images["image_id"]]
     captions = images.loc[images.index.repeat(per_image)].reset_index(drop=True)
@@ -106,7 +109,9 @@ def test_judge_metrics_at_the_edges():
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.booleans(), st.sampled_from(np.linspace(0, 1, 9).tolist())), min_size=1, max_size=25
+        st.tuples(st.booleans(), st.sampled_from(np.linspace(0, 1, 9).tolist())),
+        min_size=1,
+        max_size=25,
     )
 )
 def test_the_threshold_is_the_best_there_is(rows):

@@ -55,7 +55,12 @@ def test_every_shape_reads_the_same(text):
 
 
 def test_a_number_inside_an_answer_misleads_nobody():
-    assert read("1. a man 2. bald, number 4. 3. a coat 4. no") == ["a man", "bald, number 4.", "a coat", "no"]
+    assert read("1. a man 2. bald, number 4. 3. a coat 4. no") == [
+        "a man",
+        "bald, number 4.",
+        "a coat",
+        "no",
+    ]
 
 
 def test_skipped_numbers_stay_unread():
@@ -83,7 +88,15 @@ def test_a_one_word_question_does_not_eat_its_answer():
 
 
 @pytest.mark.parametrize(
-    "said", ["not visible", "Not visible.", "not visible in the image", "It is not visible.", "unclear", "N/A"]
+    "said",
+    [
+        "not visible",
+        "Not visible.",
+        "not visible in the image",
+        "It is not visible.",
+        "unclear",
+        "N/A",
+    ],
 )
 def test_not_visible_is_an_answer(said):
     """Something was read, so it is no gap; that it says nothing about the person is for the prompts to tell."""
@@ -96,12 +109,17 @@ def test_not_visible_stays_out_of_the_merged_text():
     lines = "\n".join(f"{number}. not visible" for number in range(3, 16))
     answers = parse_answers(f"1. a man\n2. Not visible.\n{lines}", prompts.names)
     assert None not in answers.values() and len(answers) == 15
-    assert "visible" not in prompts.answers_text(answers).lower() and "a man" in prompts.answers_text(answers)
+    assert "visible" not in prompts.answers_text(
+        answers
+    ).lower() and "a man" in prompts.answers_text(answers)
 
 
 def test_bullets_of_every_kind_run_through_the_list():
     for mark in "-*•–":
-        assert [answer.rstrip(";") for answer in read("\n".join(f"{mark} {answer}" for answer in WANTED))] == WANTED
+        assert [
+            answer.rstrip(";")
+            for answer in read("\n".join(f"{mark} {answer}" for answer in WANTED))
+        ] == WANTED
 
 
 def test_other_languages_are_kept_as_they_are():
@@ -157,11 +175,20 @@ def test_a_refused_answer_is_unread_the_others_count():
     ],
 )
 def test_sentences_of_every_shape(text):
-    assert parse_sentences(text) == ["She has long hair.", "She wears a coat.", "Her shoes are white."]
+    assert parse_sentences(text) == [
+        "She has long hair.",
+        "She wears a coat.",
+        "Her shoes are white.",
+    ]
 
 
 def test_no_sentence():
-    assert parse_sentences("") == parse_sentences("I'm sorry, I can't.") == parse_sentences("...\n-\n") == []
+    assert (
+        parse_sentences("")
+        == parse_sentences("I'm sorry, I can't.")
+        == parse_sentences("...\n-\n")
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +208,14 @@ def test_one_text(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "I am unable to do so.", "Je suis désolé, je ne peux pas.", "对不起，我不能。", "我无法描述这张图片。"]
+    "text",
+    [
+        "",
+        "I am unable to do so.",
+        "Je suis désolé, je ne peux pas.",
+        "对不起，我不能。",
+        "我无法描述这张图片。",
+    ],
 )
 def test_no_text(text):
     assert parse_text(text) is None and parse_sentences(text) == []

@@ -60,7 +60,9 @@ def test_every_shipped_file_is_whole(path):
         prompts.ask_parts("T"),
         prompts.ask_rewritten("T", 3),
     ]
-    assert not any(re.search(r"\{(text|questions|answers|count|name|answer)\}", text) for text in filled)
+    assert not any(
+        re.search(r"\{(text|questions|answers|count|name|answer)\}", text) for text in filled
+    )
 
 
 def test_questions_are_numbered_and_the_query_is_not_among_them(full):
@@ -81,7 +83,10 @@ def test_answers_that_say_nothing_are_left_out(full):
         "backpack": "No backpack visible.",
         "action": "northbound walk",
     }
-    assert full.answers_text(answers) == "- sex: a woman\n- shoes: navy shoes\n- action: northbound walk"
+    assert (
+        full.answers_text(answers)
+        == "- sex: a woman\n- shoes: navy shoes\n- action: northbound walk"
+    )
 
 
 def test_braces_in_a_caption_are_text(full):
@@ -96,7 +101,9 @@ def test_missing_placeholder_is_named(tmp_path, content):
 
 def test_unknown_placeholder_is_named_with_the_nearest(tmp_path, content):
     content["loc"] = "{text} {txet}"
-    with pytest.raises(ValueError, match=r"loc has an unknown placeholder \{txet\} \(did you mean text\?\)"):
+    with pytest.raises(
+        ValueError, match=r"loc has an unknown placeholder \{txet\} \(did you mean text\?\)"
+    ):
         load_prompts(written(tmp_path, content), FOLDER)
 
 

@@ -31,7 +31,11 @@ from icl_lib.mllm.server import ServerMLLM, data_url
 from icl_lib.mllm.weights import SMALL_MODEL, served
 
 PATIENT = {"backend": "server", "concurrency": 4, "backoff": 0.001, "retries": 3, "timeout": 60}
-HASTY = {**PATIENT, "timeout": 0.5, "retries": 20}  # many retries: a busy machine may miss half a second too
+HASTY = {
+    **PATIENT,
+    "timeout": 0.5,
+    "retries": 20,
+}  # many retries: a busy machine may miss half a second too
 
 
 @pytest.fixture
@@ -41,7 +45,9 @@ def at(monkeypatch, tmp_path):
 
     def make(fake, adapter=None, memory=True, **settings):
         url = getattr(fake, "url", fake)
-        mllm = load_mllm(load_params(url=url, served_model="small-model", **{**PATIENT, **settings}), adapter)
+        mllm = load_mllm(
+            load_params(url=url, served_model="small-model", **{**PATIENT, **settings}), adapter
+        )
         return mllm if memory else mllm.inner
 
     return make
@@ -63,7 +69,15 @@ def yes(number, body):
     ("first", "p"),
     [
         ({"Yes": math.log(0.6), "No": math.log(0.2)}, 0.75),
-        ({"Yes": math.log(0.3), " Yes": math.log(0.3), "No": math.log(0.1), " No": math.log(0.1)}, 0.75),
+        (
+            {
+                "Yes": math.log(0.3),
+                " Yes": math.log(0.3),
+                "No": math.log(0.1),
+                " No": math.log(0.1),
+            },
+            0.75,
+        ),
         ({"▁Yes": math.log(0.1), "ĠNo": math.log(0.3), "yes": math.log(0.6)}, 0.25),
         ({"No": -0.01, "The": -5.0}, 0.0),
         ({"Yes": -0.01, "The": -5.0}, 1.0),
@@ -83,7 +97,9 @@ def test_a_probability_whatever_the_tokens(first):
     from icl_lib.mllm.server import _p_yes
 
     p, how = _p_yes(said("No.", first)["choices"][0])
-    mass = [math.exp(first[token]) if token in first else 0.0 for token in ("Yes", " Yes", "No", " No")]
+    mass = [
+        math.exp(first[token]) if token in first else 0.0 for token in ("Yes", " Yes", "No", " No")
+    ]
     yes, no = sum(mass[:2]), sum(mass[2:])
     assert (p, how) == (pytest.approx(yes / (yes + no)), "logprobs") if yes + no else (0.0, "word")
 
@@ -132,11 +148,14 @@ def test_without_log_probabilities_the_word_is_read_and_counted(at, pictures, an
 
 def test_refused_log_probabilities_are_asked_for_no_more(at, pictures):
     def script(number, body):
-        return refused(400, "logprobs is not supported") if "logprobs" in body else said("Yes", body=body)
+        return (
+            refused(400, "logprobs is not supported")
+            if "logprobs" in body
+            else said("Yes", body=body)
+        )
 
-    with serving(script) as fake:
-        with pytest.warns(UserWarning, match="logprobs is not supported"):
-            assert at(fake).p_yes(pictures[:5], list("abcde")).tolist() == [1.0] * 5
+    with serving(script) as fake, pytest.warns(UserWarning, match="logprobs is not supported"):
+        assert at(fake).p_yes(pictures[:5], list("abcde")).tolist() == [1.0] * 5
     assert sum("logprobs" in body for body in fake.requests) == 1
 
 
@@ -145,7 +164,10 @@ def test_log_probabilities_can_be_declined_and_that_is_another_answer(at, pictur
         with_them, without = at(fake), at(fake, logprobs=False)
         assert without.p_yes(pictures[:1], ["a"]).tolist() == [1.0]
         assert 0.9 < with_them.p_yes(pictures[:1], ["a"])[0] < 1
-        assert with_them.writer_name == without.writer_name and without.name == with_them.name + " by word"
+        assert (
+            with_them.writer_name == without.writer_name
+            and without.name == with_them.name + " by word"
+        )
     assert "logprobs" not in fake.requests[0]
 
 
@@ -238,7 +260,9 @@ def test_what_does_not_pass_ends_the_run_and_says_what_it_was(at, nasty, told):
 
 
 def test_a_server_that_fails_midway_is_not_stormed(at):
-    with serving(lambda number, body: parrot(number, body) if number < 10 else refused(500, "no")) as fake:
+    with serving(
+        lambda number, body: parrot(number, body) if number < 10 else refused(500, "no")
+    ) as fake:
         with pytest.raises(ConnectionError, match="in 4 tries"):
             at(fake, memory=False).write([f"prompt {i}" for i in range(500)])
         assert len(fake.requests) < 100
@@ -251,13 +275,17 @@ def as_date(seconds):
 @pytest.mark.parametrize("form", [str, as_date])
 def test_a_server_may_ask_for_patience(at, form, monkeypatch):
     slept = []
-    monkeypatch.setattr(Endpoint, "_pause", staticmethod(lambda seconds, stop: slept.append(seconds)))
+    monkeypatch.setattr(
+        Endpoint, "_pause", staticmethod(lambda seconds, stop: slept.append(seconds))
+    )
     script = [refused(429, "busy", Retry_After=form(30))]
     with serving(lambda number, body: script.pop() if script else parrot(number, body)) as fake:
         assert at(fake).write(["a"]) == ["a"]
         assert 25 < max(slept) <= 30
         script.append(refused(429, "busy", Retry_After=form(4000)))
-        with pytest.raises(ConnectionError, match="alone for [34]\\d\\d\\d s .*busy.*server.longest_wait"):
+        with pytest.raises(
+            ConnectionError, match="alone for [34]\\d\\d\\d s .*busy.*server.longest_wait"
+        ):
             at(fake).write(["b"])
 
 
@@ -265,7 +293,9 @@ def test_no_server(at):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    with pytest.raises(ConnectionError, match=f"No server answers at {url} .*vllm serve small-.*both listen"):
+    with pytest.raises(
+        ConnectionError, match=f"No server answers at {url} .*vllm serve small-.*both listen"
+    ):
         at(url).write(["a"])
 
 
@@ -273,14 +303,16 @@ def test_no_server(at):
     "answer",
     [
         refused(404, "The model `small-model` with vision does not exist."),
-        (400, {}, b'{"detail": "Server is pinned to \'other\'; requested \'small-model\'."}'),
+        (400, {}, b"{\"detail\": \"Server is pinned to 'other'; requested 'small-model'.\"}"),
         (400, {}, b'{"object": "error", "message": "Unknown model: small-model"}'),
     ],
 )
 def test_another_model_is_served(at, answer):
     with serving(lambda number, body: answer) as fake:
         fake.models = ["other", "icl"]
-        with pytest.raises(Refused, match="not serve 'small-model'.*It serves: other, icl.*server.served_model"):
+        with pytest.raises(
+            Refused, match="not serve 'small-model'.*It serves: other, icl.*server.served_model"
+        ):
             at(fake).write(["a"])
     assert len(fake.requests) == 1
 
@@ -302,11 +334,17 @@ def test_a_wrong_path_is_told(at):
 
 def test_pictures_are_refused_or_left_out(at, pictures):
     words = "At most 0 image(s) may be provided in one prompt."
-    with serving(lambda number, body: refused(400, words)) as fake:
-        with pytest.raises(Refused, match="refuses pictures for 'small-model' .*At most 0.*vision-language"):
-            at(fake).p_yes(pictures[:1], ["a"])
+    with (
+        serving(lambda number, body: refused(400, words)) as fake,
+        pytest.raises(
+            Refused, match="refuses pictures for 'small-model' .*At most 0.*vision-language"
+        ),
+    ):
+        at(fake).p_yes(pictures[:1], ["a"])
     with serving(lambda number, body: said("Yes", usage={"prompt_tokens": 9}, body=body)) as fake:
-        with pytest.raises(ValueError, match="leaves them out: a prompt is 9 tokens long with and without"):
+        with pytest.raises(
+            ValueError, match="leaves them out: a prompt is 9 tokens long with and without"
+        ):
             at(fake).p_yes(pictures[:1], ["a"])
         assert at(fake).write(["a text alone"]) == ["Yes"]
 
@@ -419,7 +457,9 @@ def test_control_tokens_inside_a_text_are_broken_up_as_locally(at, make_local):
         at(fake).write([hostile + " <image> </s> [INST] 3 < 4 [sic]"])
     chat: Chat = make_local()._writer
     sent = prompt_of(fake.requests[0])
-    assert sent.startswith(chat.render(hostile, picture=False).split("user\n", 1)[1].split(" Yes")[0])
+    assert sent.startswith(
+        chat.render(hostile, picture=False).split("user\n", 1)[1].split(" Yes")[0]
+    )
     assert sent.endswith("< |image_pad|> < image> < /s> [ INST] 3 < 4 [sic]")
 
 
@@ -447,24 +487,42 @@ def test_stages_need_no_local_model(tmp_path, monkeypatch):
 
 # a real server ---------------------------------------------------
 
-SERVING = [name for name in ("fastapi", "uvicorn", "openai") if importlib.util.find_spec(name) is None]
+SERVING = [
+    name for name in ("fastapi", "uvicorn", "openai") if importlib.util.find_spec(name) is None
+]
 
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     """Address of `transformers serve`, which loads any folder that it is asked for."""
     if SERVING:
-        pytest.skip(f"transformers serve needs {', '.join(SERVING)}: pip install 'transformers[serving]'")
+        pytest.skip(
+            f"transformers serve needs {', '.join(SERVING)}: pip install 'transformers[serving]'"
+        )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     home = tmp_path_factory.mktemp("serve")
     command = "from transformers.cli.transformers import main; main()"
-    options = ["serve", "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
+    options = [
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--device",
+        "cpu",
+        "--dtype",
+        "float32",
+    ]
     quiet = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home), "OMP_NUM_THREADS": "1"}
     with open(home / "log", "w+") as log:
-        process = subprocess.Popen([sys.executable, "-c", command, *options], stdout=log, stderr=log,
-                                   env={**os.environ, **quiet})
+        process = subprocess.Popen(
+            [sys.executable, "-c", command, *options],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **quiet},
+        )
         try:
             deadline = time.monotonic() + 600  # a loaded machine imports slowly
             while not _healthy(port):
@@ -515,7 +573,9 @@ def test_transformers_serve_writes_what_the_local_model_writes(real, people, mon
     assert server.write(texts) == local.write(texts)
 
 
-def test_transformers_serve_says_yes_where_the_local_model_does(real, people, monkeypatch, tmp_path):
+def test_transformers_serve_says_yes_where_the_local_model_does(
+    real, people, monkeypatch, tmp_path
+):
     local, server = both(monkeypatch, tmp_path, real)
     paths, captions = people
     images, texts = paths * 2, [*captions, *captions[::-1]]
@@ -545,12 +605,19 @@ def test_thi_from_end_to_end_by_a_served_adapter(real, monkeypatch, tmp_path):
     tiny |= {"k_max": 2, "K": 2, "max_new_tokens": 40}
     local = load_params(**tiny)
     merged = save_merged(local, stages.adapter(local), tmp_path / "merged")
-    server = load_params(**tiny, backend="server", url=real, served_adapter=str(merged), concurrency=2)
+    server = load_params(
+        **tiny, backend="server", url=real, served_adapter=str(merged), concurrency=2
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # no log-probabilities, told above
         point, run, values = stages.final(server)
     assert len(values["rank1"]) == len(run.queries) and point["K"] == 2
     assert set(np.unique(run.trace.p_yes[~np.isnan(run.trace.p_yes)])) <= {0.0, 0.5, 1.0}
-    assert {path.name for path in stages.adapter(server).iterdir()} == {"threshold.json", "provenance.json"}
-    again = load_params(**tiny, backend="server", url="http://127.0.0.1:1/v1", served_adapter=str(merged))
+    assert {path.name for path in stages.adapter(server).iterdir()} == {
+        "threshold.json",
+        "provenance.json",
+    }
+    again = load_params(
+        **tiny, backend="server", url="http://127.0.0.1:1/v1", served_adapter=str(merged)
+    )
     assert np.array_equal(stages.final(again)[2]["rank1"], values["rank1"])  # no server is there

@@ -12,11 +12,17 @@ def test_describe_reads_answers_and_counts_what_it_could_not(scripted, pictures)
     first, second = describe(mllm, pictures[:2])
     assert first["sex"] == "a woman" and first["other people"] == "no" and first["hat"] is None
     assert list(first) == mllm.prompts.names and set(second.values()) == {None}
-    assert mllm.parse_report == {"vqa answers asked": 30, "vqa answers unread": 27, "vqa texts refused": 1}
+    assert mllm.parse_report == {
+        "vqa answers asked": 30,
+        "vqa answers unread": 27,
+        "vqa texts refused": 1,
+    }
 
 
 def test_aggregate_merges_only_what_was_said(scripted):
-    mllm = scripted(reply=lambda prompt, image: "A woman in a red coat." if "red" in prompt else "I'm sorry.")
+    mllm = scripted(
+        reply=lambda prompt, image: "A woman in a red coat." if "red" in prompt else "I'm sorry."
+    )
     answers = [{"upper body": "a red coat", "hat": "no"}, {"hat": "no"}, {"shoes": "white shoes"}]
     assert aggregate(mllm, answers, ["A woman.", "A man.", "A child."]) == [
         "A woman in a red coat.",
@@ -33,7 +39,9 @@ def test_aggregate_merges_only_what_was_said(scripted):
 
 def test_decompose_falls_back_on_the_text(scripted):
     mllm = scripted(
-        reply=lambda prompt, image: "She has long hair.\nShe wears a coat." if "long" in prompt else ""
+        reply=lambda prompt, image: (
+            "She has long hair.\nShe wears a coat." if "long" in prompt else ""
+        )
     )
     assert decompose(mllm, ["long hair, coat", "A man."]) == [
         ["She has long hair.", "She wears a coat."],
@@ -43,7 +51,9 @@ def test_decompose_falls_back_on_the_text(scripted):
 
 
 def test_rewrite_asks_equal_sentences_once_and_keeps_at_most_m(scripted):
-    mllm = scripted(reply=lambda prompt, image: "1. A\n2. B\n3. b.\n4. C" if "coat" in prompt else "...")
+    mllm = scripted(
+        reply=lambda prompt, image: "1. A\n2. B\n3. b.\n4. C" if "coat" in prompt else "..."
+    )
     found = rewrite(mllm, ["a coat", "a hat", "a coat"], 2)
     assert found == [["A", "B"], ["a hat"], ["A", "B"]] and len(mllm.written) == 2
     found[0].append("changed")

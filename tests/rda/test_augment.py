@@ -32,7 +32,10 @@ class Writer(MLLM):
         if self.fail_after is not None and len(self.asked) + len(prompts) > self.fail_after:
             raise KeyboardInterrupt
         self.asked += prompts
-        return [self.reply(prompt, image) for prompt, image in zip(prompts, images or [None] * len(prompts))]
+        return [
+            self.reply(prompt, image)
+            for prompt, image in zip(prompts, images or [None] * len(prompts))
+        ]
 
     def reply(self, prompt, image):
         if image is not None:
@@ -40,7 +43,9 @@ class Writer(MLLM):
         last = prompt.strip().splitlines()[-1]
         if last.startswith("Description: "):
             return "\n".join(
-                part.strip() + "." for part in last.removeprefix("Description: ").split(".") if part.strip()
+                part.strip() + "."
+                for part in last.removeprefix("Description: ").split(".")
+                if part.strip()
             )
         if last.startswith("Sentence: "):
             return "\n".join(
@@ -59,9 +64,12 @@ def captions(tmp_path):
         path = folder / f"{image:04d}_c1.jpg"
         Image.new("RGB", (4, 8), (60 * image, 0, 0)).save(path)
         rows += [
-            ("train", image // 2, image, str(path), 2 * image + k, f"Caption {image} {k}.") for k in (0, 1)
+            ("train", image // 2, image, str(path), 2 * image + k, f"Caption {image} {k}.")
+            for k in (0, 1)
         ]
-    table = pd.DataFrame(rows, columns=["split", "pid", "image_id", "path", "caption_id", "caption"])
+    table = pd.DataFrame(
+        rows, columns=["split", "pid", "image_id", "path", "caption_id", "caption"]
+    )
     table.attrs["root"] = str(tmp_path / "RSTPReid")
     return table
 
@@ -126,11 +134,16 @@ def test_draw_reorders_and_picks():
     for text in texts:
         assert sorted(word[0] for word in text.split(" ")) == ["a", "b", "c"]
     assert draw(parts, np.random.default_rng(7)) == draw(parts, np.random.default_rng(7))
-    assert draw([], np.random.default_rng(0)) == "" and draw([[], ["x"]], np.random.default_rng(0)) == "x"
+    assert (
+        draw([], np.random.default_rng(0)) == ""
+        and draw([[], ["x"]], np.random.default_rng(0)) == "x"
+    )
 
 
 def test_diversity_file_round_trip(captions, tmp_path):
-    parts = {i: one["parts"] for i, one in augment(captions, Writer(), tmp_path / "rda", m=2).items()}
+    parts = {
+        i: one["parts"] for i, one in augment(captions, Writer(), tmp_path / "rda", m=2).items()
+    }
     file = tmp_path / "diversity.json"
     write_diversity(captions, parts, file)
     record = json.loads(file.read_text())[1]
@@ -168,9 +181,18 @@ def test_the_authors_file_is_read_by_path_and_text(captions, tmp_path):
     [
         ({"captions": ["a"]}, "record 0 has neither img_path nor file_path"),
         ({"img_path": "a.jpg", "captions": ["a"], "diversity_captions": []}, "equally long"),
-        ({"img_path": "a.jpg", "captions": ["a"], "diversity_captions": [["a"]]}, "non-empty lists of texts"),
-        ({"img_path": "a.jpg", "captions": ["a"], "diversity_captions": [[[]]]}, "non-empty lists of texts"),
-        ({"img_path": "a.jpg", "captions": ["a"], "diversity_captions": [[["b"]]]}, "None of the 1 records"),
+        (
+            {"img_path": "a.jpg", "captions": ["a"], "diversity_captions": [["a"]]},
+            "non-empty lists of texts",
+        ),
+        (
+            {"img_path": "a.jpg", "captions": ["a"], "diversity_captions": [[[]]]},
+            "non-empty lists of texts",
+        ),
+        (
+            {"img_path": "a.jpg", "captions": ["a"], "diversity_captions": [[["b"]]]},
+            "None of the 1 records",
+        ),
         ("text", "record 0 has neither"),
     ],
 )
@@ -182,7 +204,11 @@ def test_malformed_records_are_named(captions, tmp_path, record, told):
 
 
 ROWS = {
-    1: {"enriched": "x", "sentences": ["said", "doubted", "believed"], "parts": [["a"], ["b", "c"], ["d"]]},
+    1: {
+        "enriched": "x",
+        "sentences": ["said", "doubted", "believed"],
+        "parts": [["a"], ["b", "c"], ["d"]],
+    },
     2: {"enriched": "y", "sentences": ["doubted"], "parts": [["b", "c"]]},
 }
 TWO = pd.DataFrame({"caption_id": [1, 2], "path": ["p.jpg", "q.jpg"]})
@@ -213,5 +239,7 @@ def test_a_text_of_additions_alone_keeps_the_most_believed():
 
 
 def test_nothing_is_dropped_where_captions_said_all():
-    checked = rda.sub_sentences(ROWS, TWO, [["said", "doubted", "believed"], ["doubted"]]).assign(p=0.5)
+    checked = rda.sub_sentences(ROWS, TWO, [["said", "doubted", "believed"], ["doubted"]]).assign(
+        p=0.5
+    )
     assert rda.without_least(ROWS, TWO, checked, 0.9) == ROWS

@@ -37,31 +37,54 @@ def test_failed_write_keeps_the_old_file_and_no_litter(tmp_path):
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.bin"]
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"),
-                                   RuntimeError("write failed: No space left on device (os error 28)")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("write failed: No space left on device (os error 28)"),
+    ],
+)
 def test_full_disk_is_named(tmp_path, error):
     path = results.atomic_write(tmp_path / "weights.safetensors", b"old")
-    with pytest.raises(OSError, match="disk is full .* old file is intact.*weights.safetensors") as raised:
-        with results.atomic_path(path) as temp:
-            temp.write_bytes(b"half")
-            raise error
+    with (
+        pytest.raises(
+            OSError, match="disk is full .* old file is intact.*weights.safetensors"
+        ) as raised,
+        results.atomic_path(path) as temp,
+    ):
+        temp.write_bytes(b"half")
+        raise error
     assert raised.value.errno == errno.ENOSPC
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["weights.safetensors"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_full_disk_as_the_system_reports_it(tmp_path):
-    with pytest.raises(OSError, match="nothing was written"), results.atomic_path(tmp_path / "a.txt"):
-        with open("/dev/full", "w") as full:
-            full.write("x")
+    with (
+        pytest.raises(OSError, match="nothing was written"),
+        results.atomic_path(tmp_path / "a.txt"),
+        open("/dev/full", "w") as full,
+    ):
+        full.write("x")
     assert os.listdir(tmp_path) == []
 
 
 def test_json_takes_numpy_and_nan(tmp_path):
-    value = {"a": np.float32(0.5), "b": np.arange(3), "c": float("nan"), "d": (1, True, None),
-             "e": np.array([np.inf])}
+    value = {
+        "a": np.float32(0.5),
+        "b": np.arange(3),
+        "c": float("nan"),
+        "d": (1, True, None),
+        "e": np.array([np.inf]),
+    }
     path = results.write_json(tmp_path / "a.json", value)
-    assert results.read_json(path) == {"a": 0.5, "b": [0, 1, 2], "c": None, "d": [1, True, None], "e": [None]}
+    assert results.read_json(path) == {
+        "a": 0.5,
+        "b": [0, 1, 2],
+        "c": None,
+        "d": [1, True, None],
+        "e": [None],
+    }
     path.write_text("{")
     with pytest.raises(ValueError, match="a.json is not readable as JSON"):
         results.read_json(path)
@@ -165,14 +188,19 @@ def test_summary_keeps_everyones_entries(params):
 
 def test_summary(params):
     assert results.read_summary(params) == {}
-    results.update_summary(params, "thi.final", {"rank1": np.float64(51.5), "ci95": {"rank1": (50, 53)}})
+    results.update_summary(
+        params, "thi.final", {"rank1": np.float64(51.5), "ci95": {"rank1": (50, 53)}}
+    )
     results.record_seconds(params, "thi", 1.23456)
     results.update_summary(load_params(seed=3), "backbone.rda", {"rank1": 40.0})
     summary = json.loads((params.results_dir / "summary.json").read_text())
     assert summary["thi"]["final"] == {"rank1": 51.5, "ci95": {"rank1": [50, 53]}}
     assert summary["seconds"]["thi"] == 1.23
     assert (summary["profile"], summary["dataset"], summary["seed"]) == ("demo", "rstp", 3)
-    assert summary["made_by"]["thi.final"]["seed"] == 0 and summary["made_by"]["backbone.rda"]["seed"] == 3
+    assert (
+        summary["made_by"]["thi.final"]["seed"] == 0
+        and summary["made_by"]["backbone.rda"]["seed"] == 3
+    )
     assert "torch" in summary["versions"]
     with pytest.raises(ValueError, match="'thi' already holds a value"):
         results.update_summary(params, "seconds.thi.more", 1)
@@ -181,7 +209,9 @@ def test_summary(params):
 def test_the_same_result_again_leaves_the_summary_alone(params, monkeypatch):
     results.update_summary(params, "cost.questions", 12)
     before, made_by = results.summary_path(params).read_bytes(), results.made_by
-    monkeypatch.setattr(summary_module, "made_by", lambda params: {**made_by(params), "when": "2199"})
+    monkeypatch.setattr(
+        summary_module, "made_by", lambda params: {**made_by(params), "when": "2199"}
+    )
     results.update_summary(params, "cost.questions", 12)
     assert results.summary_path(params).read_bytes() == before
     results.update_summary(params, "cost.questions", 13)

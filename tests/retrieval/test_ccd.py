@@ -24,9 +24,11 @@ def test_posterior_agrees_with_gaussians_written_out():
     values = (values - values.min()) / np.ptp(values)
     from sklearn.mixture import GaussianMixture
 
-    mixture = GaussianMixture(2, max_iter=100, tol=1e-2, reg_covar=5e-4, random_state=0).fit(values[:, None])
+    mixture = GaussianMixture(2, max_iter=100, tol=1e-2, reg_covar=5e-4, random_state=0).fit(
+        values[:, None]
+    )
     weight, mean, variance = mixture.weights_, mixture.means_[:, 0], mixture.covariances_[:, 0, 0]
-    density = weight * np.exp(-(values[:, None] - mean) ** 2 / (2 * variance)) / np.sqrt(variance)
+    density = weight * np.exp(-((values[:, None] - mean) ** 2) / (2 * variance)) / np.sqrt(variance)
     expected = density[:, mean.argmin()] / density.sum(1)
     np.testing.assert_allclose(clean_posterior(values), expected, atol=1e-8)
 

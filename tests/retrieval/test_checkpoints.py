@@ -32,14 +32,25 @@ def recorded_folder(golden, golden_metadata, tmp_path_factory):
     folder, sizes = tmp_path_factory.mktemp("recorded"), golden_metadata["clip_config"]
     count = sizes["vocab_size"] - 512 - 2
     vocabulary = Path(open_clip.__file__).with_name("bpe_simple_vocab_16e6.txt.gz")
-    lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")[:count + 1]
+    lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")[: count + 1]
     (folder / "bpe_merges.txt.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
-    config = {"embed_dim": sizes["embed_dim"], "quick_gelu": True,
-              "vision_cfg": {"image_size": sizes["image_resolution"], "layers": sizes["vision_layers"],
-                             "width": sizes["vision_width"], "patch_size": sizes["vision_patch_size"]},
-              "text_cfg": {"context_length": sizes["context_length"], "vocab_size": sizes["vocab_size"],
-                           "width": sizes["transformer_width"], "heads": sizes["transformer_heads"],
-                           "layers": sizes["transformer_layers"]}}
+    config = {
+        "embed_dim": sizes["embed_dim"],
+        "quick_gelu": True,
+        "vision_cfg": {
+            "image_size": sizes["image_resolution"],
+            "layers": sizes["vision_layers"],
+            "width": sizes["vision_width"],
+            "patch_size": sizes["vision_patch_size"],
+        },
+        "text_cfg": {
+            "context_length": sizes["context_length"],
+            "vocab_size": sizes["vocab_size"],
+            "width": sizes["transformer_width"],
+            "heads": sizes["transformer_heads"],
+            "layers": sizes["transformer_layers"],
+        },
+    }
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
     save_file(clip_state(golden) | {"logit_scale": torch.ones([])}, folder / "model.safetensors")
     return folder
@@ -48,9 +59,15 @@ def recorded_folder(golden, golden_metadata, tmp_path_factory):
 @pytest.fixture(scope="module")
 def recorded(recorded_folder):
     """load_params for it; backbone settings as keywords."""
+
     def make(**backbone):
-        fixed = {"weights": str(recorded_folder), "image_size": PICTURE, "context_length": LENGTH,
-                 "embed_tse": 64, "precision": "fp32"}
+        fixed = {
+            "weights": str(recorded_folder),
+            "image_size": PICTURE,
+            "context_length": LENGTH,
+            "embed_tse": 64,
+            "precision": "fp32",
+        }
         return load_params("rstp", "demo", backbone=fixed | backbone)
 
     return make
@@ -65,25 +82,40 @@ def rde_state(golden):
     state = clip_state(golden, "base_model.")
     for kind, head in (("v", "visul_emb_layer."), ("t", "texual_emb_layer.")):
         prefix = f"tse.{kind}_state."
-        state |= {head + name[len(prefix):]: t for name, t in golden.items() if name.startswith(prefix)}
+        state |= {
+            head + name[len(prefix) :]: t for name, t in golden.items() if name.startswith(prefix)
+        }
     return state
 
 
 def irra_state(golden, identities=7, layers=4, words=600, width=32):
     generator = torch.Generator().manual_seed(0)
-    sizes = {"cross_attn.in_proj_weight": (3 * width, width), "cross_attn.in_proj_bias": (3 * width,),
-             "cross_attn.out_proj.weight": (width, width), "cross_attn.out_proj.bias": (width,),
-             "mlm_head.dense.weight": (width, width), "mlm_head.dense.bias": (width,),
-             "mlm_head.fc.weight": (words, width), "mlm_head.fc.bias": (words,),
-             "classifier.weight": (identities, width), "classifier.bias": (identities,)}
+    sizes = {
+        "cross_attn.in_proj_weight": (3 * width, width),
+        "cross_attn.in_proj_bias": (3 * width,),
+        "cross_attn.out_proj.weight": (width, width),
+        "cross_attn.out_proj.bias": (width,),
+        "mlm_head.dense.weight": (width, width),
+        "mlm_head.dense.bias": (width,),
+        "mlm_head.fc.weight": (words, width),
+        "mlm_head.fc.bias": (words,),
+        "classifier.weight": (identities, width),
+        "classifier.bias": (identities,),
+    }
     for norm in ("ln_pre_t", "ln_pre_i", "ln_post", "mlm_head.ln"):
         sizes |= {f"{norm}.weight": (width,), f"{norm}.bias": (width,)}
     for i in range(layers):
         block = f"cross_modal_transformer.resblocks.{i}."
-        sizes |= {block + "attn.in_proj_weight": (3 * width, width),
-                  block + "attn.in_proj_bias": (3 * width,), block + "attn.out_proj.weight": (width, width), block + "attn.out_proj.bias": (width,),
-                  block + "mlp.c_fc.weight": (4 * width, width), block + "mlp.c_fc.bias": (4 * width,),
-                  block + "mlp.c_proj.weight": (width, 4 * width), block + "mlp.c_proj.bias": (width,)}
+        sizes |= {
+            block + "attn.in_proj_weight": (3 * width, width),
+            block + "attn.in_proj_bias": (3 * width,),
+            block + "attn.out_proj.weight": (width, width),
+            block + "attn.out_proj.bias": (width,),
+            block + "mlp.c_fc.weight": (4 * width, width),
+            block + "mlp.c_fc.bias": (4 * width,),
+            block + "mlp.c_proj.weight": (width, 4 * width),
+            block + "mlp.c_proj.bias": (width,),
+        }
         for norm in ("ln_1", "ln_2"):
             sizes |= {f"{block}{norm}.weight": (width,), f"{block}{norm}.bias": (width,)}
     own = {name: torch.randn(size, generator=generator) for name, size in sizes.items()}
@@ -92,9 +124,17 @@ def irra_state(golden, identities=7, layers=4, words=600, width=32):
 
 def released(path, state, prefix=""):
     """As the released training script saves: the optimiser's state and numpy's numbers beside the model's."""
-    torch.save({"model": {prefix + name: t for name, t in state.items()}, "optimizer": {"state": {}},
-                "scheduler": {"milestones": (20, 50), "last_epoch": 3}, "epoch": 4,
-                "rank1": np.float32(75.1), "when": np.float64(2.0)}, path)
+    torch.save(
+        {
+            "model": {prefix + name: t for name, t in state.items()},
+            "optimizer": {"state": {}},
+            "scheduler": {"milestones": (20, 50), "last_epoch": 3},
+            "epoch": 4,
+            "rank1": np.float32(75.1),
+            "when": np.float64(2.0),
+        },
+        path,
+    )
     return path
 
 
@@ -115,8 +155,13 @@ def test_a_released_rde_gives_the_recorded_numbers(golden, recorded, tmp_path, p
         assert torch.allclose(found, golden["tse.t_out"], atol=1e-4)
         # and what retrieval compares: [BGE, TSE] / √2 of recorded tokens and attention
         tse = model.tse_image(golden["clip.image_tokens"], golden["clip.image_attn"])
-        expected = torch.cat([F.normalize(golden["clip.image_tokens"][:, 0], dim=-1),
-                              F.normalize(tse, dim=-1)], 1) / 2 ** 0.5
+        expected = (
+            torch.cat(
+                [F.normalize(golden["clip.image_tokens"][:, 0], dim=-1), F.normalize(tse, dim=-1)],
+                1,
+            )
+            / 2**0.5
+        )
     np.testing.assert_allclose(model.encode_images(golden["clip.image"]), expected, atol=1e-4)
 
 
@@ -124,7 +169,10 @@ def test_a_released_rde_gives_the_recorded_numbers(golden, recorded, tmp_path, p
 def test_a_released_irra_gives_the_recorded_numbers(golden, recorded, tmp_path, form):
     state = irra_state(golden)
     if form.endswith("pth"):
-        released(tmp_path / form, {name: t.half() if "base" not in name else t for name, t in state.items()})
+        released(
+            tmp_path / form,
+            {name: t.half() if "base" not in name else t for name, t in state.items()},
+        )
     else:
         save_file(state, tmp_path / form)
     model = load_backbone(recorded(method="irra"), tmp_path / form)
@@ -136,7 +184,11 @@ def test_a_released_irra_gives_the_recorded_numbers(golden, recorded, tmp_path, 
     expected = F.normalize(golden["clip.text_tokens"][torch.arange(4), ids.argmax(1)], dim=-1)
     np.testing.assert_allclose(model.encode_ids(ids), expected, atol=1e-4)
     own = model.state_dict()
-    for name in ("mlm_head.fc.weight", "cross_modal_transformer.resblocks.3.mlp.c_fc.bias", "ln_post.bias"):
+    for name in (
+        "mlm_head.fc.weight",
+        "cross_modal_transformer.resblocks.3.mlp.c_fc.bias",
+        "ln_post.bias",
+    ):
         assert torch.allclose(own[name], state[name], atol=1e-2 if form.endswith("pth") else 0)
 
 
@@ -154,10 +206,18 @@ def vit(width=64, grid=14, length=77, patch=16, layers=1):
     from open_clip.model import CLIP
 
     size = patch * grid if isinstance(grid, int) else [patch * n for n in grid]
-    config = {"embed_dim": 16, "quick_gelu": True,
-              "vision_cfg": {"image_size": size, "layers": layers, "width": width, "patch_size": patch},
-              "text_cfg": {"context_length": length, "vocab_size": 49408, "width": 16, "heads": 2,
-                           "layers": 1}}
+    config = {
+        "embed_dim": 16,
+        "quick_gelu": True,
+        "vision_cfg": {"image_size": size, "layers": layers, "width": width, "patch_size": patch},
+        "text_cfg": {
+            "context_length": length,
+            "vocab_size": 49408,
+            "width": 16,
+            "heads": 2,
+            "layers": 1,
+        },
+    }
     vision = dict(config["vision_cfg"])
     if not isinstance(grid, int):
         vision["image_size"] = tuple(size)
@@ -171,13 +231,21 @@ def test_reid_weights_initialise_a_backbone_of_any_method(tmp_path, monkeypatch)
 
     monkeypatch.setattr(weights_retrieval, "_known_config", lambda name: vit()[0])
     _, source = vit(grid=(24, 8))
-    path = released(tmp_path / "reid.pth", {f"base_model.{name}": t.half() for name, t in source.items()})
+    path = released(
+        tmp_path / "reid.pth", {f"base_model.{name}": t.half() for name, t in source.items()}
+    )
     for method in ("rde", "irra", "clip"):
-        params = load_params("rstp", "paper", weights=str(path), method=method, backbone__embed_tse=32)
+        params = load_params(
+            "rstp", "paper", weights=str(path), method=method, backbone__embed_tse=32
+        )
         model = new_backbone(params, identities=[3, 5])
         assert model.method == method
         own = model.clip.state_dict()
-        for name in ("visual.positional_embedding", "positional_embedding", "token_embedding.weight"):
+        for name in (
+            "visual.positional_embedding",
+            "positional_embedding",
+            "token_embedding.weight",
+        ):
             assert torch.allclose(own[name], source[name].half().float())
 
 
@@ -190,7 +258,9 @@ def test_text_positions_may_start_random_as_released(tmp_path, monkeypatch):
     torch.save(source, tmp_path / "ViT-B-16.pt")
 
     def positions(**options):
-        clip = load_clip(load_params("ufine", "paper", weights=str(tmp_path / "ViT-B-16.pt"), **options))
+        clip = load_clip(
+            load_params("ufine", "paper", weights=str(tmp_path / "ViT-B-16.pt"), **options)
+        )
         assert clip.text_positions_resized
         return clip.model.positional_embedding.detach()
 
@@ -207,36 +277,59 @@ def test_openais_weights_get_quickgelu_whatever_the_models_name(tmp_path, monkey
     from icl_lib.retrieval import weights as weights_retrieval
 
     config, source = vit()
-    monkeypatch.setattr(weights_retrieval, "_known_config", lambda name: config | {"quick_gelu": False})
+    monkeypatch.setattr(
+        weights_retrieval, "_known_config", lambda name: config | {"quick_gelu": False}
+    )
     monkeypatch.setattr(weights_retrieval, "_find_openai", lambda name: tmp_path / "ViT-B-16.pt")
     torch.save(source, tmp_path / "ViT-B-16.pt")
     for weights, quick in (("openai", True), (str(tmp_path / "ViT-B-16.pt"), False)):
         clip = load_clip(load_params("rstp", "paper", clip="ViT-B-16", weights=weights))
         assert (type(clip.model.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU") is quick
     params = load_params("rstp", "paper", clip="ViT-B-16")
-    assert type(empty_clip(params).model.visual.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
+    assert (
+        type(empty_clip(params).model.visual.transformer.resblocks[0].mlp.gelu).__name__
+        == "QuickGELU"
+    )
 
 
-def test_a_checkpoint_of_another_size_names_tensor_shapes_and_likely_origin(golden, recorded, tmp_path):
+def test_a_checkpoint_of_another_size_names_tensor_shapes_and_likely_origin(
+    golden, recorded, tmp_path
+):
     path = released(tmp_path / "best.pth", rde_state(golden))
-    with pytest.raises(ValueError, match=r"best.pth does not fit.*base_model.visual.positional_embedding "
-                                         r"\(33, 128\) instead of \(25, 128\).*looks like an RDE or ICL "
-                                         r"checkpoint under 'base_model.'.*32 of them a picture"):
+    with pytest.raises(
+        ValueError,
+        match=r"best.pth does not fit.*base_model.visual.positional_embedding "
+        r"\(33, 128\) instead of \(25, 128\).*looks like an RDE or ICL "
+        r"checkpoint under 'base_model.'.*32 of them a picture",
+    ):
         load_backbone(recorded(image_size=[48, 32]), path)
-    with pytest.raises(ValueError, match=r"visul_emb_layer.fc.weight \(64, 32\) instead of \(256, 32\)"):
+    with pytest.raises(
+        ValueError, match=r"visul_emb_layer.fc.weight \(64, 32\) instead of \(256, 32\)"
+    ):
         load_backbone(recorded(embed_tse=256), path)
-    with pytest.raises(ValueError, match=r"base_model.positional_embedding \(24, 128\) instead of \(30, "):
+    with pytest.raises(
+        ValueError, match=r"base_model.positional_embedding \(24, 128\) instead of \(30, "
+    ):
         load_backbone(recorded(context_length=30), path)
 
 
-@pytest.mark.parametrize(("wanted", "given", "told"), [
-    ("rde", irra_state, "an IRRA checkpoint"), ("irra", rde_state, "an RDE or ICL checkpoint"),
-    ("clip", rde_state, "an RDE or ICL checkpoint"), ("rde", clip_state, "a CLIP by OpenAI's names: a")])
+@pytest.mark.parametrize(
+    ("wanted", "given", "told"),
+    [
+        ("rde", irra_state, "an IRRA checkpoint"),
+        ("irra", rde_state, "an RDE or ICL checkpoint"),
+        ("clip", rde_state, "an RDE or ICL checkpoint"),
+        ("rde", clip_state, "a CLIP by OpenAI's names: a"),
+    ],
+)
 def test_a_checkpoint_of_another_method_is_refused(golden, recorded, tmp_path, wanted, given, told):
     state = given(golden)
     path = released(tmp_path / "best.pth", state)
-    with pytest.raises(ValueError, match=f"no checkpoint of '{wanted}'.*looks like {told}.*Set "
-                                         f"backbone.method to '{method_of(state)}'"):
+    with pytest.raises(
+        ValueError,
+        match=f"no checkpoint of '{wanted}'.*looks like {told}.*Set "
+        f"backbone.method to '{method_of(state)}'",
+    ):
         load_backbone(recorded(method=wanted), path)
 
 
@@ -244,34 +337,69 @@ def test_a_deeper_encoder_is_not_cut_down_unnoticed(golden, recorded, tmp_path):
     state = clip_state(golden)
     deeper = state | {name.replace("resblocks.1", "resblocks.2"): t for name, t in state.items()}
     path = released(tmp_path / "deep.pth", deeper)
-    with pytest.raises(ValueError, match=r"that the model has no place for \(.*resblocks.2.*3 layers"):
+    with pytest.raises(
+        ValueError, match=r"that the model has no place for \(.*resblocks.2.*3 layers"
+    ):
         load_backbone(recorded(method="clip"), path)
 
 
-@pytest.mark.parametrize(("shapes", "told"), [
-    ({"visual.conv1.weight": (768, 3, 32, 32), "visual.positional_embedding": (50, 768),
-      "positional_embedding": (77, 512)},
-     "a CLIP by OpenAI's names: ViT-B/32, width 768, 0 layers, patches of 32 pixels, 49 of them a picture of "
-     "224 x 224, 77 text tokens"),
-    ({"base_model.visual.conv1.weight": (768, 3, 16, 16),
-      "base_model.visual.positional_embedding": (193, 768)},
-     "a CLIP by OpenAI's names under 'base_model.': ViT-B/16, width 768, 0 layers, patches of 16 pixels, 192 "
-     "of them a picture"),
-    ({"visual.conv1.weight": (1024, 3, 14, 14)}, "a CLIP by OpenAI's names: ViT-L/14, width 1024"),
-    ({"visual.conv1.weight": (32, 3, 3, 3), "visual.layer1.0.conv1.weight": (64, 64, 1, 1),
-      "visual.attnpool.c_proj.weight": (1024, 2048), "text_projection": (512, 1024)},
-     "a CLIP with a ResNet for its images, RN50"),
-    ({"base_model.model.visual.conv1.lora_A.weight": (8, 768)}, "a LoRA adapter"),
-    ({"vision_model.embeddings.patch_embedding.weight": (768, 3, 16, 16)}, "a CLIP by the names of Hugging"),
-    ({"visual.trunk.patch_embed.proj.weight": (768, 3, 16, 16)}, "an open_clip model with timm's"),
-    ({"text.transformer.resblocks.0.ln_1.bias": (4,), "visual.conv1.weight": (768, 3, 16, 16)},
-     "an open_clip model whose text encoder stands apart"),
-    ({"model.visual.blocks.0.attn.qkv.weight": (6, 2)}, "a Qwen2-VL"),
-    ({"model.layers.0.self_attn.q_proj.weight": (2, 2)}, "a language model"),
-    ({"layer4.0.conv1.weight": (2, 2), "fc.weight": (2, 2)}, "a ResNet"),
-    ({"encoder.layer.0.attention.self.query.weight": (2, 2)}, "a BERT"),
-    ({"tse_image.linear.weight": (2, 2)}, "an RDE that this kit trained"),
-    ({"head.weight": (2, 2)}, "nothing known here; its first tensors are head.weight")])
+@pytest.mark.parametrize(
+    ("shapes", "told"),
+    [
+        (
+            {
+                "visual.conv1.weight": (768, 3, 32, 32),
+                "visual.positional_embedding": (50, 768),
+                "positional_embedding": (77, 512),
+            },
+            "a CLIP by OpenAI's names: ViT-B/32, width 768, 0 layers, patches of 32 pixels, 49 of them a picture of "
+            "224 x 224, 77 text tokens",
+        ),
+        (
+            {
+                "base_model.visual.conv1.weight": (768, 3, 16, 16),
+                "base_model.visual.positional_embedding": (193, 768),
+            },
+            "a CLIP by OpenAI's names under 'base_model.': ViT-B/16, width 768, 0 layers, patches of 16 pixels, 192 "
+            "of them a picture",
+        ),
+        (
+            {"visual.conv1.weight": (1024, 3, 14, 14)},
+            "a CLIP by OpenAI's names: ViT-L/14, width 1024",
+        ),
+        (
+            {
+                "visual.conv1.weight": (32, 3, 3, 3),
+                "visual.layer1.0.conv1.weight": (64, 64, 1, 1),
+                "visual.attnpool.c_proj.weight": (1024, 2048),
+                "text_projection": (512, 1024),
+            },
+            "a CLIP with a ResNet for its images, RN50",
+        ),
+        ({"base_model.model.visual.conv1.lora_A.weight": (8, 768)}, "a LoRA adapter"),
+        (
+            {"vision_model.embeddings.patch_embedding.weight": (768, 3, 16, 16)},
+            "a CLIP by the names of Hugging",
+        ),
+        (
+            {"visual.trunk.patch_embed.proj.weight": (768, 3, 16, 16)},
+            "an open_clip model with timm's",
+        ),
+        (
+            {
+                "text.transformer.resblocks.0.ln_1.bias": (4,),
+                "visual.conv1.weight": (768, 3, 16, 16),
+            },
+            "an open_clip model whose text encoder stands apart",
+        ),
+        ({"model.visual.blocks.0.attn.qkv.weight": (6, 2)}, "a Qwen2-VL"),
+        ({"model.layers.0.self_attn.q_proj.weight": (2, 2)}, "a language model"),
+        ({"layer4.0.conv1.weight": (2, 2), "fc.weight": (2, 2)}, "a ResNet"),
+        ({"encoder.layer.0.attention.self.query.weight": (2, 2)}, "a BERT"),
+        ({"tse_image.linear.weight": (2, 2)}, "an RDE that this kit trained"),
+        ({"head.weight": (2, 2)}, "nothing known here; its first tensors are head.weight"),
+    ],
+)
 def test_a_file_is_told_by_its_names_and_shapes(shapes, told):
     assert told in looks_like({name: torch.zeros(shape) for name, shape in shapes.items()})
 
@@ -281,26 +409,33 @@ def test_openais_vit_b_32_in_place_of_b_16_says_so(tmp_path, monkeypatch):
 
     monkeypatch.setattr(weights_retrieval, "_known_config", lambda name: vit()[0])
     torch.save(vit(grid=7, patch=32)[1], tmp_path / "ViT-B-32.pt")
-    with pytest.raises(ValueError, match=r"visual.conv1.weight \(64, 3, 32, 32\) instead of \(64, 3, 16, 16\)"
-                                         r".*patches of 32 pixels, 49 of them a picture of 224 x 224"):
+    with pytest.raises(
+        ValueError,
+        match=r"visual.conv1.weight \(64, 3, 32, 32\) instead of \(64, 3, 16, 16\)"
+        r".*patches of 32 pixels, 49 of them a picture of 224 x 224",
+    ):
         load_clip(load_params("rstp", "paper", weights=str(tmp_path / "ViT-B-32.pt")))
 
 
 def test_weights_of_no_clip_say_what_they_are(tmp_path):
-    torch.save({"base_model.model.q_proj.lora_A.weight": torch.zeros(8, 2)}, tmp_path / "adapter.pt")
+    torch.save(
+        {"base_model.model.q_proj.lora_A.weight": torch.zeros(8, 2)}, tmp_path / "adapter.pt"
+    )
     with pytest.raises(ValueError, match="no CLIP image encoder.*looks like a LoRA adapter"):
         read_state(tmp_path / "adapter.pt")
 
 
 def test_what_cannot_be_read_says_what_to_do(golden, tmp_path):
     whole = released(tmp_path / "whole.pth", clip_state(golden)).read_bytes()
-    (tmp_path / "half.pth").write_bytes(whole[:len(whole) // 2])
+    (tmp_path / "half.pth").write_bytes(whole[: len(whole) // 2])
     save_file({"a": torch.zeros(100)}, tmp_path / "b.safetensors")
     (tmp_path / "half.safetensors").write_bytes((tmp_path / "b.safetensors").read_bytes()[:60])
     (tmp_path / "page.pth").write_text("<!DOCTYPE html><p>Sign in to download")
     (tmp_path / "empty.pth").write_bytes(b"")
     for name in ("half.pth", "half.safetensors", "page.pth", "empty.pth"):
-        with pytest.raises(ValueError, match=f"{name}.*(copied or downloaded whole|no file of PyTorch)"):
+        with pytest.raises(
+            ValueError, match=f"{name}.*(copied or downloaded whole|no file of PyTorch)"
+        ):
             read_tensors(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="none.pth, where there is no file"):
         read_tensors(tmp_path / "none.pth")
@@ -338,7 +473,10 @@ def test_a_checkpoint_takes_the_place_of_training(golden, recorded, benchmark_ta
     np.testing.assert_array_equal(given.encode_texts(texts), again.encode_texts(texts))
     with pytest.raises(FileNotFoundError, match="backbone.checkpoint"):
         find_weights(recorded(checkpoint=str(tmp_path / "nowhere")))
-    assert load_file(tmp_path / "out" / "model.safetensors")["tse_image.linear.weight"].shape == (64, 32)
+    assert load_file(tmp_path / "out" / "model.safetensors")["tse_image.linear.weight"].shape == (
+        64,
+        32,
+    )
 
 
 def test_openais_weights_are_found_in_clips_and_in_hugging_faces_cache(tmp_path, monkeypatch):
@@ -354,8 +492,11 @@ def test_openais_weights_are_found_in_clips_and_in_hugging_faces_cache(tmp_path,
     snapshot.mkdir(parents=True)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("0123abcd")
-    places = [snapshot / "open_clip_pytorch_model.bin", snapshot / "open_clip_model.safetensors",
-              tmp_path / ".cache" / "clip" / "ViT-B-16.pt"]  # each is preferred to those before it
+    places = [
+        snapshot / "open_clip_pytorch_model.bin",
+        snapshot / "open_clip_model.safetensors",
+        tmp_path / ".cache" / "clip" / "ViT-B-16.pt",
+    ]  # each is preferred to those before it
     places[2].parent.mkdir(parents=True)
     for path in places:
         if path.suffix == ".safetensors":

@@ -27,11 +27,21 @@ def recorded(golden, golden_metadata):
     sizes = golden_metadata["clip_config"]
     model = CLIP(
         sizes["embed_dim"],
-        {"image_size": tuple(sizes["image_resolution"]), "layers": sizes["vision_layers"],
-         "width": sizes["vision_width"], "patch_size": sizes["vision_patch_size"]},
-        {"context_length": sizes["context_length"], "vocab_size": sizes["vocab_size"],
-         "width": sizes["transformer_width"], "heads": sizes["transformer_heads"],
-         "layers": sizes["transformer_layers"]}, quick_gelu=True)
+        {
+            "image_size": tuple(sizes["image_resolution"]),
+            "layers": sizes["vision_layers"],
+            "width": sizes["vision_width"],
+            "patch_size": sizes["vision_patch_size"],
+        },
+        {
+            "context_length": sizes["context_length"],
+            "vocab_size": sizes["vocab_size"],
+            "width": sizes["transformer_width"],
+            "heads": sizes["transformer_heads"],
+            "layers": sizes["transformer_layers"],
+        },
+        quick_gelu=True,
+    )
     state = {name[11:]: tensor for name, tensor in golden.items() if name.startswith("clip.state.")}
     load_state(model, state, "golden")
     return model.eval()
@@ -46,7 +56,9 @@ def test_tokens_and_attention_agree_with_the_released_code(golden, recorded, gra
         ids = golden["clip.text"]
         tokens, row = encode_text_tokens(recorded, ids)
         assert torch.allclose(tokens, golden["clip.text_tokens"], atol=1e-4)
-        assert torch.allclose(row, golden["clip.text_attn"][torch.arange(4), ids.argmax(1)], atol=1e-4)
+        assert torch.allclose(
+            row, golden["clip.text_attn"][torch.arange(4), ids.argmax(1)], atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("grad", [False, True])
@@ -60,11 +72,13 @@ def test_kept_tokens_are_those_of_a_whole_last_layer(golden, recorded, keep, gra
     if grad:  # what is left out had no say in what is kept: the gradients are equal too
         pick = wanted[..., None].expand(-1, -1, tokens.shape[2])
         weight = recorded.visual.transformer.resblocks[-1].mlp.c_fc.weight
-        full, = torch.autograd.grad(tokens.gather(1, pick).square().sum(), weight)
-        short, = torch.autograd.grad(some.square().sum(), weight)
+        (full,) = torch.autograd.grad(tokens.gather(1, pick).square().sum(), weight)
+        (short,) = torch.autograd.grad(some.square().sum(), weight)
         assert torch.allclose(full, short, atol=1e-5 * float(full.abs().max()))
     for a, b, held in zip(some, tokens, wanted):
-        near = torch.cdist(a, b[held]).argmin(1)  # kept tokens may stand in any order, but for the first
+        near = torch.cdist(a, b[held]).argmin(
+            1
+        )  # kept tokens may stand in any order, but for the first
         assert near[0] == 0 and sorted(near.tolist()) == list(range(len(held)))
         assert torch.allclose(a, b[held][near], atol=1e-5)
     assert torch.allclose(weights.sort(1).values, row.gather(1, wanted).sort(1).values, atol=1e-6)
@@ -80,7 +94,10 @@ def test_the_whole_attention_agrees_too(golden, recorded):
 
 def test_class_and_eot_tokens_are_open_clips_features(golden, recorded):
     with torch.no_grad():
-        image, text = recorded.encode_image(golden["clip.image"]), recorded.encode_text(golden["clip.text"])
+        image, text = (
+            recorded.encode_image(golden["clip.image"]),
+            recorded.encode_text(golden["clip.text"]),
+        )
         ids = golden["clip.text"]
         tokens, _ = encode_image_tokens(recorded, golden["clip.image"])
         assert torch.allclose(tokens[:, 0], image, atol=1e-5)
@@ -92,12 +109,16 @@ def test_gradients_are_open_clips(golden, recorded):
     def gradients(image, text):
         recorded.zero_grad()
         (image.square().sum() + text.square().sum()).backward()
-        return {name: p.grad.clone() for name, p in recorded.named_parameters() if p.grad is not None}
+        return {
+            name: p.grad.clone() for name, p in recorded.named_parameters() if p.grad is not None
+        }
 
     ids = golden["clip.text"]
     theirs = gradients(recorded.encode_image(golden["clip.image"]), recorded.encode_text(ids))
-    ours = gradients(encode_image_tokens(recorded, golden["clip.image"])[0][:, 0],
-                     encode_text_tokens(recorded, ids)[0][torch.arange(4), ids.argmax(1)])
+    ours = gradients(
+        encode_image_tokens(recorded, golden["clip.image"])[0][:, 0],
+        encode_text_tokens(recorded, ids)[0][torch.arange(4), ids.argmax(1)],
+    )
     assert set(ours) == set(theirs)
     for name, gradient in theirs.items():
         scale = gradient.abs().max() + 1e-6
@@ -110,16 +131,21 @@ def test_trimming_a_batch_changes_no_token_up_to_eot(golden, recorded):
     short = trim(ids)
     assert short.shape[1] == ids.argmax(1).max() + 1
     with torch.no_grad():
-        (whole, row), (cut, cut_row) = encode_text_tokens(recorded, ids), encode_text_tokens(recorded, short)
+        (whole, row), (cut, cut_row) = (
+            encode_text_tokens(recorded, ids),
+            encode_text_tokens(recorded, short),
+        )
     for i, end in enumerate(ids.argmax(1)):
-        assert torch.allclose(whole[i, :end + 1], cut[i, :end + 1], atol=1e-6)
-    assert torch.allclose(row[:, :short.shape[1]], cut_row, atol=1e-6)
-    assert (row[:, short.shape[1]:] == 0).all()
+        assert torch.allclose(whole[i, : end + 1], cut[i, : end + 1], atol=1e-6)
+    assert torch.allclose(row[:, : short.shape[1]], cut_row, atol=1e-6)
+    assert (row[:, short.shape[1] :] == 0).all()
 
 
 def test_positions_resize_as_released(golden):
     image, text = golden["pos.image_in"], golden["pos.text_in"]
-    assert torch.allclose(resize_image_positions(image, (24, 8)), golden["pos.image_out_24x8"], atol=1e-5)
+    assert torch.allclose(
+        resize_image_positions(image, (24, 8)), golden["pos.image_out_24x8"], atol=1e-5
+    )
     assert torch.allclose(resize_text_positions(text, 168), golden["pos.text_out_168"], atol=1e-5)
 
 
@@ -199,8 +225,14 @@ def test_every_form_of_weights_is_read(small_folder, tmp_path, form):
     elif form == "pt":
         torch.save(state, path)
     elif form == "checkpoint":
-        torch.save({"epoch": 3, "model": {f"module.base_model.{n}": t for n, t in state.items()} |
-                    {"module.head.weight": torch.zeros(2)}}, path)
+        torch.save(
+            {
+                "epoch": 3,
+                "model": {f"module.base_model.{n}": t for n, t in state.items()}
+                | {"module.head.weight": torch.zeros(2)},
+            },
+            path,
+        )
     else:
         save_file(state, path)
     found = read_state(path)
@@ -218,7 +250,9 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, tiny):
     state = clip.model.state_dict()
     state.pop("visual.proj")
     state["ln_final.bias"] = torch.zeros(5)
-    with pytest.raises(ValueError, match=r"1 missing \(visual.proj.*ln_final.bias \(5,\) instead of \(32,\)"):
+    with pytest.raises(
+        ValueError, match=r"1 missing \(visual.proj.*ln_final.bias \(5,\) instead of \(32,\)"
+    ):
         load_state(clip.model, state, "other.pt")
 
 
@@ -228,7 +262,9 @@ def test_openai_weights_are_looked_for_and_never_fetched(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     params = load_params("rstp", "paper")
-    with pytest.raises(FileNotFoundError, match="ViT-B-16.pt.*nothing is downloaded.*backbone.weights"):
+    with pytest.raises(
+        FileNotFoundError, match="ViT-B-16.pt.*nothing is downloaded.*backbone.weights"
+    ):
         load_clip(params)
     with pytest.raises(FileNotFoundError, match="looked for at"):
         load_clip(load_params("rstp", "paper", weights=str(tmp_path / "none.pt")))
@@ -242,18 +278,30 @@ def test_a_local_file_of_openais_form_loads_at_person_size(tmp_path, monkeypatch
 
     from icl_lib import load_params
 
-    config = {"embed_dim": 16, "quick_gelu": True,
-              "vision_cfg": {"image_size": 224, "layers": 1, "width": 64, "patch_size": 16},
-              "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}}
+    config = {
+        "embed_dim": 16,
+        "quick_gelu": True,
+        "vision_cfg": {"image_size": 224, "layers": 1, "width": 64, "patch_size": 16},
+        "text_cfg": {
+            "context_length": 77,
+            "vocab_size": 49408,
+            "width": 16,
+            "heads": 2,
+            "layers": 1,
+        },
+    }
     monkeypatch.setattr(weights_retrieval, "_known_config", lambda name: config)
     source = CLIP(16, config["vision_cfg"], config["text_cfg"], quick_gelu=True).state_dict()
     torch.save(source, tmp_path / "ViT-B-16.pt")
     clip = load_clip(load_params("ufine", "paper", weights=str(tmp_path / "ViT-B-16.pt")))
     assert clip.text_positions_resized
-    assert torch.allclose(clip.model.visual.positional_embedding,
-                          resize_image_positions(source["visual.positional_embedding"], (24, 8)))
-    assert torch.allclose(clip.model.positional_embedding,
-                          resize_text_positions(source["positional_embedding"], 168))
+    assert torch.allclose(
+        clip.model.visual.positional_embedding,
+        resize_image_positions(source["visual.positional_embedding"], (24, 8)),
+    )
+    assert torch.allclose(
+        clip.model.positional_embedding, resize_text_positions(source["positional_embedding"], 168)
+    )
     assert torch.equal(clip.model.token_embedding.weight, source["token_embedding.weight"])
 
 
@@ -277,6 +325,8 @@ def test_texts_in_groups_of_like_length_are_the_same_texts(recorded, golden, mon
         grads = [parameter.grad.clone() for parameter in trained]
         found.append((tokens[real].detach(), attention, grads))
     (tokens, attention, grads), (plain, plain_attention, plain_grads) = found
-    assert torch.allclose(tokens, plain, atol=1e-5) and torch.allclose(attention, plain_attention, atol=1e-6)
+    assert torch.allclose(tokens, plain, atol=1e-5) and torch.allclose(
+        attention, plain_attention, atol=1e-6
+    )
     for one, other in zip(grads, plain_grads, strict=True):
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))

@@ -60,11 +60,27 @@ def launched(*arguments, **environment) -> str:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     # --multi_gpu is accelerate's name for several processes; without a GPU they meet over gloo.
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-               "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port",
-               str(port), *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "--main_process_port",
+        str(port),
+        *map(str, arguments),
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | environment
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -73,17 +89,25 @@ def launched(*arguments, **environment) -> str:
 def two(tiny_params, benchmark_table, tmp_path_factory):
     """The folder of what two processes made, the settings of each training, and RDA's texts."""
     folder = tmp_path_factory.mktemp("together")
-    texts = {int(c): [[f"{word} clothes", f"dressed in {word}"] for word in text.split()[-3:]]
-             for c, text in zip(benchmark_table["caption_id"], benchmark_table["caption"])}
+    texts = {
+        int(c): [[f"{word} clothes", f"dressed in {word}"] for word in text.split()[-3:]]
+        for c, text in zip(benchmark_table["caption_id"], benchmark_table["caption"])
+    }
     # 40 pairs in batches of 9: shares of 4 and 5, and a last batch of 4.
     some = {"batch_size": 9, "lr": 1e-4, "epochs": 2}
-    every = {"rde": tiny_params(backbone=some | {"accumulation": 2}),
-             "irra": tiny_params(backbone=some | {"method": "irra", "warmup_epochs": 0})}
+    every = {
+        "rde": tiny_params(backbone=some | {"accumulation": 2}),
+        "irra": tiny_params(backbone=some | {"method": "irra", "warmup_epochs": 0}),
+    }
     benchmark_table.to_csv(folder / "table.csv", index=False)
-    torch.save(torch.randn(7, 5, generator=torch.Generator().manual_seed(0)) * 3 + 1, folder / "data.pt")
+    torch.save(
+        torch.randn(7, 5, generator=torch.Generator().manual_seed(0)) * 3 + 1, folder / "data.pt"
+    )
     backbones = {name: params.backbone.model_dump(mode="json") for name, params in every.items()}
     script = folder / "script.py"
-    script.write_text(SCRIPT.format(root=str(ROOT), folder=str(folder), texts=texts, backbones=backbones))
+    script.write_text(
+        SCRIPT.format(root=str(ROOT), folder=str(folder), texts=texts, backbones=backbones)
+    )
     launched(script)
     return folder, every, texts
 
@@ -101,8 +125,10 @@ def test_two_processes_train_as_one(two, benchmark_table, tmp_path, method):
     if epoch_score(one, "val").idxmax() == epoch_score(both, "val").idxmax():
         # Vectors, not weights: a bias ahead of BatchNorm has no gradient but rounding, which Adam makes steps
         # of all the same.
-        alone, shared = (load_backbone(every[method], place).encode_texts(benchmark_table["caption"].tolist())
-                         for place in (tmp_path, folder / "two" / method))
+        alone, shared = (
+            load_backbone(every[method], place).encode_texts(benchmark_table["caption"].tolist())
+            for place in (tmp_path, folder / "two" / method)
+        )
         np.testing.assert_allclose(shared, alone, atol=2e-3)
 
 
@@ -116,17 +142,35 @@ def test_batch_norm_and_gathering_have_the_whole_batchs_gradients(two):
     for part in parts:
         assert torch.allclose(part["seen"], expected, atol=1e-5)
         assert torch.allclose(part["weight"], bn.weight.grad, rtol=1e-4, atol=1e-4)
-        assert torch.allclose(part["mean"], bn.running_mean) and torch.allclose(part["var"], bn.running_var)
+        assert torch.allclose(part["mean"], bn.running_mean) and torch.allclose(
+            part["var"], bn.running_var
+        )
         assert part["total"] == 7 and part["told"] == 7
 
 
 def test_launch_trains_where_notebook_03_finds_it(small_folder, tmp_path, monkeypatch):
     sizes = {"ids_train": 6, "ids_val": 2, "ids_test": 2, "images_per_id": 2}
-    tiny = {"weights": str(small_folder), "image_size": [48, 16], "context_length": 40, "embed_tse": 16,
-            "epochs": 1, "batch_size": 8, "precision": "fp32", "rda": False}
+    tiny = {
+        "weights": str(small_folder),
+        "image_size": [48, 16],
+        "context_length": 40,
+        "embed_tse": 16,
+        "epochs": 1,
+        "batch_size": 8,
+        "precision": "fp32",
+        "rda": False,
+    }
     folders = {"ICL_DATA": str(tmp_path / "data"), "ICL_RESULTS": str(tmp_path / "results")}
-    told = launched("-m", "icl_lib.cli.launch", "rstp", "--profile", "demo",
-                    "-y", json.dumps({"data": sizes, "backbone": tiny}), **folders)
+    told = launched(
+        "-m",
+        "icl_lib.cli.launch",
+        "rstp",
+        "--profile",
+        "demo",
+        "-y",
+        json.dumps({"data": sizes, "backbone": tiny}),
+        **folders,
+    )
     assert "trained in 2 process(es)" in told
     for name, value in folders.items():
         monkeypatch.setenv(name, value)
@@ -150,7 +194,9 @@ def test_alone_everything_is_as_it_was():
     assert list(distributed.share(range(5))) == list(range(5))
     bn, same = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
     assert torch.equal(distributed.batch_norm(tensor, bn), same(tensor))
-    assert torch.equal(distributed.batch_norm(tensor[:1], bn), same.eval()(tensor[:1]))  # no variance
+    assert torch.equal(
+        distributed.batch_norm(tensor[:1], bn), same.eval()(tensor[:1])
+    )  # no variance
 
 
 def test_shares_are_contiguous_and_all_there(monkeypatch):
@@ -164,7 +210,9 @@ def test_shares_are_contiguous_and_all_there(monkeypatch):
             assert sum(parts, []) == list(range(items)) and min(map(len, parts)) >= items // world
 
 
-def test_more_processes_than_pairs_in_a_batch_are_refused(tiny, benchmark_table, tmp_path, monkeypatch):
+def test_more_processes_than_pairs_in_a_batch_are_refused(
+    tiny, benchmark_table, tmp_path, monkeypatch
+):
     from icl_lib.retrieval import run_folder
 
     monkeypatch.setattr(distributed, "world", lambda: 9)

@@ -120,8 +120,15 @@ def test_unknown_recipes_and_options_are_refused():
 
 
 @pytest.mark.parametrize("mmap", [True, False])
-@pytest.mark.parametrize("factory, options", [("Flat", ""), ("HNSW16", "efSearch=40"),
-                                              ("IVF16,Flat", "nprobe=3"), ("IVF4,PQ8x4", "nprobe=2")])
+@pytest.mark.parametrize(
+    "factory, options",
+    [
+        ("Flat", ""),
+        ("HNSW16", "efSearch=40"),
+        ("IVF16,Flat", "nprobe=3"),
+        ("IVF4,PQ8x4", "nprobe=2"),
+    ],
+)
 def test_a_saved_gallery_searches_as_before(tmp_path, factory, options, mmap):
     vectors, queries = clustered(700), clustered(20, seed=5)
     gallery = Gallery(vectors, factory, options, source="backbone-a")
@@ -150,11 +157,17 @@ def test_a_mapped_gallery_stays_on_disk(tmp_path, factory):
     """
     rose = {}
     for how in ("mmap", "memory"):
-        told = subprocess.run([sys.executable, "-c", program, str(path), how], capture_output=True, text=True,
-                              check=True).stdout.split()
+        told = subprocess.run(
+            [sys.executable, "-c", program, str(path), how],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
         rose[how] = int(told[0]) / 1e6
         assert told[1] == "100000"
-    assert rose["memory"] > 40 and rose["mmap"] < rose["memory"] / 2  # what is touched while loading is read
+    assert (
+        rose["memory"] > 40 and rose["mmap"] < rose["memory"] / 2
+    )  # what is touched while loading is read
 
 
 def test_an_index_of_another_model_is_refused(tmp_path):
@@ -190,7 +203,9 @@ def test_a_compressed_gallery_without_its_vectors_searches_but_knows_no_exact_si
     vectors = clustered(700)
     gallery = Gallery(vectors, "IVF4,PQ8x4", source="a")
     loaded = Gallery.load(gallery.save(tmp_path / "pq.faiss"), source="a")
-    np.testing.assert_array_equal(loaded.search(vectors[:4], 3)[1], gallery.search(vectors[:4], 3)[1])
+    np.testing.assert_array_equal(
+        loaded.search(vectors[:4], 3)[1], gallery.search(vectors[:4], 3)[1]
+    )
     with pytest.raises(ValueError, match="without its vectors"):
         loaded.similarity(vectors[:4])
 
@@ -198,7 +213,9 @@ def test_a_compressed_gallery_without_its_vectors_searches_but_knows_no_exact_si
 def test_vectors_of_a_flat_gallery_outlive_it_and_cannot_be_changed():
     vectors = clustered(300)
     inside = Gallery(vectors).vectors
-    np.ones((300, 32), np.float32).sum()  # memory freed too early would be taken by something like this
+    np.ones(
+        (300, 32), np.float32
+    ).sum()  # memory freed too early would be taken by something like this
     np.testing.assert_array_equal(inside, vectors)
     with pytest.raises(ValueError, match="read-only"):
         inside[0] = 0
@@ -216,7 +233,10 @@ def test_bytes_are_those_of_the_recipe():
 
 def test_the_params_choose_the_index_and_no_result_depends_on_it():
     vectors = clustered(700)
-    plain, cells = load_params("rstp"), load_params("rstp", index="IVF16,Flat", index_options="nprobe=4")
+    plain, cells = (
+        load_params("rstp"),
+        load_params("rstp", index="IVF16,Flat", index_options="nprobe=4"),
+    )
     assert Gallery.of(plain, vectors).factory == "Flat"
     chosen = Gallery.of(cells, vectors)
     assert (chosen.factory, chosen.options) == ("IVF16,Flat", "nprobe=4")

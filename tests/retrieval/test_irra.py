@@ -19,8 +19,13 @@ def batch_of(model, seed=0):
     masked = ids.clone()
     for row, place in ((0, 1), (1, 2), (1, 5)):
         labels[row, place], masked[row, place] = ids[row, place], 0
-    return {"pixels": torch.randint(256, (3, 3, 48, 16), dtype=torch.uint8, generator=generator), "ids": ids,
-            "pids": torch.tensor([12, 3, 7]), "mlm_ids": masked, "mlm_labels": labels}
+    return {
+        "pixels": torch.randint(256, (3, 3, 48, 16), dtype=torch.uint8, generator=generator),
+        "ids": ids,
+        "pids": torch.tensor([12, 3, 7]),
+        "mlm_ids": masked,
+        "mlm_labels": labels,
+    }
 
 
 def slow_cross(model, text, image):
@@ -40,14 +45,20 @@ def test_outputs_agree_with_item_by_item(model):
         found = model(batch)
         assert torch.equal(model.identities, torch.tensor([3, 7, 12]))
         for i, label in enumerate([2, 0, 1]):
-            image = encode_image_tokens(model.clip, model._pixels(batch["pixels"][i:i + 1]))[0][0]
+            image = encode_image_tokens(model.clip, model._pixels(batch["pixels"][i : i + 1]))[0][0]
             end = int(batch["ids"][i].argmax())
-            text = encode_text_tokens(model.clip, batch["ids"][i:i + 1])[0][0, :end + 1]
-            assert torch.allclose(found["images"]["bge"][i], F.normalize(image[0], dim=-1), atol=1e-5)
-            assert torch.allclose(found["texts"][0]["bge"][i], F.normalize(text[-1], dim=-1), atol=1e-5)
+            text = encode_text_tokens(model.clip, batch["ids"][i : i + 1])[0][0, : end + 1]
+            assert torch.allclose(
+                found["images"]["bge"][i], F.normalize(image[0], dim=-1), atol=1e-5
+            )
+            assert torch.allclose(
+                found["texts"][0]["bge"][i], F.normalize(text[-1], dim=-1), atol=1e-5
+            )
             ce = [-F.log_softmax(model.classifier(x), -1)[label] for x in (image[0], text[-1])]
-            assert found["own"][0]["id"][i].tolist() == pytest.approx([float(sum(ce)) / 2, 1], abs=1e-5)
-            masked = encode_text_tokens(model.clip, batch["mlm_ids"][i:i + 1])[0][0, :end + 1]
+            assert found["own"][0]["id"][i].tolist() == pytest.approx(
+                [float(sum(ce)) / 2, 1], abs=1e-5
+            )
+            masked = encode_text_tokens(model.clip, batch["mlm_ids"][i : i + 1])[0][0, : end + 1]
             seen, expected, count = slow_cross(model, masked, image), 0.0, 0
             for place in range(end + 1):
                 label = int(batch["mlm_labels"][i, place])
@@ -59,7 +70,10 @@ def test_outputs_agree_with_item_by_item(model):
 
 def test_attention_is_torchs(model):
     generator = torch.Generator().manual_seed(1)
-    asking, asked = torch.randn(2, 5, 32, generator=generator), torch.randn(2, 9, 32, generator=generator)
+    asking, asked = (
+        torch.randn(2, 5, 32, generator=generator),
+        torch.randn(2, 9, 32, generator=generator),
+    )
     hidden = torch.arange(9).expand(2, -1) >= torch.tensor([[9], [4]])
     attn = torch.nn.MultiheadAttention(32, 4, batch_first=True)
     torch.nn.init.normal_(attn.in_proj_bias)
@@ -72,7 +86,9 @@ def test_a_second_text_is_classified_but_no_words_of_it_are_told(model):
     batch["rda_ids"] = model.tokenise(["in red", "the person has a hat", "dressed in black"])
     found = model(batch)
     assert [sorted(own) for own in found["own"]] == [["id", "mlm"], ["id"]]
-    assert torch.allclose(found["texts"][1]["bge"], model.text_branches(batch["rda_ids"])["bge"], atol=1e-5)
+    assert torch.allclose(
+        found["texts"][1]["bge"], model.text_branches(batch["rda_ids"])["bge"], atol=1e-5
+    )
     plain = {name: batch[name] for name in ("pixels", "ids", "pids")}
     assert sorted(model(plain)["own"][0]) == ["id"]
 
@@ -83,7 +99,11 @@ def test_every_part_learns(model):
     loss = sum(part[:, 0].sum() for part in found["own"][0].values())
     loss = loss + (found["texts"][0]["bge"] @ found["images"]["bge"].T).sum()
     loss.backward()
-    without = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()}
+    without = {
+        name
+        for name, p in model.named_parameters()
+        if p.grad is None or not p.grad.isfinite().all()
+    }
     assert without == {"clip.logit_scale"}
 
 

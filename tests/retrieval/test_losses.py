@@ -34,8 +34,11 @@ def slow(name, sim, pids):
                 alpha = [math.exp((p - top) / tau) for p in positives]
                 positive = sum(a * p for a, p in zip(alpha, positives)) / sum(alpha)
                 high = max(negatives)
-                hardest = high + (tau * math.log(sum(math.exp((s - high) / tau) for s in negatives))
-                                  if name == "tal" else 0.0)
+                hardest = high + (
+                    tau * math.log(sum(math.exp((s - high) / tau) for s in negatives))
+                    if name == "tal"
+                    else 0.0
+                )
                 loss += max(0.0, margin - positive + hardest)
             else:
                 high = max(row)
@@ -78,18 +81,26 @@ def test_gradient_is_that_of_finite_differences(name):
             for weight, one in zip(alphas, (s, s.T)):
                 negative = one.masked_fill(same, -torch.inf)
                 hardest = tau * (negative / tau).logsumexp(1) if name == "tal" else negative.amax(1)
-                total += ({"tal": 0.1, "trl": 0.2}[name] - (weight * one).sum(1) + hardest).clamp(min=0).sum()
+                total += (
+                    ({"tal": 0.1, "trl": 0.2}[name] - (weight * one).sum(1) + hardest)
+                    .clamp(min=0)
+                    .sum()
+                )
             return float(total)
     else:
+
         def value(s):
             return float(LOSSES[name](s, pids).sum())
+
     step = 1e-6
     for i in range(6):
         for j in range(6):
             up, down = sim.clone(), sim.clone()
             up[i, j] += step
             down[i, j] -= step
-            assert leaf.grad[i, j].item() == pytest.approx((value(up) - value(down)) / (2 * step), abs=1e-5)
+            assert leaf.grad[i, j].item() == pytest.approx(
+                (value(up) - value(down)) / (2 * step), abs=1e-5
+            )
 
 
 def slow_in_torch(name, sim, pids):
@@ -144,8 +155,11 @@ def test_gradient_agrees_with_the_double_loop(name, size, identities, seed, spre
 @pytest.mark.parametrize("pids", [[4], [1, 1, 1], [0, 0, 1]])
 def test_gradient_agrees_with_the_double_loop_at_extreme_cosines(name, pids):
     generator = torch.Generator().manual_seed(len(pids))
-    for values in (torch.ones(len(pids), len(pids)), -torch.ones(len(pids), len(pids)),
-                   torch.randint(2, (len(pids), len(pids)), generator=generator) * 2.0 - 1):
+    for values in (
+        torch.ones(len(pids), len(pids)),
+        -torch.ones(len(pids), len(pids)),
+        torch.randint(2, (len(pids), len(pids)), generator=generator) * 2.0 - 1,
+    ):
         values = values.double()
         # Equal maxima share TRL's gradient in one place and not in the other: a hair apart.
         values -= 1e-6 * torch.arange(values.numel(), dtype=torch.float64).view_as(values)
@@ -194,7 +208,9 @@ def test_pairs_do_not_depend_on_their_order():
     sim, pids = torch.rand(7, 7, generator=generator), torch.tensor([0, 1, 1, 2, 0, 3, 4])
     order = torch.randperm(7, generator=generator)
     for loss in LOSSES.values():
-        assert torch.allclose(loss(sim, pids)[order], loss(sim[order][:, order], pids[order]), atol=1e-5)
+        assert torch.allclose(
+            loss(sim, pids)[order], loss(sim[order][:, order], pids[order]), atol=1e-5
+        )
 
 
 def test_bfloat16_is_computed_in_float32():

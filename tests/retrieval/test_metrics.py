@@ -26,14 +26,23 @@ def slow(sim, query_pids, gallery_pids):
 
 
 def test_agrees_with_the_released_code(golden):
-    found = retrieval_metrics(golden["metrics.sim"], golden["metrics.q_pids"], golden["metrics.g_pids"])
+    found = retrieval_metrics(
+        golden["metrics.sim"], golden["metrics.q_pids"], golden["metrics.g_pids"]
+    )
     assert list(found) == list(NAMES)
     np.testing.assert_allclose(list(found.values()), golden["metrics.expected"], atol=1e-5)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 7), st.integers(0, 12), st.integers(1, 5), st.integers(0, 10**6), st.booleans(),
-       st.sampled_from([np.float32, np.float64]), st.sampled_from([1, 24]))
+@given(
+    st.integers(1, 7),
+    st.integers(0, 12),
+    st.integers(1, 5),
+    st.integers(0, 10**6),
+    st.booleans(),
+    st.sampled_from([np.float32, np.float64]),
+    st.sampled_from([1, 24]),
+)
 def test_agrees_with_the_double_loop(queries, gallery, identities, seed, ties, dtype, sort_from):
     """Counted (from 24) and sorted (from 1)."""
     rng = np.random.default_rng(seed)
@@ -44,7 +53,9 @@ def test_agrees_with_the_double_loop(queries, gallery, identities, seed, ties, d
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "_SORT_FROM", sort_from)
         found = per_query_metrics(sim, q, g)
-    np.testing.assert_allclose(np.stack([found[name] for name in NAMES], 1), slow(sim, q, g), atol=1e-9)
+    np.testing.assert_allclose(
+        np.stack([found[name] for name in NAMES], 1), slow(sim, q, g), atol=1e-9
+    )
     np.testing.assert_array_equal(found["first"] == 1, found["rank1"] == 100)
 
 
@@ -90,7 +101,9 @@ def test_many_pictures_of_one_person_are_ranked_by_one_sort_alike(monkeypatch):
     monkeypatch.setattr(metrics, "_SORT_FROM", 10**6)
     for name, values in per_query_metrics(sim, q, g).items():
         np.testing.assert_array_equal(values, sorted_[name])
-    np.testing.assert_allclose(np.stack([sorted_[name] for name in NAMES], 1), slow(sim, q, g), atol=1e-9)
+    np.testing.assert_allclose(
+        np.stack([sorted_[name] for name in NAMES], 1), slow(sim, q, g), atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("identities", [1000, 40])

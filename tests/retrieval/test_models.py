@@ -13,7 +13,9 @@ from icl_lib.retrieval.models import RDE, TokenSelection
 def released_head(golden, kind):
     head = TokenSelection(32, 64, 0.3)
     prefix = f"tse.{kind}_state."
-    head.load_state_dict({name[len(prefix):]: t for name, t in golden.items() if name.startswith(prefix)})
+    head.load_state_dict(
+        {name[len(prefix) :]: t for name, t in golden.items() if name.startswith(prefix)}
+    )
     return head.eval()
 
 
@@ -33,7 +35,9 @@ def test_token_selection_takes_one_row_of_attention_and_trimmed_texts(golden):
     longest = int(ids.argmax(1).max()) + 1
     assert longest < ids.shape[1]
     row = golden["tse.t_attn"][torch.arange(5), ids.argmax(1)]
-    found = text(golden["tse.t_feats"][:, :longest], row[:, :longest], ids[:, :longest], length=ids.shape[1])
+    found = text(
+        golden["tse.t_feats"][:, :longest], row[:, :longest], ids[:, :longest], length=ids.shape[1]
+    )
     assert torch.allclose(found, golden["tse.t_out"], atol=1e-4)
 
 
@@ -57,7 +61,7 @@ def test_texts_of_any_length_match_a_slow_selection(words):
     length = 20
     ids = torch.zeros(2, length, dtype=torch.long)
     for row, n in enumerate((words, 9)):
-        ids[row, 0], ids[row, 1:n + 1], ids[row, n + 1] = 98, torch.randint(1, 90, (n,)), 99
+        ids[row, 0], ids[row, 1 : n + 1], ids[row, n + 1] = 98, torch.randint(1, 90, (n,)), 99
     tokens, attention = torch.randn(2, length, 8), torch.rand(2, length)
     found = head(tokens, attention, ids)
     for row, n in enumerate((words, 9)):
@@ -91,7 +95,10 @@ def test_inner_product_is_the_mean_of_two_cosines(tiny, benchmark_table):
     model = new_backbone(tiny())
     assert isinstance(model, RDE)
     rows = benchmark_table.drop_duplicates("image_id").head(5)
-    images, texts = model.encode_images(rows["path"].tolist()), model.encode_texts(rows["caption"].tolist())
+    images, texts = (
+        model.encode_images(rows["path"].tolist()),
+        model.encode_texts(rows["caption"].tolist()),
+    )
     assert images.dtype == texts.dtype == np.float32 and images.shape == texts.shape == (5, 64)
     np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, atol=1e-5)
     parts, other = model.branches_of(images), model.branches_of(texts)
@@ -118,9 +125,13 @@ def test_images_may_come_as_paths_pictures_or_pixels(tiny, benchmark_table):
     paths = benchmark_table["path"].drop_duplicates().tolist()[:4]
     expected = model.encode_images(paths)
     loaded = Images(paths, (48, 16))
-    np.testing.assert_allclose(model.encode_images([Image.open(path) for path in paths]), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        model.encode_images([Image.open(path) for path in paths]), expected, atol=1e-6
+    )
     np.testing.assert_allclose(model.encode_images(loaded.pixels), expected, atol=1e-6)
-    np.testing.assert_allclose(model.encode_images(torch.from_numpy(loaded.pixels)), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        model.encode_images(torch.from_numpy(loaded.pixels)), expected, atol=1e-6
+    )
     assert model.encode_images([]).shape == (0, 64) and model.encode_texts([]).shape == (0, 64)
 
 
@@ -138,7 +149,7 @@ def test_each_item_is_encoded_once_and_in_order(tiny, benchmark_table, monkeypat
         return text_branches(ids)
 
     paths = benchmark_table["path"].tolist()[:12]
-    captions = (["red", "a very long text about a person in a red shirt", "blue"] * 4)
+    captions = ["red", "a very long text about a person in a red shirt", "blue"] * 4
     one_by_one = np.concatenate([model.encode_texts([caption]) for caption in captions])
     monkeypatch.setattr(model, "image_branches", images)
     monkeypatch.setattr(model, "text_branches", texts)
@@ -159,7 +170,9 @@ METHODS = pytest.mark.parametrize("method", ["rde", "irra", "clip"])
 
 
 @METHODS
-@pytest.mark.parametrize("text", ["", "!!! ?", "word " * 5000, "人 🙂", "qzxj vbnw kjhg", "\x00\ufffd"])
+@pytest.mark.parametrize(
+    "text", ["", "!!! ?", "word " * 5000, "人 🙂", "qzxj vbnw kjhg", "\x00\ufffd"]
+)
 def test_odd_texts_have_finite_unit_vectors(tiny, method, text):
     model = new_backbone(tiny(backbone={"method": method}), identities=[1, 2])
     alone, beside = model.encode_texts([text]), model.encode_texts(["a person in red", text])
@@ -181,10 +194,14 @@ def test_odd_pictures_have_finite_unit_vectors(tiny, tmp_path, method):
 
     rng = np.random.default_rng(0)
     grey = rng.integers(0, 65536, (40, 20)).astype(np.uint16)
-    pictures = {"dot.png": Image.new("RGB", (1, 1), (200, 10, 10)),
-                "ink.jpg": Image.fromarray(rng.integers(0, 256, (40, 20, 4), dtype=np.uint8), "CMYK"),
-                "deep.png": Image.fromarray(grey), "line.png": Image.new("L", (400, 1), 90),
-                "clear.png": Image.new("RGBA", (9, 9), (1, 2, 3, 0)), "two.png": Image.new("1", (8, 8), 1)}
+    pictures = {
+        "dot.png": Image.new("RGB", (1, 1), (200, 10, 10)),
+        "ink.jpg": Image.fromarray(rng.integers(0, 256, (40, 20, 4), dtype=np.uint8), "CMYK"),
+        "deep.png": Image.fromarray(grey),
+        "line.png": Image.new("L", (400, 1), 90),
+        "clear.png": Image.new("RGBA", (9, 9), (1, 2, 3, 0)),
+        "two.png": Image.new("1", (8, 8), 1),
+    }
     for name, picture in pictures.items():
         picture.save(tmp_path / name)
     model = new_backbone(tiny(backbone={"method": method}), identities=[1, 2])
@@ -205,9 +222,16 @@ def test_batchnorm_stays_as_it_was_when_asked_for_what_is_released(tiny):
         return model, tse, torch.equal(before, model.tse_text.mlp.bns[0].running_mean)
 
     model, tse, same = trained(True)
-    assert same and model.training and not model.tse_text.training and not model.tse_image.mlp.bns[0].training
+    assert (
+        same
+        and model.training
+        and not model.tse_text.training
+        and not model.tse_image.mlp.bns[0].training
+    )
     tse.sum().backward()
-    assert model.tse_text.mlp.bns[0].weight.grad is not None  # its scale and shift learn all the same
+    assert (
+        model.tse_text.mlp.bns[0].weight.grad is not None
+    )  # its scale and shift learn all the same
     model.encode_texts(["a person"])
     assert model.training and not model.tse_text.training
     model, sound, same = trained(False)
@@ -235,9 +259,14 @@ def test_a_damaged_or_foreign_folder_says_so(tiny, tmp_path):
     with pytest.raises(ValueError, match="model.safetensors.*copied or downloaded whole"):
         load_backbone(params, tmp_path)
     new_backbone(tiny(backbone={"method": "clip"})).save(tmp_path / "clip")
-    (tmp_path / "model.safetensors").write_bytes((tmp_path / "clip" / "model.safetensors").read_bytes())
-    with pytest.raises(ValueError, match=r"missing \(tse_image.linear.weight.*looks like a CLIP by OpenAI's "
-                                         r"names under 'clip.'.*12 of them a picture, 40 text tokens"):
+    (tmp_path / "model.safetensors").write_bytes(
+        (tmp_path / "clip" / "model.safetensors").read_bytes()
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"missing \(tse_image.linear.weight.*looks like a CLIP by OpenAI's "
+        r"names under 'clip.'.*12 of them a picture, 40 text tokens",
+    ):
         load_backbone(params, tmp_path)
 
 

@@ -22,17 +22,24 @@ def objective(**backbone):
 
 def branches(names, size, seed):
     generator = torch.Generator().manual_seed(seed)
-    return {name: torch.nn.functional.normalize(torch.randn(size, 6, generator=generator), dim=1)
-            for name in names}
+    return {
+        name: torch.nn.functional.normalize(torch.randn(size, 6, generator=generator), dim=1)
+        for name in names
+    }
 
 
 def outputs(names=("bge", "tse"), size=5, texts=1, own=None):
-    return {"images": branches(names, size, 0), "texts": [branches(names, size, i + 1) for i in range(texts)],
-            "own": own or [{} for _ in range(texts)]}
+    return {
+        "images": branches(names, size, 0),
+        "texts": [branches(names, size, i + 1) for i in range(texts)],
+        "own": own or [{} for _ in range(texts)],
+    }
 
 
-@pytest.mark.parametrize(("method", "loss", "ccd"), [("rde", "tal", True), ("irra", "sdm", False),
-                                                     ("clip", "info_nce", False)])
+@pytest.mark.parametrize(
+    ("method", "loss", "ccd"),
+    [("rde", "tal", True), ("irra", "sdm", False), ("clip", "info_nce", False)],
+)
 def test_each_method_has_the_loss_it_was_published_with(method, loss, ccd):
     for profile in ("demo", "paper"):
         settings = load_params("rstp", profile, method=method).backbone
@@ -43,13 +50,17 @@ def test_each_method_has_the_loss_it_was_published_with(method, loss, ccd):
     assert load_params("rstp", "demo", method=method, loss="auto").backbone.loss == loss
 
 
-@pytest.mark.parametrize(("backbone", "told"), [
-    ({"method": "irrra"}, "backbone.method = 'irrra'.*did you mean 'irra'"),
-    ({"loss": "infonce"}, "backbone.loss = 'infonce'.*did you mean 'info_nce'"),
-    ({"method": "clip", "as_released": {"frozen_batchnorm": True}}, "method 'clip' has none"),
-    ({"rda_texts": "alone"}, "backbone.rda_texts"),
-    ({"batch_size": 1}, "without a negative"),
-    ({"irra": {"mlm_share": 1.5}}, "backbone.irra.mlm_share = 1.5")])
+@pytest.mark.parametrize(
+    ("backbone", "told"),
+    [
+        ({"method": "irrra"}, "backbone.method = 'irrra'.*did you mean 'irra'"),
+        ({"loss": "infonce"}, "backbone.loss = 'infonce'.*did you mean 'info_nce'"),
+        ({"method": "clip", "as_released": {"frozen_batchnorm": True}}, "method 'clip' has none"),
+        ({"rda_texts": "alone"}, "backbone.rda_texts"),
+        ({"batch_size": 1}, "without a negative"),
+        ({"irra": {"mlm_share": 1.5}}, "backbone.irra.mlm_share = 1.5"),
+    ],
+)
 def test_what_makes_no_sense_is_refused_at_once(backbone, told):
     with pytest.raises(ValueError, match=told):
         load_params("rstp", "demo", backbone=backbone)
@@ -62,8 +73,12 @@ def test_the_loss_is_a_sum_over_branches_texts_and_believed_pairs(loss):
     expected = 0.0
     for text, weight in zip(given["texts"], (1.0, 0.3)):
         for name in ("bge", "tse"):
-            expected += weight * LOSSES[loss](text[name] @ given["images"][name].T, pids)[clean].sum()
-    assert float(objective(loss=loss)(given, pids, clean, 0.3)) == pytest.approx(float(expected), rel=1e-5)
+            expected += (
+                weight * LOSSES[loss](text[name] @ given["images"][name].T, pids)[clean].sum()
+            )
+    assert float(objective(loss=loss)(given, pids, clean, 0.3)) == pytest.approx(
+        float(expected), rel=1e-5
+    )
 
 
 def test_tau_and_margin_are_tals():
@@ -87,7 +102,9 @@ def test_irras_own_losses_are_means_a_pair_by_their_weights():
     some = torch.tensor([1.0, 0, 1, 0, 0])
     bare = objective(**settings).matching(given["images"], given["texts"], pids, some, 0.3)
     extra = 0.5 * 8 + 2.0 * 5 * 8 / 8 + 0.3 * 0.5 * 4
-    assert float(objective(**settings)(given, pids, some, 0.3) - bare) == pytest.approx(extra, rel=1e-5)
+    assert float(objective(**settings)(given, pids, some, 0.3) - bare) == pytest.approx(
+        extra, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -111,15 +128,21 @@ def test_a_batch_in_which_nothing_is_believed_costs_nothing():
 
 
 def texts_of(table):
-    return {int(c): [[f"{word} clothes", f"dressed in {word}"] for word in text.split()[-3:]]
-            for c, text in zip(table["caption_id"], table["caption"])}
+    return {
+        int(c): [[f"{word} clothes", f"dressed in {word}"] for word in text.split()[-3:]]
+        for c, text in zip(table["caption_id"], table["caption"])
+    }
 
 
 @pytest.mark.parametrize("method", ["irra", "clip"])
-def test_every_method_trains_resumes_and_is_evaluated(tiny, benchmark_table, tmp_path, monkeypatch, method):
+def test_every_method_trains_resumes_and_is_evaluated(
+    tiny, benchmark_table, tmp_path, monkeypatch, method
+):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    params = tiny(backbone={"method": method, "epochs": 2, "lr": 1e-3, "warmup_epochs": 0, "ccd": True})
+    params = tiny(
+        backbone={"method": method, "epochs": 2, "lr": 1e-3, "warmup_epochs": 0, "ccd": True}
+    )
     texts = texts_of(benchmark_table)
     done = train_backbone(params, benchmark_table, tmp_path / "whole", texts)
     assert math.isfinite(done["best"]["loss"]) and done["selected_on"] == "val"
@@ -176,11 +199,19 @@ def test_reorganised_texts_may_stand_alone(tiny, benchmark_table, tmp_path):
 def test_heads_have_their_own_rate(tiny):
     params = tiny(backbone={"method": "irra", "lr": 1e-5})
     model = new_backbone(params, [1, 2, 3])
-    rate = {parameter: group["lr"] for group in parameter_groups(model, params.backbone)
-            for parameter in group["params"]}
+    rate = {
+        parameter: group["lr"]
+        for group in parameter_groups(model, params.backbone)
+        for parameter in group["params"]
+    }
     names = dict(model.named_parameters())
-    for name in ("classifier.weight", "mlm_head.fc.weight", "cross_attn.in_proj_weight", "ln_post.bias",
-                 "cross_modal_transformer.resblocks.0.mlp.c_fc.weight"):
+    for name in (
+        "classifier.weight",
+        "mlm_head.fc.weight",
+        "cross_attn.in_proj_weight",
+        "ln_post.bias",
+        "cross_modal_transformer.resblocks.0.mlp.c_fc.weight",
+    ):
         assert rate[names[name]] == pytest.approx(5e-5)
     assert rate[names["clip.visual.conv1.weight"]] == 1e-5
     assert set(names.values()) - set(rate) == {names["clip.logit_scale"]}

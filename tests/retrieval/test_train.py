@@ -73,8 +73,10 @@ def train_with(params, table, folder, **options):
 
 
 def augmented_for(table):
-    return {int(c): [[f"{word} clothes", f"dressed in {word}"] for word in text.split()[-3:]]
-            for c, text in zip(table["caption_id"], table["caption"])}
+    return {
+        int(c): [[f"{word} clothes", f"dressed in {word}"] for word in text.split()[-3:]]
+        for c, text in zip(table["caption_id"], table["caption"])
+    }
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,9 @@ def fitted(tiny_params, benchmark_table, tmp_path_factory):
     """Params and folder of a backbone fitted to the tiny train split, without augmentation, and what it was
     before."""
     plain = {"text_mask": 0.0, "erase_scale": [0, 0], "pad": 0, "ccd": False}
-    params = tiny_params(backbone=plain | {"epochs": 20, "lr": 1e-3, "tse_lr": 3e-3, "warmup_epochs": 0})
+    params = tiny_params(
+        backbone=plain | {"epochs": 20, "lr": 1e-3, "tse_lr": 3e-3, "warmup_epochs": 0}
+    )
     folder = tmp_path_factory.mktemp("fitted")
     before = retrieval_metrics(*similarity(new_backbone(params), benchmark_table, "train"))
     train_backbone(params, benchmark_table[benchmark_table["split"] == "train"], folder)
@@ -110,7 +114,9 @@ def test_the_best_epoch_on_val_is_kept(tiny, benchmark_table, tmp_path):
     assert not (tmp_path / "last.pt").exists()
 
 
-def test_a_finished_folder_is_left_as_it_is_and_another_run_refused(tiny, benchmark_table, tmp_path):
+def test_a_finished_folder_is_left_as_it_is_and_another_run_refused(
+    tiny, benchmark_table, tmp_path
+):
     params = tiny(backbone={"epochs": 1})
     first = train_backbone(params, benchmark_table, tmp_path)
     stamp = (tmp_path / "model.safetensors").stat().st_mtime_ns
@@ -122,16 +128,22 @@ def test_a_finished_folder_is_left_as_it_is_and_another_run_refused(tiny, benchm
 
 def test_run_key_knows_what_weights_depend_on(tiny, benchmark_table):
     table = benchmark_table
-    keys = {run_key(tiny(), table), run_key(tiny(seed=1), table), run_key(tiny(), table.iloc[:-1]),
-            run_key(tiny(backbone={"lr": 1e-3}), table), run_key(tiny(), table, {}),
-            run_key(tiny(), table, {0: [["a"]]})}
+    keys = {
+        run_key(tiny(), table),
+        run_key(tiny(seed=1), table),
+        run_key(tiny(), table.iloc[:-1]),
+        run_key(tiny(backbone={"lr": 1e-3}), table),
+        run_key(tiny(), table, {}),
+        run_key(tiny(), table, {0: [["a"]]}),
+    }
     assert len(keys) == 6
     moved = table.assign(path="elsewhere")
     assert run_key(tiny(), moved) == run_key(tiny(), table)
 
 
-def test_an_interrupted_run_ends_with_the_same_weights(tiny, benchmark_table, tmp_path, monkeypatch,
-                                                       one_thread):
+def test_an_interrupted_run_ends_with_the_same_weights(
+    tiny, benchmark_table, tmp_path, monkeypatch, one_thread
+):
     params, texts = tiny(), augmented_for(benchmark_table)
     whole = train_with(params, benchmark_table, tmp_path / "whole", augmented=texts)
     step, calls = train._Training._batch_loss, []
@@ -149,12 +161,19 @@ def test_an_interrupted_run_ends_with_the_same_weights(tiny, benchmark_table, tm
     assert (tmp_path / "cut" / "last.pt").exists()
     torch.rand(3)  # the global generator's state must not matter
     again = train_with(params, benchmark_table, tmp_path / "cut", augmented=texts)
-    assert whole.keys() == again.keys() and all(torch.equal(whole[name], again[name]) for name in whole)
-    logs = [pd.read_csv(tmp_path / name / "log.csv").drop(columns="seconds") for name in ("whole", "cut")]
+    assert whole.keys() == again.keys() and all(
+        torch.equal(whole[name], again[name]) for name in whole
+    )
+    logs = [
+        pd.read_csv(tmp_path / name / "log.csv").drop(columns="seconds")
+        for name in ("whole", "cut")
+    ]
     pd.testing.assert_frame_equal(*logs)
 
 
-def test_killed_after_every_epoch_it_ends_with_the_same_weights(tiny, benchmark_table, tmp_path, one_thread):
+def test_killed_after_every_epoch_it_ends_with_the_same_weights(
+    tiny, benchmark_table, tmp_path, one_thread
+):
     params, texts = tiny(backbone={"accumulation": 2}), augmented_for(benchmark_table)
     whole = train_with(params, benchmark_table, tmp_path / "whole", augmented=texts)
     lengths = []
@@ -168,7 +187,9 @@ def test_killed_after_every_epoch_it_ends_with_the_same_weights(tiny, benchmark_
             train_backbone(params, benchmark_table, tmp_path / "cut", texts, on_epoch=dies)
     assert lengths == [1, 2, 3]
     again = train_with(params, benchmark_table, tmp_path / "cut", augmented=texts)
-    assert whole.keys() == again.keys() and all(torch.equal(whole[name], again[name]) for name in whole)
+    assert whole.keys() == again.keys() and all(
+        torch.equal(whole[name], again[name]) for name in whole
+    )
 
 
 KILLED = """
@@ -187,13 +208,20 @@ def test_kill_9_and_again_is_bit_for_bit_the_same(tiny, benchmark_table, tmp_pat
     params = tiny(backbone={"epochs": 6})
     benchmark_table.to_csv(tmp_path / "table.csv", index=False)
     script = tmp_path / "killed.py"
-    script.write_text(KILLED.format(
-        root=str(Path(__file__).resolve().parents[2]), table=str(tmp_path / "table.csv"),
-        folder=str(tmp_path / "cut"), backbone=params.backbone.model_dump(mode="json")))
+    script.write_text(
+        KILLED.format(
+            root=str(Path(__file__).resolve().parents[2]),
+            table=str(tmp_path / "table.csv"),
+            folder=str(tmp_path / "cut"),
+            backbone=params.backbone.model_dump(mode="json"),
+        )
+    )
     victim = subprocess.Popen([sys.executable, script], env=os.environ | {"OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 300
     while not (tmp_path / "cut" / "last.pt").exists():
-        assert victim.poll() is None and time.monotonic() < deadline, "it ended before it could be killed"
+        assert victim.poll() is None and time.monotonic() < deadline, (
+            "it ended before it could be killed"
+        )
         time.sleep(0.001)
     victim.send_signal(signal.SIGKILL)
     assert victim.wait() == -signal.SIGKILL
@@ -202,7 +230,9 @@ def test_kill_9_and_again_is_bit_for_bit_the_same(tiny, benchmark_table, tmp_pat
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
-def test_an_epochs_state_is_loadable_without_pickled_code(tiny, benchmark_table, tmp_path, monkeypatch):
+def test_an_epochs_state_is_loadable_without_pickled_code(
+    tiny, benchmark_table, tmp_path, monkeypatch
+):
     monkeypatch.setattr(train._Training, "_finish", lambda self: {})
     train_backbone(tiny(backbone={"epochs": 1}), benchmark_table, tmp_path)
     last = torch.load(tmp_path / "last.pt", weights_only=True)
@@ -298,7 +328,9 @@ def test_wrong_pairs_are_counted_in_the_log(tiny, benchmark_table, tmp_path):
     assert row["clean_precision"] == pytest.approx(truth[believed].mean())
     assert row["clean_recall"] == pytest.approx(believed[truth].mean())
     pids = noisy.loc[noisy["split"] == "train", "pid"].to_numpy()
-    assert (run.pids.numpy() == pids).all() and (pids != benchmark_table["pid"].head(len(pids))).any()
+    assert (run.pids.numpy() == pids).all() and (
+        pids != benchmark_table["pid"].head(len(pids))
+    ).any()
     plain = train._Training(tiny(), benchmark_table, tmp_path, None, "key")
     assert plain._believed(believed).keys() == {"clean"}
 
@@ -331,8 +363,12 @@ def test_fp16_without_cuda_is_refused_before_anything_is_read(tiny, benchmark_ta
 def test_a_batch_without_negatives_trains_and_stays_finite(tiny, benchmark_table, tmp_path, loss):
     """One identity in the whole split: TAL and TRL have nothing to push away, so their loss is 0."""
     table = benchmark_table[benchmark_table["pid"] == 0]
-    done = train_backbone(tiny(backbone={"epochs": 1, "loss": loss, "batch_size": 4}), table, tmp_path)
-    assert math.isfinite(done["best"]["loss"]) and (loss not in ("tal", "trl") or done["best"]["loss"] == 0)
+    done = train_backbone(
+        tiny(backbone={"epochs": 1, "loss": loss, "batch_size": 4}), table, tmp_path
+    )
+    assert math.isfinite(done["best"]["loss"]) and (
+        loss not in ("tal", "trl") or done["best"]["loss"] == 0
+    )
     state = load_file(tmp_path / "model.safetensors")
     assert all(tensor.isfinite().all() for tensor in state.values() if tensor.is_floating_point())
 
@@ -342,13 +378,22 @@ def test_a_batch_of_one_is_refused_or_left_out(tiny, benchmark_table, tmp_path):
         tiny(backbone={"batch_size": 1})
     run = train._Training(tiny(backbone={"batch_size": 13}), benchmark_table, tmp_path, None, "key")
     assert [len(batch["pair"]) for batch in run.views.loader(0, 13)] == [13, 13, 13]  # of 40
-    found = run._batch_loss({"pair": torch.tensor([0]), "pixels": torch.from_numpy(run.images[0])[None],
-                             "ids": run.ids[:1]}, torch.ones(1, dtype=torch.bool), 1.0)
+    found = run._batch_loss(
+        {
+            "pair": torch.tensor([0]),
+            "pixels": torch.from_numpy(run.images[0])[None],
+            "ids": run.ids[:1],
+        },
+        torch.ones(1, dtype=torch.bool),
+        1.0,
+    )
     assert found == 0
 
 
 def test_an_empty_split_to_select_on_keeps_the_last_epoch(tiny, benchmark_table, tmp_path):
-    done = train_backbone(tiny(backbone={"epochs": 2, "select_on": "test"}), benchmark_table, tmp_path)
+    done = train_backbone(
+        tiny(backbone={"epochs": 2, "select_on": "test"}), benchmark_table, tmp_path
+    )
     assert done["selected_on"] == "last epoch" and done["best"]["epoch"] == 1
 
 

@@ -1,6 +1,5 @@
 """The ways of deciding are the same decision; no time is asserted."""
 
-
 import numpy as np
 import pytest
 import tiny_qwen2vl
@@ -22,7 +21,9 @@ def mllm(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    return [open_picture(path) for path in tiny_qwen2vl.pictures(tmp_path_factory.mktemp("pictures"), 4)]
+    return [
+        open_picture(path) for path in tiny_qwen2vl.pictures(tmp_path_factory.mktemp("pictures"), 4)
+    ]
 
 
 def test_the_word_is_read_row_by_row(mllm, pictures, monkeypatch):
@@ -39,13 +40,19 @@ def test_the_word_is_read_row_by_row(mllm, pictures, monkeypatch):
     rendered = [mllm.reader.render(mllm.prompts.ask_match(text), True) for text in texts]
     seen = list(mllm.reader.see(images[:1]).values()) * 6
     lengths = map(len, mllm.reader.tokens(rendered, seen))
-    assert deciding_speed.by_generating(mllm, images, texts).tolist() == [n % 2 == 1 for n in lengths]
+    assert deciding_speed.by_generating(mllm, images, texts).tolist() == [
+        n % 2 == 1 for n in lengths
+    ]
 
 
 def test_a_row_a_number_of_texts(mllm, pictures):
-    table = deciding_speed.by_texts(mllm, pictures, ["A man.", "A woman in red.", "x"], counts=(1, 3), repeats=1)
+    table = deciding_speed.by_texts(
+        mllm, pictures, ["A man.", "A woman in red.", "x"], counts=(1, 3), repeats=1
+    )
     assert list(table.index) == [1, 3]
-    assert (table[[deciding_speed.GENERATED, deciding_speed.PLAIN, deciding_speed.SHARED]] > 0).all(axis=None)
+    assert (table[[deciding_speed.GENERATED, deciding_speed.PLAIN, deciding_speed.SHARED]] > 0).all(
+        axis=None
+    )
     assert (table["difference"] < 1e-4).all() and table["same word"].between(0, 100).all()
     assert table.loc[1, "tokens"] == pytest.approx(1) and 1.1 < table.loc[3, "tokens"] < 3
     assert mllm.share_prefix, "the switch is put back"

@@ -33,11 +33,16 @@ def test_released_and_saving_epochs_learn_the_same(params, pairs, monkeypatch):
     monkeypatch.setattr(torch.optim, "Adam", functools.partial(torch.optim.Adam, eps=1e-3))
     released, took = epochs.train(params, pairs, RELEASED, 2)
     assert len(took) == 2 and min(took) > 0
-    learned = {"released": released, "saving": epochs.train(params, pairs, KIT, 2)[0],
-               "start": new_backbone(params)}
+    learned = {
+        "released": released,
+        "saving": epochs.train(params, pairs, KIT, 2)[0],
+        "start": new_backbone(params),
+    }
     texts, pictures = pairs["caption"].tolist(), pairs["path"].tolist()
-    sims = {name: model.encode_texts(texts) @ model.encode_images(pictures).T
-            for name, model in learned.items()}
+    sims = {
+        name: model.encode_texts(texts) @ model.encode_images(pictures).T
+        for name, model in learned.items()
+    }
     apart, moved = (np.abs(sims["released"] - sims[other]).max() for other in ("saving", "start"))
     assert moved > 1e-3 and apart < 1e-3 * moved
 
@@ -47,10 +52,18 @@ def test_ccd_losses_are_those_of_pairs_taken_one_by_one(params, pairs):
     pictures = pairs.drop_duplicates("image_id")["path"].tolist()
     image_of, pids = np.arange(len(pairs)) // 2, torch.from_numpy(pairs["pid"].to_numpy().copy())
     ids = model.tokenise(pairs["caption"].tolist())
-    views = PairViews(Images(pictures, model.image_size), image_of, ids.numpy(), model.tokenizer,
-                      params.backbone, 0)
-    found = {way: epochs.pair_losses(model, views, pids, tal, {}, 8, way, np.random.default_rng(5))
-             for way in (RELEASED, KIT)}
+    views = PairViews(
+        Images(pictures, model.image_size),
+        image_of,
+        ids.numpy(),
+        model.tokenizer,
+        params.backbone,
+        0,
+    )
+    found = {
+        way: epochs.pair_losses(model, views, pids, tal, {}, 8, way, np.random.default_rng(5))
+        for way in (RELEASED, KIT)
+    }
     images = model.branches_of(model.encode_images(pictures))
     texts = model.branches_of(model.encode_ids(ids))
     batches = np.array_split(np.random.default_rng(5).permutation(len(pairs)), 5)
@@ -74,7 +87,12 @@ def test_savings_end_with_the_kits_own_loop(params, pairs, monkeypatch):
 def test_learned_measures_every_way_and_seed(params, pairs, benchmark_table, monkeypatch):
     monkeypatch.setattr(epochs, "_bf16", lambda: False)
     table, model = epochs.learned(params, pairs, benchmark_table, 1, [0, 1])
-    assert table["way"].tolist() == ["released", "kit"] * 2 and table["seed"].tolist() == [0, 0, 1, 1]
+    assert table["way"].tolist() == ["released", "kit"] * 2 and table["seed"].tolist() == [
+        0,
+        0,
+        1,
+        1,
+    ]
     assert table["rank1"].between(0, 100).all() and model.precision == "fp32"
     assert set(epochs.noise(table).index) == {"released", "kit"}
 
@@ -100,4 +118,7 @@ def test_a_large_clip_of_random_weights_goes_the_same_way(params, pairs, tmp_pat
     assert model.image_size == (64, 32) and model.widths["tse"] == 1024
     assert len(epochs.train_kit(big, pairs[:8], "fp32", 1)[1]) == 1
     with torch.inference_mode():
-        assert epochs.image_branches(model, torch.zeros(2, 3, 64, 32), RELEASED)["tse"].shape == (2, 1024)
+        assert epochs.image_branches(model, torch.zeros(2, 3, 64, 32), RELEASED)["tse"].shape == (
+            2,
+            1024,
+        )

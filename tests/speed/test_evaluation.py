@@ -46,6 +46,7 @@ def test_ways_encode_what_they_say(model, data, monkeypatch):
         def counting(model, batch, way):
             counted[kind] += len(batch)
             return branches(model, batch, way)
+
         return counting
 
     monkeypatch.setattr(evaluation, "image_branches", count("image", evaluation.image_branches))
@@ -58,7 +59,9 @@ def test_ways_encode_what_they_say(model, data, monkeypatch):
 
 
 @pytest.mark.parametrize("attention, layers", [("every", 2), ("last", 1)])
-def test_averaged_weights_are_asked_of_the_layers_named(model, data, monkeypatch, attention, layers):
+def test_averaged_weights_are_asked_of_the_layers_named(
+    model, data, monkeypatch, attention, layers
+):
     asked, original = [], torch.nn.MultiheadAttention.forward
 
     def watched(self, *args, need_weights=True, **kwargs):
@@ -78,10 +81,17 @@ def test_gradients_of_the_ways_agree(model, data):
     grads = {}
     for way in (RELEASED, KIT):
         model.zero_grad()
-        images, texts = (f(model, items[:6], way) for f, items in
-                         ((released.image_branches, data.pixels), (released.text_branches, data.ids)))
+        images, texts = (
+            f(model, items[:6], way)
+            for f, items in (
+                (released.image_branches, data.pixels),
+                (released.text_branches, data.ids),
+            )
+        )
         sum((texts[name] @ images[name].T).square().sum() for name in images).backward()
-        grads[way] = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+        grads[way] = {
+            name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None
+        }
     model.zero_grad()
     assert grads[RELEASED].keys() == grads[KIT].keys()
     for name, grad in grads[KIT].items():
@@ -95,7 +105,9 @@ def test_sorted_metrics_are_the_counted_ones(ties):
         sim = rng.standard_normal((queries, gallery)).astype(np.float32)
         sim = sim.round(0) if ties else sim
         q, g = rng.integers(0, people, queries), rng.integers(0, people, gallery)
-        assert released.sorted_metrics(sim, q, g) == pytest.approx(retrieval_metrics(sim, q, g), abs=1e-9)
+        assert released.sorted_metrics(sim, q, g) == pytest.approx(
+            retrieval_metrics(sim, q, g), abs=1e-9
+        )
 
 
 def test_savings_and_growth_tell_every_step(model, data, monkeypatch):
@@ -114,12 +126,17 @@ def test_savings_and_growth_tell_every_step(model, data, monkeypatch):
 
 def test_bf16_is_left_out_where_the_machine_is_slow_at_it(model, monkeypatch):
     monkeypatch.setattr(evaluation, "uses_bf16", lambda precision, device: False)
-    assert "+ bf16" not in evaluation.available(model) and len(evaluation.available(model)) == len(STEPS) - 1
+    assert (
+        "+ bf16" not in evaluation.available(model)
+        and len(evaluation.available(model)) == len(STEPS) - 1
+    )
 
 
 def test_agreement_sees_a_swap_and_forgives_rounding(data):
     a = np.tile(np.linspace(1, 0, len(data.pixels), dtype=np.float32), (len(data.ids), 1))
-    nearly = a + np.float32(1e-6) * np.random.default_rng(0).standard_normal(a.shape).astype(np.float32)
+    nearly = a + np.float32(1e-6) * np.random.default_rng(0).standard_normal(a.shape).astype(
+        np.float32
+    )
     assert evaluation.agreement(a, nearly, data)["same_ranking"]
     swapped = a.copy()
     swapped[0, [0, -1]] = swapped[0, [-1, 0]]

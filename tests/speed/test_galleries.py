@@ -8,7 +8,9 @@ from icl_lib.speed import galleries
 @pytest.fixture(scope="module")
 def vectors():
     rng = np.random.default_rng(0)
-    out = rng.standard_normal((20, 32))[rng.integers(0, 20, 400)] + 0.6 * rng.standard_normal((400, 32))
+    out = rng.standard_normal((20, 32))[rng.integers(0, 20, 400)] + 0.6 * rng.standard_normal(
+        (400, 32)
+    )
     return (out / np.linalg.norm(out, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -37,7 +39,9 @@ def test_recall_counts_the_exact_best_wherever_they_stand():
 
 def test_a_study_has_flat_first_and_bytes_that_are_the_recipes(vectors):
     recipes = ["IVF*,Flat nprobe=1", "IVF*,Flat nprobe=32", "HNSW8 efSearch=32", "SQ8"]
-    table = galleries.study(vectors, galleries.grow(vectors, 450, seed=2)[400:], [1000, 1500], recipes, k=10)
+    table = galleries.study(
+        vectors, galleries.grow(vectors, 450, seed=2)[400:], [1000, 1500], recipes, k=10
+    )
     assert table.groupby("items")["index"].first().tolist() == ["Flat", "Flat"]
     assert len(table) == 2 * 5
     rows = table[table["items"] == 1500].set_index(["index", "options"])
@@ -58,4 +62,5 @@ def test_paper_sizes_are_items_times_measured_bytes(vectors):
     assert table.loc["IVF,SQ8", "bytes an item"] == pytest.approx(64 + 8, rel=0.02)
     fixed = weights["fixed"].iloc[1] * galleries.cells(10**6) / galleries.cells(500)
     assert table.loc["IVF,SQ8", "1e6"] == pytest.approx(
-        (weights["bytes"].iloc[1] * 10**6 + fixed) / 1e9)
+        (weights["bytes"].iloc[1] * 10**6 + fixed) / 1e9
+    )

@@ -46,7 +46,9 @@ class Scripted:
 def world():
     rng = np.random.default_rng(0)
     pictures = rng.standard_normal((12, 8)).astype(np.float32)
-    texts = {name: rng.standard_normal(8).astype(np.float32) for name in ("a", "b", "c", "d", "refined")}
+    texts = {
+        name: rng.standard_normal(8).astype(np.float32) for name in ("a", "b", "c", "d", "refined")
+    }
     pictures /= np.linalg.norm(pictures, axis=1, keepdims=True)
     texts = {name: vector / np.linalg.norm(vector) for name, vector in texts.items()}
     paths = [f"{i}.png" for i in range(12)]
@@ -58,10 +60,14 @@ def test_questions_and_anchors_are_those_of_the_trace(world):
     """Against `thi.questions` and `thi.replay` on the same answers, at every K and xi."""
     pictures, vectors, paths, p = world
     texts, cards = list("abcd"), Scripted(p)
-    run = latency.timed(texts, Towers(vectors), Gallery(pictures), paths, Scripted(p), cards, 6, 0.5, 0.8)
+    run = latency.timed(
+        texts, Towers(vectors), Gallery(pictures), paths, Scripted(p), cards, 6, 0.5, 0.8
+    )
     sim = np.stack([vectors[text] for text in texts]) @ pictures.T
     candidates = np.argsort(-sim, axis=1, kind="stable")[:, :6]
-    answers = np.array([[p[paths[column], text] for column in row] for text, row in zip(texts, candidates)])
+    answers = np.array(
+        [[p[paths[column], text] for column in row] for text, row in zip(texts, candidates)]
+    )
     trace = Trace(candidates, answers)
     for K in (0, 1, 3, 6):
         for xi in (-1.0, float(np.median(sim.max(1))), 1.0):
@@ -106,11 +112,15 @@ def test_a_memory_is_refused(world):
     remembered = Scripted(p)
     remembered.file = "answers.sqlite"
     with pytest.raises(ValueError, match="give its `inner`"):
-        latency.timed(["a"], Towers(vectors), Gallery(pictures), paths, remembered, Scripted(p), 3, 0.5, 0.8)
+        latency.timed(
+            ["a"], Towers(vectors), Gallery(pictures), paths, remembered, Scripted(p), 3, 0.5, 0.8
+        )
 
 
 def test_galleries_grow(world):
     pictures, vectors, _, _ = world
     table = latency.by_gallery(list("abcd"), Towers(vectors), pictures, [50, 200], 5, 0.8)
-    assert list(table.index) == [(50, "Flat"), (200, "Flat")] and table["MB"].is_monotonic_increasing
+    assert (
+        list(table.index) == [(50, "Flat"), (200, "Flat")] and table["MB"].is_monotonic_increasing
+    )
     assert isinstance(table, pd.DataFrame) and len(growth(table, 100.0).axes) == 2

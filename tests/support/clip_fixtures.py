@@ -14,8 +14,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "official_reference.safetensors"
-COLOURS = {"red": (200, 30, 30), "green": (30, 160, 40), "blue": (30, 50, 200), "white": (235, 235, 235),
-           "black": (20, 20, 20), "yellow": (220, 210, 40)}
+COLOURS = {
+    "red": (200, 30, 30),
+    "green": (30, 160, 40),
+    "blue": (30, 50, 200),
+    "white": (235, 235, 235),
+    "black": (20, 20, 20),
+    "yellow": (220, 210, 40),
+}
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +32,11 @@ def golden():
 @pytest.fixture(scope="session")
 def golden_metadata():
     with safe_open(GOLDEN, "pt") as file:
-        return {key: json.loads(value) for key, value in file.metadata().items() if value.startswith("{")}
+        return {
+            key: json.loads(value)
+            for key, value in file.metadata().items()
+            if value.startswith("{")
+        }
 
 
 def write_small_clip(folder: Path, merges: int = 300, seed: int = 0) -> Path:
@@ -36,13 +46,26 @@ def write_small_clip(folder: Path, merges: int = 300, seed: int = 0) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = Path(open_clip.__file__).with_name("bpe_simple_vocab_16e6.txt.gz")
-    lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")[:merges + 1]
+    lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")[: merges + 1]
     (folder / "bpe_merges.txt.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
-    config = {"embed_dim": 32, "quick_gelu": True,
-              "vision_cfg": {"image_size": [48, 16], "layers": 2, "width": 32, "head_width": 16,
-                             "patch_size": 8},
-              "text_cfg": {"context_length": 40, "vocab_size": 512 + merges + 2, "width": 32, "heads": 2,
-                           "layers": 2}}
+    config = {
+        "embed_dim": 32,
+        "quick_gelu": True,
+        "vision_cfg": {
+            "image_size": [48, 16],
+            "layers": 2,
+            "width": 32,
+            "head_width": 16,
+            "patch_size": 8,
+        },
+        "text_cfg": {
+            "context_length": 40,
+            "vocab_size": 512 + merges + 2,
+            "width": 32,
+            "heads": 2,
+            "layers": 2,
+        },
+    }
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
     torch.manual_seed(seed)
     vision = config["vision_cfg"] | {"image_size": (48, 16)}
@@ -52,8 +75,7 @@ def write_small_clip(folder: Path, merges: int = 300, seed: int = 0) -> Path:
 
 
 def write_benchmark(folder: Path, identities=(10, 4), images: int = 2) -> pd.DataFrame:
-    """Two-coloured 48 x 16 pictures of `identities` (train, val), and a caption each way round; a manifest.
-    """
+    """Two-coloured 48 x 16 pictures of `identities` (train, val), and a caption each way round; a manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     rng, rows, names = np.random.default_rng(0), [], list(COLOURS)
     for pid in range(sum(identities)):
@@ -65,11 +87,20 @@ def write_benchmark(folder: Path, identities=(10, 4), images: int = 2) -> pd.Dat
             image_id = len(rows) // 2
             path = folder / f"{image_id}.png"
             Image.fromarray(picture).save(path)
-            for caption in (f"A person in a {top} shirt and {bottom} trousers.",
-                            f"{bottom} trousers, {top} top"):
-                rows.append({"split": "train" if pid < identities[0] else "val", "pid": pid,
-                             "image_id": image_id, "path": str(path), "caption_id": len(rows),
-                             "caption": caption})
+            for caption in (
+                f"A person in a {top} shirt and {bottom} trousers.",
+                f"{bottom} trousers, {top} top",
+            ):
+                rows.append(
+                    {
+                        "split": "train" if pid < identities[0] else "val",
+                        "pid": pid,
+                        "image_id": image_id,
+                        "path": str(path),
+                        "caption_id": len(rows),
+                        "caption": caption,
+                    }
+                )
     return pd.DataFrame(rows)
 
 
@@ -89,8 +120,18 @@ def tiny_params(small_folder):
     from icl_lib import load_params
 
     def make(**overrides):
-        fixed = {"backbone": {"weights": str(small_folder), "image_size": [48, 16], "context_length": 40,
-                              "embed_tse": 32, "epochs": 3, "batch_size": 8, "precision": "fp32", "pad": 2}}
+        fixed = {
+            "backbone": {
+                "weights": str(small_folder),
+                "image_size": [48, 16],
+                "context_length": 40,
+                "embed_tse": 32,
+                "epochs": 3,
+                "batch_size": 8,
+                "precision": "fp32",
+                "pad": 2,
+            }
+        }
         fixed["backbone"] |= overrides.pop("backbone", {})
         return load_params("rstp", "demo", **fixed, **overrides)
 

@@ -35,7 +35,9 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        self._send(200, {}, json.dumps({"data": [{"id": name} for name in self.server.models]}).encode())
+        self._send(
+            200, {}, json.dumps({"data": [{"id": name} for name in self.server.models]}).encode()
+        )
 
     def do_POST(self):
         fake, body = self.server, json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -79,7 +81,9 @@ class Handler(BaseHTTPRequestHandler):
 def serving(script):
     """A running Fake, stopped at the end."""
     fake = Fake(script)
-    thread = threading.Thread(target=fake.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=fake.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     try:
         yield fake
@@ -92,7 +96,11 @@ def serving(script):
 
 def said(text, logprobs=None, body=None, **more):
     """An answer of one choice; `logprobs` {token: log-probability} of its first token."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": "stop",
+    }
     if logprobs is not None:
         top = [{"token": token, "logprob": value} for token, value in logprobs.items()]
         choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}

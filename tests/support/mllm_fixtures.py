@@ -28,7 +28,9 @@ def pictures(tmp_path_factory):
 def params(tiny_folder, tmp_path, monkeypatch):
     """The demo's params on the tiny model; results go to a folder of the test's own."""
     monkeypatch.setenv("ICL_RESULTS", str(tmp_path / "results"))
-    return load_params(model=str(tiny_folder), prompts="full", mllm__batch_size=4, max_new_tokens=12)
+    return load_params(
+        model=str(tiny_folder), prompts="full", mllm__batch_size=4, max_new_tokens=12
+    )
 
 
 @pytest.fixture
@@ -67,7 +69,10 @@ class Scripted(MLLM):
 
     def write(self, prompts, images=None):
         self.written += list(prompts)
-        return [self._reply(prompt, image) for prompt, image in zip(prompts, images or [None] * len(prompts))]
+        return [
+            self._reply(prompt, image)
+            for prompt, image in zip(prompts, images or [None] * len(prompts))
+        ]
 
 
 @pytest.fixture

@@ -30,7 +30,13 @@ AREA = {"shortest_edge": 32 * 32, "longest_edge": 48 * 144}
 PATCHES = dict(patch_size=8, merge_size=2, temporal_patch_size=2)
 VISION = dict(depth=2, num_heads=2, patch_size=8, spatial_merge_size=2, temporal_patch_size=2)
 VISION["initializer_range"] = 0.2
-SMOL_TOKENS = ["<image>", "<fake_token_around_image>", "<end_of_utterance>", "<global-img>", "<video>"]
+SMOL_TOKENS = [
+    "<image>",
+    "<fake_token_around_image>",
+    "<end_of_utterance>",
+    "<global-img>",
+    "<video>",
+]
 SMOL_TILES = [f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)]
 
 
@@ -38,9 +44,15 @@ def tiny_qwen2_5_vl(folder: Path) -> Path:
     """Windowed attention in the vision tower, all but its last block."""
     tokenizer = tiny_tokenizer()
     vision = VISION | dict(
-        hidden_size=32, intermediate_size=64, out_hidden_size=HIDDEN, window_size=32, fullatt_block_indexes=[1]
+        hidden_size=32,
+        intermediate_size=64,
+        out_hidden_size=HIDDEN,
+        window_size=32,
+        fullatt_block_indexes=[1],
     )
-    config = Qwen2_5_VLConfig(text_config=_text(tokenizer), vision_config=vision, **_marks(tokenizer))
+    config = Qwen2_5_VLConfig(
+        text_config=_text(tokenizer), vision_config=vision, **_marks(tokenizer)
+    )
     processor = _processor(Qwen2_5_VLProcessor, Qwen2VLVideoProcessor, tokenizer)
     return _saved(folder, Qwen2_5_VLForConditionalGeneration, config, processor)
 
@@ -109,8 +121,12 @@ def plain_p_yes(folder: Path, prompts, images, texts) -> list[float]:
     """P(Yes) of each pair on its own, straight through the processor and the whole model."""
     processor = AutoProcessor.from_pretrained(folder)
     model = AutoModelForImageTextToText.from_pretrained(folder).eval()
-    spelled = {word: processor.tokenizer.encode(word, add_special_tokens=False) for word in (" Yes", " No")}
-    spelled |= {word: processor.tokenizer.encode(word, add_special_tokens=False) for word in ("Yes", "No")}
+    spelled = {
+        word: processor.tokenizer.encode(word, add_special_tokens=False) for word in (" Yes", " No")
+    }
+    spelled |= {
+        word: processor.tokenizer.encode(word, add_special_tokens=False) for word in ("Yes", "No")
+    }
     answers = []
     for image, text in zip(images, texts):
         content = [{"type": "image"}, {"type": "text", "text": prompts.ask_match(text)}]
@@ -153,7 +169,9 @@ def _text(tokenizer) -> dict:
 def _marks(tokenizer) -> dict:
     names = {"image": "<|image_pad|>", "video": "<|video_pad|>"}
     names |= {"vision_start": "<|vision_start|>", "vision_end": "<|vision_end|>"}
-    ids = {f"{name}_token_id": tokenizer.convert_tokens_to_ids(token) for name, token in names.items()}
+    ids = {
+        f"{name}_token_id": tokenizer.convert_tokens_to_ids(token) for name, token in names.items()
+    }
     return ids | {"tie_word_embeddings": True}
 
 

@@ -87,7 +87,14 @@ def cases(draw):
     sim, refined = rng.integers(0, levels, (2, Q, G)) / levels
     yes = rng.random((Q, G)) < draw(st.sampled_from([0, 0.1, 0.5, 1]))
     xi = draw(st.sampled_from([-1.0, 0.0, 1 / levels, 0.5, 1.0]))
-    return sim, refined, yes, draw(st.integers(0, 9)), xi, draw(st.sampled_from([0.0, 0.3, 0.8, 1.0]))
+    return (
+        sim,
+        refined,
+        yes,
+        draw(st.integers(0, 9)),
+        xi,
+        draw(st.sampled_from([0.0, 0.3, 0.8, 1.0])),
+    )
 
 
 @settings(max_examples=300, deadline=None)
@@ -135,9 +142,13 @@ def test_grid_of_a_full_study_covers_every_point():
     xis, lams = np.linspace(0.9, 1, 13), np.linspace(0, 1, 11)
     table = grid(sim, refined, trace, query_pids, gallery_pids, range(11), xis, lams)
     assert len(table.drop_duplicates(["K", "xi", "lam"])) == 11 * 13 * 11
-    row = table[(table["K"] == 7) & np.isclose(table["lam"], lams[3]) & np.isclose(table["xi"], xis[5])].iloc[0]
+    row = table[
+        (table["K"] == 7) & np.isclose(table["lam"], lams[3]) & np.isclose(table["xi"], xis[5])
+    ].iloc[0]
     final, _ = replay(sim, refined, trace, 7, row["xi"], row["lam"])
-    assert row["rank1"] == pytest.approx(retrieval_metrics(final, query_pids, gallery_pids)["rank1"])
+    assert row["rank1"] == pytest.approx(
+        retrieval_metrics(final, query_pids, gallery_pids)["rank1"]
+    )
 
 
 def test_rank_1_yes_below_xi_gives_no_anchor():
@@ -161,7 +172,9 @@ def test_replay_refuses_what_the_trace_cannot_answer():
     assert replay(sim, sim, stopped, 4, 0.9, 0.8)[1].tolist() == [1]
     with pytest.raises(ValueError, match="ask='all'"):
         replay(sim, sim, dataclasses.replace(stopped, threshold=0.8), 4, 0.9, 0.8)
-    assert replay(sim, sim, dataclasses.replace(stopped, threshold=0.1), 4, 0.4, 0.8)[1].tolist() == [0]
+    assert replay(sim, sim, dataclasses.replace(stopped, threshold=0.1), 4, 0.4, 0.8)[
+        1
+    ].tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -224,8 +237,12 @@ class Echo:
 
 def test_refine_describes_each_anchor_once():
     mllm = Echo()
-    trace = Trace.from_answers([[True, True], [False, True], [False, False]], [[2, 0], [1, 2], [0, 1]])
-    texts, answers = refine(["a man", "a boy", "one"], trace, mllm, image_paths=["x", "y", "z"], batch_size=1)
+    trace = Trace.from_answers(
+        [[True, True], [False, True], [False, False]], [[2, 0], [1, 2], [0, 1]]
+    )
+    texts, answers = refine(
+        ["a man", "a boy", "one"], trace, mllm, image_paths=["x", "y", "z"], batch_size=1
+    )
     assert texts == ["a man with a hat of z", "a boy with a hat of z", "one"]
     assert answers == [{"hat": "a hat of z"}, {"hat": "a hat of z"}, None]
     assert mllm.described == ["z"] and len(mllm.merged) == 2
@@ -249,7 +266,8 @@ class HashAnswerer:
             with open(self.log, "a") as file:
                 file.write("x\n" * len(texts))
         return np.array(
-            [zlib.crc32(f"{t}|{i}".encode()) % 1000 / 1000 for i, t in zip(images, texts)], dtype="f4"
+            [zlib.crc32(f"{t}|{i}".encode()) % 1000 / 1000 for i, t in zip(images, texts)],
+            dtype="f4",
         )
 
     @property
@@ -282,7 +300,9 @@ def test_interact_asks_in_rank_order_until_the_first_yes():
     assert first_round == sorted(first_round), "questions are grouped by picture"
     assert np.array_equal(trace.candidates, columns[:, :10])
     rows = trace.rows()
-    assert list(rows) == ["query", "rank", "image", "p_yes", "seconds"] and len(rows) == len(expected)
+    assert list(rows) == ["query", "rank", "image", "p_yes", "seconds"] and len(rows) == len(
+        expected
+    )
 
 
 def test_interact_takes_paths_columns_and_both():
@@ -323,7 +343,9 @@ def test_ask_all_goes_on_behind_the_first_yes():
     stopped = interact(texts, columns, HashAnswerer(), 6, image_paths=paths)
     assert np.array_equal(stopped.first_yes, trace.first_yes)
     assert stopped.extra.sum() == 0 < trace.extra.sum()
-    assert np.array_equal(trace.asked - trace.extra, stopped.asked), "the extra questions are counted as such"
+    assert np.array_equal(trace.asked - trace.extra, stopped.asked), (
+        "the extra questions are counted as such"
+    )
 
 
 def test_asking_on_asks_only_what_is_missing(tmp_path):
@@ -377,7 +399,9 @@ def test_kill_9_and_resume(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", code])
     patience = time.monotonic() + 180
     while not (log.exists() and len(log.read_text().split()) >= 60):
-        assert process.poll() is None and time.monotonic() < patience, "ended before it could be killed"
+        assert process.poll() is None and time.monotonic() < patience, (
+            "ended before it could be killed"
+        )
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -396,11 +420,15 @@ def test_kill_9_and_resume(tmp_path):
 
 def test_save_and_load(tmp_path):
     texts, columns, paths = world()
-    trace = interact(texts, columns, HashAnswerer(), 6, threshold=0.8, image_paths=paths, folder=tmp_path)
+    trace = interact(
+        texts, columns, HashAnswerer(), 6, threshold=0.8, image_paths=paths, folder=tmp_path
+    )
     loaded = Trace.load(tmp_path)
     assert loaded.threshold == 0.8
     for name in ("candidates", "p_yes", "seconds"):
-        assert np.array_equal(getattr(loaded, name), getattr(trace, name), equal_nan=name != "candidates")
+        assert np.array_equal(
+            getattr(loaded, name), getattr(trace, name), equal_nan=name != "candidates"
+        )
     with pytest.raises(FileNotFoundError, match="No finished trace"):
         Trace.load(tmp_path / "elsewhere")
 
@@ -444,7 +472,11 @@ def test_interact_bad_input():
 
 def test_no_queries_at_all(tmp_path):
     trace = interact([], [], HashAnswerer(), 5, folder=tmp_path)
-    assert trace.p_yes.shape == (0, 0) and len(trace.rows()) == 0 and len(Trace.load(tmp_path).p_yes) == 0
+    assert (
+        trace.p_yes.shape == (0, 0)
+        and len(trace.rows()) == 0
+        and len(Trace.load(tmp_path).p_yes) == 0
+    )
 
 
 def test_simulated_trace_has_the_dialled_rates():
@@ -452,6 +484,6 @@ def test_simulated_trace_has_the_dialled_rates():
     candidates = ranked(np.random.default_rng(0).random((200, 1000)))[:, :400]
     yes = simulated_trace(candidates, query_pids, gallery_pids, 0.9, 0.2, seed=3).p_yes > 0.5
     right = gallery_pids[candidates] == query_pids[:, None]
-    assert yes[right].mean() == pytest.approx(0.9, abs=0.06) and yes[~right].mean() == pytest.approx(
-        0.2, abs=0.02
-    )
+    assert yes[right].mean() == pytest.approx(0.9, abs=0.06) and yes[
+        ~right
+    ].mean() == pytest.approx(0.2, abs=0.02)

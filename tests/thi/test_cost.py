@@ -13,8 +13,12 @@ class Letters:
     """INSTRUMENT, no model: a prompt is as many tokens as letters, a picture ten; writes what it was asked."""
 
     def __init__(self):
-        self.prompts = SimpleNamespace(ask_match=lambda text: f"?{text}", ask_answers=lambda: "all", ask_merged=lambda answers, text: text,
-                                       answers_text=lambda answers: answers["hat"])
+        self.prompts = SimpleNamespace(
+            ask_match=lambda text: f"?{text}",
+            ask_answers=lambda: "all",
+            ask_merged=lambda answers, text: text,
+            answers_text=lambda answers: answers["hat"],
+        )
 
     def tokens_read(self, prompts, images=None):
         return np.array([len(prompt) + 10 * (images is not None) for prompt in prompts], dtype=int)
@@ -28,19 +32,38 @@ class Letters:
 
 def world():
     sim = np.array([[0.9, 0.5, 0.1], [0.5, 0.4, 0.3], [0.4, 0.3, 0.2]])
-    trace = Trace([[0, 1, 2]] * 3, [[0.8, np.nan, np.nan], [0.1, 0.9, np.nan], [0.1, 0.2, 0.1]], seconds=[[1, np.nan, np.nan], [1, 2, np.nan], [1, 1, 1]])
+    trace = Trace(
+        [[0, 1, 2]] * 3,
+        [[0.8, np.nan, np.nan], [0.1, 0.9, np.nan], [0.1, 0.2, 0.1]],
+        seconds=[[1, np.nan, np.nan], [1, 2, np.nan], [1, 1, 1]],
+    )
+
     def per_query(K, xi, lam):
         anchor = replay(sim, sim, trace, K, xi, lam)[1]
         return {"anchor": anchor, "rank1": 100.0 * (anchor >= 0)}
-    return SimpleNamespace(sim=sim, trace=trace, per_query=per_query, seconds_refining=6.0, answers=[{"hat": "a hat"}, {"hat": ""}, None],
-                           queries=pd.DataFrame({"caption": ["a", "bb", "ccc"]}), gallery=pd.DataFrame({"path": ["x", "y", "z"]}))
+
+    return SimpleNamespace(
+        sim=sim,
+        trace=trace,
+        per_query=per_query,
+        seconds_refining=6.0,
+        answers=[{"hat": "a hat"}, {"hat": ""}, None],
+        queries=pd.DataFrame({"caption": ["a", "bb", "ccc"]}),
+        gallery=pd.DataFrame({"path": ["x", "y", "z"]}),
+    )
 
 
 def test_tokens_of_every_call():
     counted = count_tokens(world(), Letters())
     assert counted["question_read"].tolist() == [[12] * 3, [13] * 3, [14] * 3]
-    assert counted["describe_read"].tolist() == [13, 13, 0] and counted["describe_written"].tolist() == [4, 4, 0]
-    assert counted["merge_read"].tolist() == [1, 0, 0] and counted["merge_written"].tolist() == [2, 0, 0]
+    assert counted["describe_read"].tolist() == [13, 13, 0] and counted[
+        "describe_written"
+    ].tolist() == [4, 4, 0]
+    assert counted["merge_read"].tolist() == [1, 0, 0] and counted["merge_written"].tolist() == [
+        2,
+        0,
+        0,
+    ]
 
 
 def test_no_tokenizer_no_tokens():
@@ -54,11 +77,19 @@ def test_what_a_point_needs_is_charged_and_no_more():
     run = world()
     table = spent(run, 2, 0.7, 0.5, count_tokens(run, Letters()))
     total = table["total"]
-    assert total["questions asked"] == 1 + 2 + 2 and total["questions the released code asks"] == 1 + 2 + 2
+    assert (
+        total["questions asked"] == 1 + 2 + 2
+        and total["questions the released code asks"] == 1 + 2 + 2
+    )
     assert total["pictures described"] == total["texts merged"] == 2
-    assert total["tokens read, asking"] == 12 + 2 * 13 + 2 * 14 and total["tokens written, asking"] == 5
+    assert (
+        total["tokens read, asking"] == 12 + 2 * 13 + 2 * 14
+        and total["tokens written, asking"] == 5
+    )
     assert total["tokens read, describing"] == 26 and total["tokens written, merging"] == 2
     assert total["tokens, all"] == total.filter(regex="^tokens (read|written)").sum()
     assert total["seconds asking"] == 1 + 3 + 2 and total["seconds describing and merging"] == 6
-    assert np.allclose(table["a query"], total / 3) and np.allclose(table["a Rank-1 point"], total / (200 / 3))
+    assert np.allclose(table["a query"], total / 3) and np.allclose(
+        table["a Rank-1 point"], total / (200 / 3)
+    )
     assert spent(run, 0, 0.7, 0.5)["a Rank-1 point"].isna().all()

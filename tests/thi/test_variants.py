@@ -22,8 +22,18 @@ def worlds(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     levels = draw(st.integers(1, 6))  # few levels: many ties
     sim, refined, best = rng.integers(0, levels, (3, Q, G)) / levels
-    p = rng.choice([0.1, 0.4, 0.6, 0.7, 0.9], (Q, G), p=draw(st.sampled_from([[1, 0, 0, 0, 0], [0.4, 0.3, 0.1, 0.1, 0.1], [0, 0, 0.3, 0.3, 0.4]])))
-    point = {"K": draw(st.integers(0, 9)), "xi": draw(st.sampled_from([-1.0, 0.0, 0.5, 1.0])), "lam": draw(st.sampled_from([0.0, 0.3, 1.0]))}
+    p = rng.choice(
+        [0.1, 0.4, 0.6, 0.7, 0.9],
+        (Q, G),
+        p=draw(
+            st.sampled_from([[1, 0, 0, 0, 0], [0.4, 0.3, 0.1, 0.1, 0.1], [0, 0, 0.3, 0.3, 0.4]])
+        ),
+    )
+    point = {
+        "K": draw(st.integers(0, 9)),
+        "xi": draw(st.sampled_from([-1.0, 0.0, 0.5, 1.0])),
+        "lam": draw(st.sampled_from([0.0, 0.3, 1.0])),
+    }
     return sim, refined, best, Trace(ranked(sim), p), rng.integers(0, 4, Q), point
 
 
@@ -70,7 +80,10 @@ def plain(name, sim, refined, best, whole, against, K, xi, lam, value):
 
 
 def beside(name, whole, best, against):
-    return {"argmax": {"whole": whole, "sim_best": best}, "adding": {"contradictions": against}}.get(name, {})
+    return {
+        "argmax": {"whole": whole, "sim_best": best},
+        "adding": {"contradictions": against},
+    }.get(name, {})
 
 
 @pytest.mark.parametrize("name", variants.VARIANTS)
@@ -78,9 +91,20 @@ def beside(name, whole, best, against):
 @given(world=worlds(), pick=st.integers(0, 99))
 def test_a_variant_is_its_plain_loop(name, world, pick):
     sim, refined, best, whole, against, point = world
-    values = {"gate": (0.0, 0.6, 0.7, 1.0), "second_look": (1, 2, np.inf), "soft": (0.0, 1.0, 3.0)}.get(name, variants.VARIANTS[name].values)
+    values = {
+        "gate": (0.0, 0.6, 0.7, 1.0),
+        "second_look": (1, 2, np.inf),
+        "soft": (0.0, 1.0, 3.0),
+    }.get(name, variants.VARIANTS[name].values)
     value = values[pick % len(values)]
-    mine = variants.VARIANTS[name].replay(sim, refined, until_first_yes(whole), **point, value=value, **beside(name, whole, best, against))
+    mine = variants.VARIANTS[name].replay(
+        sim,
+        refined,
+        until_first_yes(whole),
+        **point,
+        value=value,
+        **beside(name, whole, best, against),
+    )
     final, anchor = plain(name, sim, refined, best, whole, against, **point, value=value)
     assert np.array_equal(mine[1], anchor)
     assert np.allclose(mine[0], final, atol=1e-12)
@@ -94,7 +118,9 @@ def test_a_variant_at_its_neutral_value_is_algorithm_1(name, world):
     variant = variants.VARIANTS[name]
     assert variant.neutral in variant.values
     trace = until_first_yes(whole)
-    mine = variant.replay(sim, refined, trace, **point, value=variant.neutral, **beside(name, whole, best, against))
+    mine = variant.replay(
+        sim, refined, trace, **point, value=variant.neutral, **beside(name, whole, best, against)
+    )
     for got, expected in zip(mine, replay(sim, refined, trace, **point)):
         assert np.array_equal(got, expected)
 
@@ -112,7 +138,11 @@ def test_withdrawn_anchors_leave_the_ranking_and_inputs_alone():
     sim, refined = np.array([[0.5, 0.4], [0.5, 0.4]]), np.array([[0.2, 0.9], [0.2, 0.9]])
     trace, kept = Trace([[0, 1], [0, 1]], [[0.1, 0.6], [0.1, 0.9]]), sim.copy()
     final, anchor = variants.gate(sim, refined, trace, 2, 1.0, 0.5, 0.7)
-    assert anchor.tolist() == [-1, 1] and np.array_equal(final[0], sim[0]) and np.array_equal(sim, kept)
+    assert (
+        anchor.tolist() == [-1, 1]
+        and np.array_equal(final[0], sim[0])
+        and np.array_equal(sim, kept)
+    )
 
 
 def test_an_unknown_variant_is_refused_with_the_nearest_name():
@@ -120,20 +150,61 @@ def test_an_unknown_variant_is_refused_with_the_nearest_name():
         variants.find("gatte")
     with pytest.raises(ValueError, match="did you mean 'second_look'"):
         load_params("rstp", variant="second-look")
-    assert load_params("rstp").thi.variant is None and load_params("rstp", variant="soft").thi.variant == "soft"
-    assert set(load_params.__globals__["Thi"].model_fields["variant"].annotation.__args__[0].__args__) == set(variants.VARIANTS)
+    assert (
+        load_params("rstp").thi.variant is None
+        and load_params("rstp", variant="soft").thi.variant == "soft"
+    )
+    assert set(
+        load_params.__globals__["Thi"].model_fields["variant"].annotation.__args__[0].__args__
+    ) == set(variants.VARIANTS)
 
 
 @pytest.mark.parametrize(
     "text, facts",
     [
-        ("He wears blue jeans.", {"sex": {"sex": {"man"}}, "lower body": {"there": {"yes"}, "colour": {"blue"}, "kind": {"trouser"}}}),
-        ("a GRAY plaid T-shirt", {"upper body": {"there": {"yes"}, "colour": {"grey"}}, "pattern": {"pattern": {"checked"}}}),
-        ("a jacket with long sleeves, no hat", {"upper body": {"there": {"yes"}, "sleeves": {"long-sleeved"}}, "hat": {"there": {"no"}}}),
-        ("knee-length white shorts", {"lower body": {"there": {"yes"}, "colour": {"white"}, "length": {"knee-length"}, "kind": {"short"}}}),
-        ("short brown hair", {"hairstyle": {"there": {"yes"}, "colour": {"brown"}, "length": {"short"}}}),
-        ("denim pants and brown leather shoes", {"lower body": {"there": {"yes"}, "kind": {"trouser"}},
-                                                 "shoes": {"there": {"yes"}, "colour": {"brown"}}}),
+        (
+            "He wears blue jeans.",
+            {
+                "sex": {"sex": {"man"}},
+                "lower body": {"there": {"yes"}, "colour": {"blue"}, "kind": {"trouser"}},
+            },
+        ),
+        (
+            "a GRAY plaid T-shirt",
+            {
+                "upper body": {"there": {"yes"}, "colour": {"grey"}},
+                "pattern": {"pattern": {"checked"}},
+            },
+        ),
+        (
+            "a jacket with long sleeves, no hat",
+            {
+                "upper body": {"there": {"yes"}, "sleeves": {"long-sleeved"}},
+                "hat": {"there": {"no"}},
+            },
+        ),
+        (
+            "knee-length white shorts",
+            {
+                "lower body": {
+                    "there": {"yes"},
+                    "colour": {"white"},
+                    "length": {"knee-length"},
+                    "kind": {"short"},
+                }
+            },
+        ),
+        (
+            "short brown hair",
+            {"hairstyle": {"there": {"yes"}, "colour": {"brown"}, "length": {"short"}}},
+        ),
+        (
+            "denim pants and brown leather shoes",
+            {
+                "lower body": {"there": {"yes"}, "kind": {"trouser"}},
+                "shoes": {"there": {"yes"}, "colour": {"brown"}},
+            },
+        ),
         ("", {}),
         ("in the rain", {}),
     ],
@@ -157,7 +228,10 @@ def test_answers_add_contradict_or_repeat():
     adds, against = compare(answers, query)
     assert adds == ["upper body", "scarf", "action"]
     assert against == ["sex", "shoes", "backpack"]
-    assert compare(answers, query, lambda answer: bool(answer) and answer != "walking")[0] == ["upper body", "scarf"]
+    assert compare(answers, query, lambda answer: bool(answer) and answer != "walking")[0] == [
+        "upper body",
+        "scarf",
+    ]
     assert compare({"scarf": "no scarf"}, "a man without a scarf") == ([], [])
     assert compare({"shoes": "not visible"}, "white shoes", lambda answer: False) == ([], [])
 

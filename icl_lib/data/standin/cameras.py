@@ -12,12 +12,15 @@ def cover(picture: Image.Image, rng: random.Random, kind: str) -> Image.Image:
     """Something before the person: "left" hides a strip of the left side, "feet" the lowest part."""
     picture = picture.copy()
     w, h = picture.size
-    shade = tuple(int(c * rng.uniform(.7, 1.2)) for c in rng.choice([(90, 92, 96), (112, 96, 84), (70, 86, 76)]))
+    shade = tuple(
+        int(c * rng.uniform(0.7, 1.2))
+        for c in rng.choice([(90, 92, 96), (112, 96, 84), (70, 86, 76)])
+    )
     draw = ImageDraw.Draw(picture)
     if kind == "left":
-        draw.rectangle([0, rng.randint(0, h // 3), int(w * rng.uniform(.2, .32)), h], fill=shade)
+        draw.rectangle([0, rng.randint(0, h // 3), int(w * rng.uniform(0.2, 0.32)), h], fill=shade)
     else:
-        draw.rectangle([0, int(h * rng.uniform(.84, .9)), w, h], fill=shade)
+        draw.rectangle([0, int(h * rng.uniform(0.84, 0.9)), w, h], fill=shade)
     return picture
 
 
@@ -46,11 +49,61 @@ class Camera:
 OUTDOOR = ("street", "brick wall", "park")
 INDOOR = ("shop window", "office building", "tiled floor")
 CAMERAS = (
-    Camera((6, 2, 1), (.86, 1.0), (1.0, .98, 1.05), (.85, 1.1), (0, .7), (130, 192), (2, 7), .12, .10),
-    Camera((1, 2, 6), (.80, .98), (1.08, 1.0, .88), (.7, 1.0), (.3, 1.0), (100, 160), (3, 9), .12, .10),
-    Camera((2, 6, 1), (.9, 1.06), (.92, 1.04, .98), (.8, 1.2), (0, .8), (110, 180), (3, 8), .15, .15),
-    Camera((4, 3, 2), (.70, .88), (.94, .97, 1.12), (.55, .8), (.4, 1.1), (88, 140), (5, 12), .10, .05),
-    Camera((3, 3, 3), (1.0, 1.16), (1.02, 1.02, .96), (.95, 1.3), (.2, .9), (110, 170), (3, 9), .15, .35),
+    Camera(
+        (6, 2, 1),
+        (0.86, 1.0),
+        (1.0, 0.98, 1.05),
+        (0.85, 1.1),
+        (0, 0.7),
+        (130, 192),
+        (2, 7),
+        0.12,
+        0.10,
+    ),
+    Camera(
+        (1, 2, 6),
+        (0.80, 0.98),
+        (1.08, 1.0, 0.88),
+        (0.7, 1.0),
+        (0.3, 1.0),
+        (100, 160),
+        (3, 9),
+        0.12,
+        0.10,
+    ),
+    Camera(
+        (2, 6, 1),
+        (0.9, 1.06),
+        (0.92, 1.04, 0.98),
+        (0.8, 1.2),
+        (0, 0.8),
+        (110, 180),
+        (3, 8),
+        0.15,
+        0.15,
+    ),
+    Camera(
+        (4, 3, 2),
+        (0.70, 0.88),
+        (0.94, 0.97, 1.12),
+        (0.55, 0.8),
+        (0.4, 1.1),
+        (88, 140),
+        (5, 12),
+        0.10,
+        0.05,
+    ),
+    Camera(
+        (3, 3, 3),
+        (1.0, 1.16),
+        (1.02, 1.02, 0.96),
+        (0.95, 1.3),
+        (0.2, 0.9),
+        (110, 170),
+        (3, 9),
+        0.15,
+        0.35,
+    ),
 )
 VIEWS = ("front", "side", "back")
 
@@ -62,19 +115,25 @@ def spoil(picture: Image.Image, camera: Camera, rng: random.Random) -> Image.Ima
     if low < h:
         picture = picture.resize((max(8, round(w * low / h)), low), Image.BOX)
     radius = rng.uniform(*camera.blur) * low / h
-    if radius > .2:
+    if radius > 0.2:
         picture = picture.filter(ImageFilter.GaussianBlur(radius))
     a = np.asarray(picture, np.float32)
     gain = rng.uniform(*camera.gain)
-    cast = np.array([c * rng.uniform(.95, 1.05) for c in camera.cast], np.float32)
+    cast = np.array([c * rng.uniform(0.95, 1.05) for c in camera.cast], np.float32)
     haze = rng.uniform(0, 22)
     a = a * gain * cast * (1 - haze / 255) + haze
-    noise = np.random.default_rng(rng.randrange(1 << 32)).normal(0, rng.uniform(*camera.noise), a.shape)
-    return Image.fromarray(np.clip(a + noise, 0, 255).astype(np.uint8)).resize((w, h), Image.BICUBIC)
+    noise = np.random.default_rng(rng.randrange(1 << 32)).normal(
+        0, rng.uniform(*camera.noise), a.shape
+    )
+    return Image.fromarray(np.clip(a + noise, 0, 255).astype(np.uint8)).resize(
+        (w, h), Image.BICUBIC
+    )
 
 
 def encoded(picture: Image.Image, name: str, quality: int) -> bytes:
     """The picture as the bytes of a file called `name`: PNG, or JPEG of `quality`."""
     out = io.BytesIO()
-    picture.save(out, "PNG") if name.endswith(".png") else picture.save(out, "JPEG", quality=quality)
+    picture.save(out, "PNG") if name.endswith(".png") else picture.save(
+        out, "JPEG", quality=quality
+    )
     return out.getvalue()

@@ -51,24 +51,114 @@ class Character:
 
 # CUHK-PEDES put several older collections together, each with two cameras of its own and its own picture size.
 _CAMPUS = (
-    Camera((7, 2, 1), (.9, 1.02), (1.04, 1.0, .94), (.9, 1.15), (0, .6), (120, 160), (2, 6), .05, .05, ("park", "tiled floor")),
-    Camera((1, 2, 7), (.9, 1.02), (.97, 1.0, 1.04), (.8, 1.05), (.1, .8), (110, 160), (2, 7), .05, .05, ("park", "brick wall")),
+    Camera(
+        (7, 2, 1),
+        (0.9, 1.02),
+        (1.04, 1.0, 0.94),
+        (0.9, 1.15),
+        (0, 0.6),
+        (120, 160),
+        (2, 6),
+        0.05,
+        0.05,
+        ("park", "tiled floor"),
+    ),
+    Camera(
+        (1, 2, 7),
+        (0.9, 1.02),
+        (0.97, 1.0, 1.04),
+        (0.8, 1.05),
+        (0.1, 0.8),
+        (110, 160),
+        (2, 7),
+        0.05,
+        0.05,
+        ("park", "brick wall"),
+    ),
 )
 _SQUARE = (
-    Camera((4, 4, 2), (.92, 1.1), (1.0, 1.03, .93), (.9, 1.2), (.2, .9), (84, 128), (3, 8), .15, .25, ("park", "shop window")),
-    Camera((3, 3, 4), (.92, 1.1), (1.05, .99, .96), (.8, 1.1), (.2, .9), (84, 128), (3, 8), .15, .25, ("street", "shop window")),
+    Camera(
+        (4, 4, 2),
+        (0.92, 1.1),
+        (1.0, 1.03, 0.93),
+        (0.9, 1.2),
+        (0.2, 0.9),
+        (84, 128),
+        (3, 8),
+        0.15,
+        0.25,
+        ("park", "shop window"),
+    ),
+    Camera(
+        (3, 3, 4),
+        (0.92, 1.1),
+        (1.05, 0.99, 0.96),
+        (0.8, 1.1),
+        (0.2, 0.9),
+        (84, 128),
+        (3, 8),
+        0.15,
+        0.25,
+        ("street", "shop window"),
+    ),
 )
 _YARD = (
-    Camera((5, 3, 1), (.86, 1.0), (.95, 1.03, 1.0), (.7, 1.3), (.4, 1.1), (70, 112), (4, 9), .08, .10, ("street", "brick wall")),
-    Camera((1, 6, 3), (.86, 1.0), (1.08, 1.02, .9), (.7, 1.3), (.4, 1.1), (70, 112), (4, 9), .08, .10, ("street", "park")),
+    Camera(
+        (5, 3, 1),
+        (0.86, 1.0),
+        (0.95, 1.03, 1.0),
+        (0.7, 1.3),
+        (0.4, 1.1),
+        (70, 112),
+        (4, 9),
+        0.08,
+        0.10,
+        ("street", "brick wall"),
+    ),
+    Camera(
+        (1, 6, 3),
+        (0.86, 1.0),
+        (1.08, 1.02, 0.9),
+        (0.7, 1.3),
+        (0.4, 1.1),
+        (70, 112),
+        (4, 9),
+        0.08,
+        0.10,
+        ("street", "park"),
+    ),
 )
 _TOWN = (
-    Camera((5, 3, 3), (.8, 1.1), (1.03, 1.0, .97), (.75, 1.2), (0, .6), (130, 176), (1, 6), .2, .2),
-    Camera((3, 4, 3), (.8, 1.1), (.98, 1.0, 1.03), (.75, 1.2), (0, .6), (130, 176), (1, 6), .2, .2),
+    Camera(
+        (5, 3, 3),
+        (0.8, 1.1),
+        (1.03, 1.0, 0.97),
+        (0.75, 1.2),
+        (0, 0.6),
+        (130, 176),
+        (1, 6),
+        0.2,
+        0.2,
+    ),
+    Camera(
+        (3, 4, 3),
+        (0.8, 1.1),
+        (0.98, 1.0, 1.03),
+        (0.75, 1.2),
+        (0, 0.6),
+        (130, 176),
+        (1, 6),
+        0.2,
+        0.2,
+    ),
 )
 _CUHK = (
     Collection("CUHK01/{pid:04d}{number:03d}.png", _CAMPUS, (60, 160), more=1),
-    Collection("CUHK03/{pid}_{number}.jpg", (replace(_CAMPUS[0], cover=.2), replace(_CAMPUS[1], cut=.2)), (60, 160)),
+    Collection(
+        "CUHK03/{pid}_{number}.jpg",
+        (replace(_CAMPUS[0], cover=0.2), replace(_CAMPUS[1], cut=0.2)),
+        (60, 160),
+    ),
     Collection("Market/{pid:04d}_c{camera}s1_{number:06d}_00.jpg", _SQUARE, (64, 128)),
     Collection("cam_{letter}/{pid:03d}_{number}.png", _YARD, (48, 128), more=-1),
     Collection("{query}/p{pid}_s{pid}{number}.jpg", _TOWN, (72, 176)),
@@ -77,45 +167,224 @@ _CUHK = (
 
 def _times(camera: Camera) -> tuple[Camera, ...]:
     """One place in the morning, at noon and in the afternoon: cool and dim, bright, warm."""
-    looks = (((.93, .99, 1.1), .78), ((1.0, 1.0, 1.0), 1.12), ((1.12, 1.0, .86), .92))
+    looks = (((0.93, 0.99, 1.1), 0.78), ((1.0, 1.0, 1.0), 1.12), ((1.12, 1.0, 0.86), 0.92))
     return tuple(
-        replace(camera, cast=tuple(round(a * b, 3) for a, b in zip(camera.cast, cast, strict=True)),
-                gain=tuple(round(g * gain, 3) for g in camera.gain))
-        for cast, gain in looks)
+        replace(
+            camera,
+            cast=tuple(round(a * b, 3) for a, b in zip(camera.cast, cast, strict=True)),
+            gain=tuple(round(g * gain, 3) for g in camera.gain),
+        )
+        for cast, gain in looks
+    )
 
 
 # ICFG-PEDES took its people from 12 outdoor and 3 indoor cameras on several days, at different times of the day.
 _ICFG = (
-    *_times(Camera((5, 3, 2), (.94, 1.08), (1, 1, 1), (.9, 1.15), (0, .7), (110, 192), (2, 8), .2, .12, OUTDOOR)),
-    *_times(Camera((2, 3, 5), (.94, 1.08), (1, 1.02, .97), (.85, 1.1), (.1, .9), (100, 192), (2, 8), .25, .12, OUTDOOR)),
-    *_times(Camera((3, 5, 2), (.9, 1.05), (.97, 1, 1.03), (.8, 1.1), (.1, 1.0), (96, 180), (3, 9), .2, .2, OUTDOOR)),
-    *_times(Camera((2, 6, 2), (.96, 1.12), (1.02, 1.01, .98), (.85, 1.15), (.2, 1.0), (90, 170), (3, 9), .3, .2, OUTDOOR)),
-    Camera((4, 3, 3), (.9, 1.08), (1.1, 1.0, .84), (.6, .9), (.3, 1.1), (96, 160), (5, 11), .2, .2, INDOOR),
-    Camera((3, 3, 4), (.9, 1.08), (.96, 1.06, .96), (.65, .95), (.3, 1.1), (96, 160), (5, 11), .2, .2, INDOOR),
-    Camera((3, 4, 3), (.9, 1.08), (1.04, .98, 1.0), (.6, .9), (.3, 1.1), (96, 160), (5, 11), .2, .2, INDOOR),
+    *_times(
+        Camera(
+            (5, 3, 2),
+            (0.94, 1.08),
+            (1, 1, 1),
+            (0.9, 1.15),
+            (0, 0.7),
+            (110, 192),
+            (2, 8),
+            0.2,
+            0.12,
+            OUTDOOR,
+        )
+    ),
+    *_times(
+        Camera(
+            (2, 3, 5),
+            (0.94, 1.08),
+            (1, 1.02, 0.97),
+            (0.85, 1.1),
+            (0.1, 0.9),
+            (100, 192),
+            (2, 8),
+            0.25,
+            0.12,
+            OUTDOOR,
+        )
+    ),
+    *_times(
+        Camera(
+            (3, 5, 2),
+            (0.9, 1.05),
+            (0.97, 1, 1.03),
+            (0.8, 1.1),
+            (0.1, 1.0),
+            (96, 180),
+            (3, 9),
+            0.2,
+            0.2,
+            OUTDOOR,
+        )
+    ),
+    *_times(
+        Camera(
+            (2, 6, 2),
+            (0.96, 1.12),
+            (1.02, 1.01, 0.98),
+            (0.85, 1.15),
+            (0.2, 1.0),
+            (90, 170),
+            (3, 9),
+            0.3,
+            0.2,
+            OUTDOOR,
+        )
+    ),
+    Camera(
+        (4, 3, 3),
+        (0.9, 1.08),
+        (1.1, 1.0, 0.84),
+        (0.6, 0.9),
+        (0.3, 1.1),
+        (96, 160),
+        (5, 11),
+        0.2,
+        0.2,
+        INDOOR,
+    ),
+    Camera(
+        (3, 3, 4),
+        (0.9, 1.08),
+        (0.96, 1.06, 0.96),
+        (0.65, 0.95),
+        (0.3, 1.1),
+        (96, 160),
+        (5, 11),
+        0.2,
+        0.2,
+        INDOOR,
+    ),
+    Camera(
+        (3, 4, 3),
+        (0.9, 1.08),
+        (1.04, 0.98, 1.0),
+        (0.6, 0.9),
+        (0.3, 1.1),
+        (96, 160),
+        (5, 11),
+        0.2,
+        0.2,
+        INDOOR,
+    ),
 )
 # UFine6926 is cut from videos of streets and halls: large, sharp pictures, which its long captions need.
 _UFINE = (
-    Camera((6, 3, 1), (.9, 1.02), (1.0, 1.0, 1.0), (.9, 1.15), (0, .3), (220, 240), (0, 3), .04, .02, OUTDOOR),
-    Camera((2, 3, 5), (.9, 1.02), (1.02, 1.0, .98), (.85, 1.1), (0, .4), (200, 240), (0, 4), .04, .02, OUTDOOR),
-    Camera((4, 4, 2), (.92, 1.04), (1.06, 1.0, .9), (.8, 1.05), (0, .4), (200, 240), (1, 4), .06, .04, INDOOR),
-    Camera((3, 3, 4), (.92, 1.04), (.97, 1.0, 1.05), (.8, 1.05), (0, .5), (200, 240), (1, 4), .06, .04, INDOOR),
+    Camera(
+        (6, 3, 1),
+        (0.9, 1.02),
+        (1.0, 1.0, 1.0),
+        (0.9, 1.15),
+        (0, 0.3),
+        (220, 240),
+        (0, 3),
+        0.04,
+        0.02,
+        OUTDOOR,
+    ),
+    Camera(
+        (2, 3, 5),
+        (0.9, 1.02),
+        (1.02, 1.0, 0.98),
+        (0.85, 1.1),
+        (0, 0.4),
+        (200, 240),
+        (0, 4),
+        0.04,
+        0.02,
+        OUTDOOR,
+    ),
+    Camera(
+        (4, 4, 2),
+        (0.92, 1.04),
+        (1.06, 1.0, 0.9),
+        (0.8, 1.05),
+        (0, 0.4),
+        (200, 240),
+        (1, 4),
+        0.06,
+        0.04,
+        INDOOR,
+    ),
+    Camera(
+        (3, 3, 4),
+        (0.92, 1.04),
+        (0.97, 1.0, 1.05),
+        (0.8, 1.05),
+        (0, 0.5),
+        (200, 240),
+        (1, 4),
+        0.06,
+        0.04,
+        INDOOR,
+    ),
 )
-_SUMMER = {"upper": [8, 4, 1, 1, 1.5, .5, 4], "lower": [3, 4, 5, 3], "bag": [2, 6, 2, 3], "scarf": [60] + [1] * 12,
-           "shoes": [6, 1, 4, 1.5], "hat": [8, 2, .5, 2]}
-_WINTER = {"upper": [1.5, 2, 4, 4, 7, 6, .5], "lower": [5, 6, 1, 1.5], "shoes": [5, 4, .5, 3], "hat": [6, 1.5, 4, .5],
-           "scarf": [14] + [1.5] * 12, "upper_colour": [8, 3, 5, 2, 3, 1.5, 1, 1, 1.5, 1.5, 2.5, 2.5]}
-_TOWNSFOLK = {"upper": [4, 5, 3, 2, 4, 4, 3], "lower": [4, 3, 2, 5], "shoes": [4, 2.5, 2.5, 4], "bag": [3, 2, 5, 4],
-              "upper_colour": [3, 4, 2, 3, 3, 3, 3, 2.5, 3, 3, 2, 3]}
+_SUMMER = {
+    "upper": [8, 4, 1, 1, 1.5, 0.5, 4],
+    "lower": [3, 4, 5, 3],
+    "bag": [2, 6, 2, 3],
+    "scarf": [60] + [1] * 12,
+    "shoes": [6, 1, 4, 1.5],
+    "hat": [8, 2, 0.5, 2],
+}
+_WINTER = {
+    "upper": [1.5, 2, 4, 4, 7, 6, 0.5],
+    "lower": [5, 6, 1, 1.5],
+    "shoes": [5, 4, 0.5, 3],
+    "hat": [6, 1.5, 4, 0.5],
+    "scarf": [14] + [1.5] * 12,
+    "upper_colour": [8, 3, 5, 2, 3, 1.5, 1, 1, 1.5, 1.5, 2.5, 2.5],
+}
+_TOWNSFOLK = {
+    "upper": [4, 5, 3, 2, 4, 4, 3],
+    "lower": [4, 3, 2, 5],
+    "shoes": [4, 2.5, 2.5, 4],
+    "bag": [3, 2, 5, 4],
+    "upper_colour": [3, 4, 2, 3, 3, 3, 3, 2.5, 3, 3, 2, 3],
+}
 
 CHARACTERS = {
-    "rstp": Character((Collection("{pid:04d}_c{camera}_{number:04d}.jpg", CAMERAS),), 2, "street", path_key="img_path"),
-    "cuhk": Character(_CUHK, 2, "free", tokens=True, first_id=1, wardrobe=_SUMMER, facts={"most": 7}),
+    "rstp": Character(
+        (Collection("{pid:04d}_c{camera}_{number:04d}.jpg", CAMERAS),),
+        2,
+        "street",
+        path_key="img_path",
+    ),
+    "cuhk": Character(
+        _CUHK, 2, "free", tokens=True, first_id=1, wardrobe=_SUMMER, facts={"most": 7}
+    ),
     "icfg": Character(
-        tuple(Collection("{split}/{pid:04d}/{pid:04d}_{number:03d}_{camera:02d}_0_{number}_ex.jpg", _ICFG, (80, 192), more, 7)
-              for more in (0, 2, -3, 4, -3)),
-        1, "fine", tokens=True, splits=("train", "test"), wardrobe=_WINTER, facts={"most": 9, "eager": .35}),
+        tuple(
+            Collection(
+                "{split}/{pid:04d}/{pid:04d}_{number:03d}_{camera:02d}_0_{number}_ex.jpg",
+                _ICFG,
+                (80, 192),
+                more,
+                7,
+            )
+            for more in (0, 2, -3, 4, -3)
+        ),
+        1,
+        "fine",
+        tokens=True,
+        splits=("train", "test"),
+        wardrobe=_WINTER,
+        facts={"most": 9, "eager": 0.35},
+    ),
     "ufine": Character(
-        tuple(Collection("{pid:05d}/{pid:05d}_{number:02d}.jpg", _UFINE, (80, 240), more, 1) for more in (0, 1, -1)),
-        2, "long", splits=("train", "test"), wardrobe=_TOWNSFOLK, facts={"everything": True}),
+        tuple(
+            Collection("{pid:05d}/{pid:05d}_{number:02d}.jpg", _UFINE, (80, 240), more, 1)
+            for more in (0, 1, -1)
+        ),
+        2,
+        "long",
+        splits=("train", "test"),
+        wardrobe=_TOWNSFOLK,
+        facts={"everything": True},
+    ),
 }

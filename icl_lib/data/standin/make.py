@@ -1,5 +1,6 @@
 """Writes a stand-in in a benchmark's layout, and measures what a perfect reader of its captions could
-reach."""
+reach.
+"""
 
 import json
 import multiprocessing
@@ -21,8 +22,8 @@ from icl_lib.params import load_params
 from icl_lib.params.names import nearest
 from icl_lib.results import atomic_write, progress
 
-CAPTION_ERRORS = .05  # share of captions with one wrong fact, as people make them
-_SHARES = {"val": .1, "test": .3}
+CAPTION_ERRORS = 0.05  # share of captions with one wrong fact, as people make them
+_SHARES = {"val": 0.1, "test": 0.3}
 _CARD = """# A drawn stand-in for {title}
 
 {images} pictures of {people} drawn people and {captions} captions in {title}'s own file layout, made from seed {seed}.
@@ -36,12 +37,22 @@ benchmark follows from a number measured on it. Skin tone and build vary at rand
 
 `{truth}` holds what was drawn and what each caption claims, for study and tests; the pipeline does not read it.
 """
-_SEEN_BY = {"rstp": "five", "cuhk": "the two cameras of one of five collections, all in all ten", "icfg": "some of fifteen",
-            "ufine": "some of four"}
+_SEEN_BY = {
+    "rstp": "five",
+    "cuhk": "the two cameras of one of five collections, all in all ten",
+    "icfg": "some of fifteen",
+    "ufine": "some of four",
+}
 
 
-def make_standin(name: str, root, identities: int | Mapping[str, int] = 200, seed: int = 0, images_per_id: int | None = None,
-                 workers: int = 2) -> None:
+def make_standin(
+    name: str,
+    root,
+    identities: int | Mapping[str, int] = 200,
+    seed: int = 0,
+    images_per_id: int | None = None,
+    workers: int = 2,
+) -> None:
     """Draw the stand-in of benchmark `name` into the folder `root`, which the benchmark's own reader then
     reads.
 
@@ -55,59 +66,124 @@ def make_standin(name: str, root, identities: int | Mapping[str, int] = 200, see
     if name not in CHARACTERS:
         close = nearest(name, CHARACTERS)
         hint = f": did you mean {close!r}?" if close else "."
-        raise ValueError(f"there is no stand-in of {name!r}{hint} There is one of: {', '.join(CHARACTERS)}")
+        raise ValueError(
+            f"there is no stand-in of {name!r}{hint} There is one of: {', '.join(CHARACTERS)}"
+        )
     character, data = CHARACTERS[name], load_params(name).data
     each = data.images_per_id if images_per_id is None else images_per_id
     counts = _shares(identities, character.splits)
     if each < 1 or min(counts.values()) < 1:
-        raise ValueError(f"every split needs at least one identity and one picture, not {counts} with {each} pictures each")
+        raise ValueError(
+            f"every split needs at least one identity and one picture, not {counts} with {each} pictures each"
+        )
     root = Path(root)
     (root / "imgs").mkdir(parents=True, exist_ok=True)
     own = f"{name}-{seed}" if name != "rstp" else str(seed)  # no two stand-ins show the same people
     people = draw_identities(sum(counts.values()), own, wardrobe=character.wardrobe)
     splits = [split for split in character.splits for _ in range(counts[split])]
-    draw = partial(_person_files, people=people, splits=splits, root=root, seed=own, each=each, character=character)
+    draw = partial(
+        _person_files,
+        people=people,
+        splits=splits,
+        root=root,
+        seed=own,
+        each=each,
+        character=character,
+    )
     records, truth = [], {}
     with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
-        drawn = progress(enumerate(pool.map(draw, range(len(people)), chunksize=8)), f"drawing {data.title}", total=len(people))
+        drawn = progress(
+            enumerate(pool.map(draw, range(len(people)), chunksize=8)),
+            f"drawing {data.title}",
+            total=len(people),
+        )
         for number, shots in drawn:
             pid = number + character.first_id
             for shot in shots:
                 path = shot["img_path"]
-                record = {"id": pid, character.path_key: path, "captions": shot["captions"], "split": splits[number]}
+                record = {
+                    "id": pid,
+                    character.path_key: path,
+                    "captions": shot["captions"],
+                    "split": splits[number],
+                }
                 if character.tokens:
-                    record["processed_tokens"] = [re.findall(r"[a-z0-9'-]+", text.lower()) for text in shot["captions"]]
+                    record["processed_tokens"] = [
+                        re.findall(r"[a-z0-9'-]+", text.lower()) for text in shot["captions"]
+                    ]
                 records.append(record)
                 truth[Path(path).name] = {"pid": pid, **shot}
     atomic_write(root / TRUTH, json.dumps({"people": people, "pictures": truth}))
-    atomic_write(root / CARD, _CARD.format(title=data.title, images=len(records), people=len(people), seed=seed, truth=TRUTH,
-                                           captions=len(records) * character.captions, errors=CAPTION_ERRORS,
-                                           cameras=_SEEN_BY[name]))
-    atomic_write(root / data.annotation, json.dumps(records))  # last: its presence says that all pictures are there
+    atomic_write(
+        root / CARD,
+        _CARD.format(
+            title=data.title,
+            images=len(records),
+            people=len(people),
+            seed=seed,
+            truth=TRUTH,
+            captions=len(records) * character.captions,
+            errors=CAPTION_ERRORS,
+            cameras=_SEEN_BY[name],
+        ),
+    )
+    atomic_write(
+        root / data.annotation, json.dumps(records)
+    )  # last: its presence says that all pictures are there
 
 
 def _shares(identities, splits: Sequence[str]) -> dict[str, int]:
     if isinstance(identities, Mapping):
         if set(splits) != set(identities):
-            raise ValueError(f"identities must give a number for each of {', '.join(splits)}, not {dict(identities)}")
+            raise ValueError(
+                f"identities must give a number for each of {', '.join(splits)}, not {dict(identities)}"
+            )
         return {split: int(identities[split]) for split in splits}
     total = int(identities)
     counts = {split: max(1, round(total * _SHARES[split])) for split in splits[1:]}
     return {"train": total - sum(counts.values()), **counts}
 
 
-def _person_files(number: int, people: list[dict], splits: list[str], root: Path, seed: str, each: int, character: Character) -> list[dict]:
+def _person_files(
+    number: int,
+    people: list[dict],
+    splits: list[str],
+    root: Path,
+    seed: str,
+    each: int,
+    character: Character,
+) -> list[dict]:
     rng = random.Random(f"standin-{seed}-{number}")
     pid, split = number + character.first_id, splits[number]
     collection = character.collections[number % len(character.collections)]
     shots = []
     for k in range(max(1, each + collection.more)):
         camera = (number * collection.stride + k) % len(collection.cameras)
-        picture, truth, seen, view = camera_shot(people[number], camera, rng, cameras=collection.cameras, size=collection.size)
-        path = collection.name.format(pid=pid, split=split, camera=camera + 1, letter="ab"[camera % 2], number=k,
-                                      query="test_query" if split == "test" else "train_query")
+        picture, truth, seen, view = camera_shot(
+            people[number], camera, rng, cameras=collection.cameras, size=collection.size
+        )
+        path = collection.name.format(
+            pid=pid,
+            split=split,
+            camera=camera + 1,
+            letter="ab"[camera % 2],
+            number=k,
+            query="test_query" if split == "test" else "train_query",
+        )
         atomic_write(root / "imgs" / path, encoded(picture, path, 88))
-        facts = [choose_facts(truth, seen, rng, errors=CAPTION_ERRORS, **character.facts) for _ in range(character.captions)]
-        shots.append({"img_path": path, "camera": camera, "view": view, "truth": {n: truth[n] for n in VALUES}, "seen": sorted(seen),
-                      "facts": facts, "captions": [caption(f, rng, character.grammar, view) for f in facts]})
+        facts = [
+            choose_facts(truth, seen, rng, errors=CAPTION_ERRORS, **character.facts)
+            for _ in range(character.captions)
+        ]
+        shots.append(
+            {
+                "img_path": path,
+                "camera": camera,
+                "view": view,
+                "truth": {n: truth[n] for n in VALUES},
+                "seen": sorted(seen),
+                "facts": facts,
+                "captions": [caption(f, rng, character.grammar, view) for f in facts],
+            }
+        )
     return shots

@@ -27,7 +27,7 @@ class Pen:
         (cx, cy), s = self.at(x, y), self.scale
         self.draw.ellipse([cx - rx * s, cy - ry * s, cx + rx * s, cy + ry * s], fill=fill)
 
-    def box(self, x0, y0, x1, y1, fill, round_=.0):
+    def box(self, x0, y0, x1, y1, fill, round_=0.0):
         (ax, ay), (bx, by) = self.at(x0, y1), self.at(x1, y0)
         box = [min(ax, bx), ay, max(ax, bx), by]
         self.draw.rounded_rectangle(box, radius=round_ * self.scale, fill=fill)
@@ -37,13 +37,25 @@ class Pen:
         dx, dy = b[0] - a[0], b[1] - a[1]
         n = math.hypot(dx, dy) or 1e-6
         ux, uy = -dy / n, dx / n
-        self.polygon([(a[0] + ux * ra, a[1] + uy * ra), (b[0] + ux * rb, b[1] + uy * rb),
-                      (b[0] - ux * rb, b[1] - uy * rb), (a[0] - ux * ra, a[1] - uy * ra)], fill)
+        self.polygon(
+            [
+                (a[0] + ux * ra, a[1] + uy * ra),
+                (b[0] + ux * rb, b[1] + uy * rb),
+                (b[0] - ux * rb, b[1] - uy * rb),
+                (a[0] - ux * ra, a[1] - uy * ra),
+            ],
+            fill,
+        )
         self.oval(*a, ra, ra, fill)
         self.oval(*b, rb, rb, fill)
 
     def line(self, points, fill, width):
-        self.draw.line([self.at(*p) for p in points], fill=fill, width=max(1, round(width * self.scale)), joint="curve")
+        self.draw.line(
+            [self.at(*p) for p in points],
+            fill=fill,
+            width=max(1, round(width * self.scale)),
+            joint="curve",
+        )
 
     def textured(self, points, tile):
         """Fill a polygon with a picture of cloth as large as the canvas."""
@@ -58,11 +70,11 @@ def _cloth(size, colour, pattern, scale):
     if pattern in ("plain", "printed"):
         return tile
     light = sum(colour) > 330
-    other = shade(colour, .35) if light else tuple(min(255, c + 150) for c in colour)
-    draw, step = ImageDraw.Draw(tile), max(4, int(scale * .042))
+    other = shade(colour, 0.35) if light else tuple(min(255, c + 150) for c in colour)
+    draw, step = ImageDraw.Draw(tile), max(4, int(scale * 0.042))
     if pattern == "striped":
         for y in range(0, size[1], step):
-            draw.rectangle([0, y, size[0], y + step * .42], fill=other)
+            draw.rectangle([0, y, size[0], y + step * 0.42], fill=other)
     elif pattern == "checked":
         thin = max(1, step // 5)
         for y in range(0, size[1], step):
@@ -70,7 +82,7 @@ def _cloth(size, colour, pattern, scale):
         for x in range(0, size[0], step):
             draw.rectangle([x, 0, x + thin, size[1]], fill=other)
     else:
-        r = step * .24
+        r = step * 0.24
         for i, y in enumerate(range(0, size[1], step)):
             for x in range((i % 2) * step // 2, size[0], step):
                 draw.ellipse([x - r, y - r, x + r, y + r], fill=other)

@@ -6,7 +6,14 @@ from icl_lib.data.standin.attributes import VALUES
 from icl_lib.data.standin.phrases import GROUPS, SYNONYMS
 
 _ABSENT = ("none", "nothing", "nobody")
-_SEX = {"man": "man", "guy": "man", "male": "man", "woman": "woman", "lady": "woman", "female": "woman"}
+_SEX = {
+    "man": "man",
+    "guy": "man",
+    "male": "man",
+    "woman": "woman",
+    "lady": "woman",
+    "female": "woman",
+}
 _UNNAMED = {
     "hair": "hair",
     "top": "upper",
@@ -45,7 +52,9 @@ def read_facts(text: str) -> dict[str, str]:
 
 def plain_answer(answer: str | None) -> str:
     """An answer without article, full stop and capital letters, each synonym made its canonical word."""
-    words = re.sub(r"^(a|an|the)\s+", "", " ".join((answer or "").lower().split()).strip(" .,;:!\"'"))
+    words = re.sub(
+        r"^(a|an|the)\s+", "", " ".join((answer or "").lower().split()).strip(" .,;:!\"'")
+    )
     return _SPELLING.sub(lambda found: _SPELLINGS[found[1]], words)
 
 
@@ -66,7 +75,9 @@ def _after(group: str, rest: str) -> list[tuple[str, str]]:
         return [("sleeves", sleeves[1])]
     if group == "hair" and (told := re.match(r"\s+is((?:\s+[\w-]+)+)", rest)):
         words = told[1].split()
-        stop = next((i for i, word in enumerate(words) if word not in _ADJECTIVES["hair"]), len(words))
+        stop = next(
+            (i for i, word in enumerate(words) if word not in _ADJECTIVES["hair"]), len(words)
+        )
         return [_ADJECTIVES["hair"][word] for word in words[:stop]]
     return []
 
@@ -101,5 +112,7 @@ def _any_of(words) -> re.Pattern:
 
 _NOUNS, _ADJECTIVES = _vocabulary()
 _NOUN = _any_of(_NOUNS)
-_SPELLINGS = {word: value for values, _ in VALUES.values() for value in values for word in _spelled(value)}
+_SPELLINGS = {
+    word: value for values, _ in VALUES.values() for value in values for word in _spelled(value)
+}
 _SPELLING = _any_of(_SPELLINGS)

@@ -14,7 +14,8 @@ TRUTH, CARD = "standin_truth.json", "DATA_CARD.md"
 
 def read_truth(root) -> dict:
     """The ground truth of a stand-in: {"people": [...], "pictures": {file name: {pid, img_path, camera,
-    view, truth, seen, facts}}}."""
+    view, truth, seen, facts}}}.
+    """
     return json.loads((Path(root) / TRUTH).read_text())
 
 
@@ -49,12 +50,19 @@ def identities_that_fit(root, queries: pd.DataFrame, gallery: pd.DataFrame) -> n
     Raises ValueError for a caption not in it.
     """
     pictures = read_truth(root)["pictures"]
-    code = {name: {value: i for i, value in enumerate(VALUES[name][0])} | {"none": -2} for name in VALUES}
+    code = {
+        name: {value: i for i, value in enumerate(VALUES[name][0])} | {"none": -2}
+        for name in VALUES
+    }
     names: Sequence[str] = list(VALUES)
     truths = [pictures[Path(path).name]["truth"] for path in gallery["path"]]
-    drawn = np.array([[code[name][truth[name]] for name in names] for truth in truths])  # [G, attributes]
+    drawn = np.array(
+        [[code[name][truth[name]] for name in names] for truth in truths]
+    )  # [G, attributes]
     pids, fits = gallery["pid"].to_numpy(), np.zeros(len(queries), dtype=int)
-    for row, (path, pid, text) in enumerate(zip(queries["path"], queries["pid"], queries["caption"])):
+    for row, (path, pid, text) in enumerate(
+        zip(queries["path"], queries["pid"], queries["caption"])
+    ):
         told = pictures[Path(path).name]
         facts = told["facts"][told["captions"].index(text)]
         said = np.array([code[name][facts[name]] if name in facts else -1 for name in names])

@@ -1,5 +1,6 @@
 """Shots of the drawn world: the generic one (clean, studio-like) and the surveilled one (cameras of each
-stand-in)."""
+stand-in).
+"""
 
 import random
 from collections.abc import Sequence
@@ -15,12 +16,20 @@ def generic_shot(person: dict, rng: random.Random) -> tuple[Image.Image, dict, s
     """One clean picture of a person: (picture, truth of person and scene, visible attributes)."""
     truth = {**person, **draw_scene(rng)}
     view = rng.choices(VIEWS, (5, 3, 3))[0]
-    picture = draw_picture(truth, view, rng, zoom=rng.uniform(.84, 1.03), shift=(rng.uniform(-.07, .07), 0))
+    picture = draw_picture(
+        truth, view, rng, zoom=rng.uniform(0.84, 1.03), shift=(rng.uniform(-0.07, 0.07), 0)
+    )
     return picture, truth, visible(truth, view)
 
 
-def camera_shot(person: dict, camera_id: int, rng: random.Random, outdoor: bool | None = None, cameras: Sequence[Camera] = CAMERAS,
-                size: tuple[int, int] = SIZE):
+def camera_shot(
+    person: dict,
+    camera_id: int,
+    rng: random.Random,
+    outdoor: bool | None = None,
+    cameras: Sequence[Camera] = CAMERAS,
+    size: tuple[int, int] = SIZE,
+):
     """One surveillance picture of `size` (width, height): (picture, truth, visible attributes, view).
 
     `outdoor` limits the scenes to choose from, as does a camera that has scenes of its own.
@@ -32,7 +41,7 @@ def camera_shot(person: dict, camera_id: int, rng: random.Random, outdoor: bool 
     view = rng.choices(VIEWS, camera.views)[0]
     zoom = rng.uniform(*camera.zoom)
     cut, covered = rng.random() < camera.cut, rng.random() < camera.cover
-    shift = (rng.uniform(-.1, .1), .09 if cut else rng.uniform(-.05, .01) * (1.1 - zoom) * 4)
+    shift = (rng.uniform(-0.1, 0.1), 0.09 if cut else rng.uniform(-0.05, 0.01) * (1.1 - zoom) * 4)
     picture = draw_picture(truth, view, rng, size, zoom, shift)
     kind = rng.choice(["left", "feet"]) if covered else ""
     if covered:
