@@ -11,7 +11,7 @@ import pandas as pd
 
 from icl_lib.data.standin import read_truth
 from icl_lib.data.standin.read import read_facts
-from icl_lib.mllm.yes_no import _percent
+from icl_lib.mllm.yes_no import percent
 
 VERDICTS = ["fits", "contradicted", "not shown"]
 
@@ -82,8 +82,8 @@ def by_difference(pairs: pd.DataFrame, raw, adapted, root) -> pd.DataFrame:
     rows = {
         name: {
             "pairs": len(part),
-            "raw right": _percent(part["raw"]),
-            "adapted right": _percent(part["adapted"]),
+            "raw right": percent(part["raw"]),
+            "adapted right": percent(part["adapted"]),
             "mended": int((~part["raw"] & part["adapted"]).sum()),
             "spoiled": int((part["raw"] & ~part["adapted"]).sum()),
         }

@@ -8,7 +8,7 @@ import pandas as pd
 from icl_lib.analysis.claims import _pictures
 from icl_lib.data.standin.describe import answers as true_answers
 from icl_lib.data.standin.read import plain_answer
-from icl_lib.mllm.yes_no import _percent
+from icl_lib.mllm.yes_no import percent
 
 # what M answers ----------------------------------------
 
@@ -40,10 +40,10 @@ def vqa_accuracy(
             {
                 "characteristic": name,
                 "visible": int(shown.sum()),
-                "right": _percent((told == true)[shown]),
+                "right": percent((told == true)[shown]),
                 "commonest": 100 * commonest,
                 "hidden": int((~shown).sum()),
-                "invented": _percent(~told[~shown].isin(["not visible", ""])),
+                "invented": percent(~told[~shown].isin(["not visible", ""])),
             }
         )
     return pd.DataFrame(rows).set_index("characteristic")
@@ -72,7 +72,7 @@ def unread(texts: Mapping[int, dict], captions: pd.DataFrame) -> pd.DataFrame:
     }
     return pd.DataFrame(
         [
-            {"step": step, "asked": len(flags), "left": sum(flags), "share": _percent(flags)}
+            {"step": step, "asked": len(flags), "left": sum(flags), "share": percent(flags)}
             for step, flags in steps.items()
         ]
     )
