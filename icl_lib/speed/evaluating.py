@@ -99,9 +99,8 @@ def savings(model: RDE, data: Held, repeats: int = 2) -> pd.DataFrame:
     """An evaluation with one saving more in each row: its time, and what the saving changes.
 
     Columns: `seconds`, `gain` over the row above and `ratio` to the released way; those of
-        `agreement` with the released way's similarities; `metric_difference`, the largest change of
-        a metric in points; `rank1`. The row of bf16 is left out on machines that are not faster in
-        it.
+    `agreement` with the released way's similarities; `metric_difference`, the largest change of a
+    metric in points; `rank1`. The row of bf16 is left out on machines that are not faster in it.
     """
     ways = {name: way for name, way in STEPS.items() if way != KIT_BF16 or fast_bf16()}
     base, released = evaluate(model, data, RELEASED)  # also pays one-off preparations
