@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 
 from icl_lib.mllm.chat import batches
 from icl_lib.mllm.forward import common_beginning
@@ -80,6 +81,15 @@ def by_texts(
             "difference": float(np.abs(p - p_plain).max()),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("texts a picture")
+
+
+def enlarged(pictures: Sequence[Image.Image], pixels: int) -> list[Image.Image]:
+    """The pictures in their own proportions with about `pixels` pixels each."""
+    sides = [(pixels / (picture.width * picture.height)) ** 0.5 for picture in pictures]
+    return [
+        picture.resize((int(picture.width * side), int(picture.height * side)))
+        for picture, side in zip(pictures, sides, strict=True)
+    ]
 
 
 def _fewer_tokens(mllm: LocalMLLM, picture, texts: Sequence[str], count: int) -> float:

@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from icl_lib.data.pictures import normalise
-from icl_lib.retrieval.backbone import at, uses_bf16
-from icl_lib.retrieval.clip import encode_text_tokens, trim
+from icl_lib.retrieval.backbone import uses_bf16
+from icl_lib.retrieval.clip import encode_text_tokens, token_at, trim
 from icl_lib.retrieval.metrics import NAMES
 from icl_lib.retrieval.models import RDE
 
@@ -82,7 +81,7 @@ def sorted_metrics(
 def _image_branches(model: RDE, way: Way, pixels: Tensor) -> dict[str, Tensor]:
     """Unit vectors {branch: [B, D]} of uint8 pixels [B, 3, H, W]."""
     visual = model.clip.visual
-    patches = visual.conv1(normalise(pixels.to(model.device))).flatten(2).mT  # [B, patches, width]
+    patches = visual.conv1(model.normalised(pixels)).flatten(2).mT  # [B, patches, width]
     first = visual.class_embedding.expand(len(patches), 1, -1)
     x = visual.ln_pre(torch.cat([first, patches], 1) + visual.positional_embedding)
     x, attention = _transform(visual.transformer.resblocks, x, None, way)
@@ -103,7 +102,7 @@ def _text_branches(model: RDE, way: Way, ids: Tensor) -> dict[str, Tensor]:
         x, attention = _transform(clip.transformer.resblocks, x, later, way)
         tokens = clip.ln_final(x) @ clip.text_projection
     tse = model.tse_text(tokens, attention, ids, model.context_length)
-    return _both(at(tokens, ids.argmax(1)), tse)
+    return _both(token_at(tokens, ids.argmax(1)), tse)
 
 
 def _transform(

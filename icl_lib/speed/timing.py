@@ -33,6 +33,13 @@ def with_ratios(table: pd.DataFrame) -> pd.DataFrame:
     return table.rename_axis("way")
 
 
+def device_name() -> str:
+    """The GPU's name, or the number of CPU threads."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} CPU threads"
+
+
 def _wait_for_gpu() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()

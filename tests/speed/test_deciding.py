@@ -9,7 +9,7 @@ from icl_lib.figures.speed import deciding
 from icl_lib.mllm import open_picture
 from icl_lib.mllm.local import LocalMLLM
 from icl_lib.mllm.weights import load_model, prompts_of
-from icl_lib.speed.deciding import GENERATED, PLAIN, SHARED, by_generating, by_texts
+from icl_lib.speed.deciding import GENERATED, PLAIN, SHARED, by_generating, by_texts, enlarged
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +64,10 @@ def test_generation_ends_at_the_limit_of_new_tokens(mllm, pictures):
     inputs = chat.batch_of_pictures([chat.render("A man.", picture=True)], pictures[:1])
     assert chat.generate(inputs, 3).shape[1] <= 3
     assert np.array_equal(chat.generate(inputs, 1), chat.generate(inputs, 3)[:, :1])
+
+
+def test_enlarged_pictures_keep_their_proportions(pictures):
+    (larger,) = enlarged(pictures[:1], 50_176)
+    assert larger.width * larger.height == pytest.approx(50_176, rel=0.02)
+    ratio = pictures[0].width / pictures[0].height
+    assert larger.width / larger.height == pytest.approx(ratio, rel=0.02)
