@@ -23,10 +23,10 @@ def stacked_parts(tables: dict[str, pd.DataFrame]) -> Figure:
     figure, axes = panels(len(tables), 1, height=0.9 + 0.35 * bars, sharex=True)
     for ax, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
         names = [f"K = {K}, {way}" for K, way in table.index]
-        rows = table[list(PARTS)].set_axis(names)[::-1]
+        rows = table[list(PARTS)].set_axis(names)
         rows.plot.barh(ax=ax, stacked=True, width=0.7, color=CYCLE[: len(PARTS)], legend=False)
-        totals = [f"{total:,.0f}" for total in table["total"][::-1]]
-        ax.bar_label(ax.containers[-1], totals, padding=3)
+        ax.bar_label(ax.containers[-1], [f"{total:,.0f}" for total in table["total"]], padding=3)
+        ax.invert_yaxis()  # the first row on top
         ax.set_title(title)
         ax.grid(False, axis="y")
     widest = max(table["total"].max() for table in tables.values())
@@ -85,10 +85,10 @@ def savings_bars(tables: dict[str, pd.DataFrame]) -> Figure:
     """
     figure, axes = panels(len(tables), 1, height=2.7)
     for ax, (title, table) in zip(axes[:, 0], tables.items(), strict=True):
-        rows = table[::-1]
-        colours = [BLUE] * (len(table) - 1) + [GREY]
-        bars = ax.barh(rows.index, rows["seconds"], color=colours, height=0.7)
-        ax.bar_label(bars, [f"{ratio:.1f} x" for ratio in rows["ratio"]], padding=3)
+        colours = [GREY] + [BLUE] * (len(table) - 1)
+        bars = ax.barh(table.index, table["seconds"], color=colours, height=0.7)
+        ax.bar_label(bars, [f"{ratio:.1f} x" for ratio in table["ratio"]], padding=3)
+        ax.invert_yaxis()  # the first row on top
         limit = 1.12 * table["seconds"].max()
         ax.set(title=title, xlabel="seconds (less is better)", xlim=(0, limit))
         ax.grid(False, axis="y")
