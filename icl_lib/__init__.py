@@ -1,4 +1,4 @@
-"""ICL (CVPR 2025): human-centered interactive learning for text-to-image person re-identification."""
+"""ICL (CVPR 2025): text-to-image person re-identification with a multimodal LLM in the loop."""
 
 __version__ = "0.1.0"
 __all__ = ["Params", "load_params"]

@@ -58,6 +58,10 @@ class Params(Section):
             chosen[name] = section.model_dump(mode="json", exclude=left_out)
         return {"dataset": self.dataset, "profile": self.profile, "seed": self.seed, **chosen}
 
+    def changed(self, section: str, **fields: Any) -> "Params":
+        """The same settings with other values, which are not validated, in one section."""
+        return self.model_copy(update={section: getattr(self, section).model_copy(update=fields)})
+
     def hash(self, *sections: str) -> str:
         """12 hex digits of `key(*sections)`; the same on every machine."""
         return digest(self.key(*sections))
