@@ -31,6 +31,7 @@ def read_benchmark(
     strict: bool = False,
     check_pictures: bool = False,
     annotation: str | None = None,
+    limit_ids: dict[str, int] | None = None,
 ) -> pd.DataFrame:
     """Manifest of a benchmark in its own layout: `<root>/<annotation>` and `<root>/imgs/`.
 
@@ -40,16 +41,20 @@ def read_benchmark(
     looked at; `check_pictures=True` decodes every one. `annotation` names another annotation file there;
     CUHK-PEDES' caption_all.json, which has no split and one record a caption, is read all as "test", with a
     warning (`icl_lib.data.caption_all`). A split that lost all its records is named in `attrs["emptied"]`.
+    `limit_ids`, such as {"train": 50, "val": 50, "test": 50}, keeps that many people of each split, the first
+    by id; pictures of the others are not opened.
     Raises FileNotFoundError, with the layout expected, when nothing is there.
     """
     name = short_name(name)
     data, path_key = load_params(name).data, PATH_KEYS[name]
-    file = _find(name, data.title, Path(root), annotation or data.annotation)
+    file = find_annotation(name, root, annotation)
     folder = Path(os.path.abspath(file.parent))
     records, problems = _load(file), Problems(file, strict, KINDS)
     named = [(f"record {index}", record) for index, record in enumerate(records)]
     if file.name == CAPTION_ALL:
         named = by_picture(named, path_key, problems)
+    if limit_ids is not None:
+        named = _first_people(named, limit_ids)
     kept, seen, split_of = [], {}, {}
     for where, record in named:
         found = _read_record(record, path_key, folder / "imgs", where, problems, check_pictures)
@@ -79,6 +84,8 @@ def read_benchmark(
     for split, count in table.attrs["emptied"].items():
         told = f"{data.title}: not one of the {count} records of split {split!r} is usable"
         warnings.warn(told, stacklevel=2)
+    if limit_ids is not None:
+        table.attrs["limit_ids"] = limit_ids
     if file.name == CAPTION_ALL:
         table.attrs["lacks"] = LACKS
         warnings.warn(f"{data.title}: {LACKS}", stacklevel=2)
@@ -99,9 +106,13 @@ def short_name(name: str) -> str:
     return name
 
 
-def _find(name: str, title: str, root: Path, annotation: str) -> Path:
-    """The annotation file below `root` or `root`/`title`, or a page on what is missing and how to get it."""
-    root = root.expanduser()
+def find_annotation(name: str, root, annotation: str | None = None) -> Path:
+    """The annotation file of benchmark `name` in `root`, or in the folder of its title below `root`.
+
+    Raises FileNotFoundError that lists where it was looked for and how to get the benchmark.
+    """
+    data = load_params(name).data
+    root, title, annotation = Path(root).expanduser(), data.title, annotation or data.annotation
     looked = [folder / annotation for folder in (root, root / title)]
     for file in looked:
         if file.is_file() and (file.parent / "imgs").is_dir():
@@ -128,6 +139,21 @@ def _find(name: str, title: str, root: Path, annotation: str) -> Path:
         f"Without it: `icl data standin {name} {root}` draws a stand-in with the same layout.",
     ]
     raise FileNotFoundError("\n".join(lines))
+
+
+def _first_people(named: list[tuple[str, object]], limit_ids: dict[str, int]) -> list:
+    """The records of the first people of each split by id; records with no split or id stay as they are."""
+
+    def person(record) -> tuple:
+        given = record if isinstance(record, dict) else {}
+        split, pid = given.get("split"), given.get("id")
+        return (split, pid) if split in SPLITS and isinstance(pid, int) else (None, None)
+
+    people = {person(record) for _, record in named} - {(None, None)}
+    kept = {(None, None)}
+    for split, limit in limit_ids.items():
+        kept |= set(sorted(one for one in people if one[0] == split)[:limit])
+    return [(where, record) for where, record in named if person(record) in kept]
 
 
 def _load(file: Path) -> list:

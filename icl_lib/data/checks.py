@@ -83,7 +83,7 @@ def _openai_bpe():
 
 
 def _counts(manifest: pd.DataFrame, published) -> list[tuple]:
-    rows, held = [], manifest.attrs.get("held_out")
+    rows, held, limited = [], manifest.attrs.get("held_out"), manifest.attrs.get("limit_ids")
     for index, split in enumerate(SPLITS):
         part = manifest[manifest["split"] == split]
         counts = {
@@ -102,6 +102,8 @@ def _counts(manifest: pd.DataFrame, published) -> list[tuple]:
             wanted = getattr(published, what.replace("identities", "ids"))[index]
             out = held[what] if held and split == "train" else 0
             verdict = "as published" if wanted == count + out else "differs"
+            if limited:
+                verdict = f"trial run on the first {limited[split]} people"
             verdict += f", with {out} held out as val" if out else ""
             rows.append((what, split, int(count), wanted, verdict))
     return rows

@@ -42,6 +42,7 @@ def update_summary(params: Params, dotted_key: str, value: Any) -> None:
             "dataset": params.dataset,
             "profile": params.profile,
             "seed": params.seed,
+            **({"limit_ids": params.data.limit_ids} if params.data.limit_ids else {}),
             "versions": versions(),
         }
         entries = {key: entry for key, entry in old.items() if key not in (*head, "made_by")}
