@@ -37,7 +37,7 @@ def test_a_full_disk_is_named(tmp_path, error):
     path = results.atomic_write(tmp_path / "weights.safetensors", b"old")
     with (
         pytest.raises(
-            OSError, match=rr"disk is full .* old file is intact.*weights.safetensors"
+            OSError, match=r"disk is full .* old file is intact.*weights.safetensors"
         ) as raised,
         results.atomic_path(path) as temp,
     ):
