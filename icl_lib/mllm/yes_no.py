@@ -33,8 +33,8 @@ def choose_threshold(labels, p, beta: float = 0.5) -> float:
     """The threshold on P(Yes) with the highest F_beta = (1+β²)·P·R / (β²·P + R).
 
     β = 0.5 weighs precision above recall: a wrong anchor pushes the right person down, while a
-    missed one leaves the ranking as it was. Thresholds lie midway between neighbouring values of p; of
-    equally good ones the highest is taken.
+    missed one leaves the ranking as it was. Thresholds lie midway between neighbouring values of p;
+    of equally good ones the highest is taken.
 
     Raises:
         ValueError: there is no true pair.
