@@ -1,4 +1,4 @@
-# `make` alone lists what there is to do.
+# `make` alone lists the targets.
 NB      ?= 04_thi
 DATASET ?=
 PROFILE ?=
@@ -10,7 +10,7 @@ INSTALLED := .venv/.installed
 STORY     := 00_data_prep 01_rda 02_lora_sft 03_backbone 04_thi 05_failure_gallery
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test notebook clean
+.PHONY: help install demo lint test notebook clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -19,7 +19,11 @@ help: ## list the targets
 demo: $(INSTALLED) ## run notebooks 00 to 05 on the drawn stand-in of RSTPReid, into results/demo/rstp
 	$(BIN)/icl run $(STORY) -p dataset rstp -p profile demo
 
-test: $(INSTALLED) ## run the unit tests and every notebook
+lint: $(INSTALLED) ## check code and notebooks with ruff: lint rules and format (settings: pyproject.toml)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: lint ## lint, then run the unit tests and every notebook
 	$(BIN)/python -m pytest $(ARGS)
 
 notebook: $(INSTALLED) ## run one notebook, as in: make notebook NB=04_thi DATASET=rstp PROFILE=demo
@@ -27,7 +31,7 @@ notebook: $(INSTALLED) ## run one notebook, as in: make notebook NB=04_thi DATAS
 
 install: $(INSTALLED) ## make .venv with the locked packages and this one
 
-# The stamp is written last: an installation that broke off is taken up again, a finished one is left alone.
+# The stamp is written last, so an interrupted installation starts again and a finished one is left alone.
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python found: install Python 3.11 or later, or say PYTHON=…"; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; \
@@ -37,7 +41,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-clean: ## remove what the demo made and can make again (.venv, results/paper and your data stay)
+clean: ## remove what the demo can make again (.venv, results/paper and your data stay)
 	rm -rf results/demo/*/cache data/standin .pytest_cache .hypothesis build dist
 	rm -f results/demo/*/*.ipynb results/demo/*/*.html
 	find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +

@@ -154,7 +154,7 @@ def make(*arguments):
 def test_make_alone_lists_the_targets():
     told = make()
     assert told == make("help")
-    for target in ("demo", "test", "notebook", "clean"):
+    for target in ("demo", "lint", "test", "notebook", "clean"):
         assert f"make {target} " in told
 
 
@@ -170,6 +170,19 @@ def test_make_notebook_passes_its_settings():
     assert "icl run 04_thi -p dataset rstp -p profile demo" in make(
         "-n", "notebook", "NB=04_thi", "DATASET=rstp", "PROFILE=demo"
     )
+
+
+def test_make_test_lints_before_it_runs_pytest():
+    told = make("-n", "test")
+    assert "ruff check ." in told and "ruff format --check ." in told
+    assert told.index("ruff format") < told.index("-m pytest")
+
+
+def test_pre_commit_runs_make_lint_and_downloads_nothing():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    (repo,) = config["repos"]
+    (hook,) = repo["hooks"]
+    assert (repo["repo"], hook["language"], hook["entry"]) == ("local", "system", "make lint")
 
 
 def test_a_finished_installation_is_left_alone(tmp_path):

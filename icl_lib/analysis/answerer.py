@@ -1,27 +1,48 @@
-"""A simulated answerer with dialled error rates: an instrument, not an MLLM."""
-
-from dataclasses import replace
+"""A simulated answerer with adjustable error rates: a measuring instrument, not an MLLM."""
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 
 from icl_lib.thi import Trace, replay
 
+RATES = np.linspace(0, 1, 11)
+
+
+def simulated_trace(
+    candidates, query_pids, gallery_pids, tpr: float, fpr: float, seed: int = 0
+) -> Trace:
+    """A trace with Yes at rate `tpr` for the right person and `fpr` for others, at random."""
+    right = np.asarray(gallery_pids)[candidates] == np.asarray(query_pids)[:, None]
+    return Trace.from_answers(_simulated_yes(right, tpr, fpr, seed), candidates)
+
 
 def rates(trace: Trace, query_pids, gallery_pids, K: int) -> dict[str, float]:
-    """Share of Yes, in percent, of the right person (TPR) and of others (FPR) among the first K candidates.
+    """Share of Yes for the right person (TPR) and for others (FPR), in percent.
 
-    trace: asked to the end, its candidates as gallery columns. NaN where there is no such candidate.
+    Args:
+        trace: A trace in which all of the first K candidates were asked about, with gallery columns
+            as candidates.
+        query_pids: Identity of each query [Q].
+        gallery_pids: Identity of each gallery image [G].
+        K: Candidates to look at.
+
+    Returns:
+        {"TPR": ..., "FPR": ...}; NaN where there is no such candidate.
+
+    Raises:
+        ValueError: If a candidate was not asked about.
     """
-    yes = trace.p_yes[:, :K] > trace.threshold
     if np.isnan(trace.p_yes[:, :K]).any():
         raise ValueError(
-            f"rates over the first {K} candidates want every one of them asked: ask='all'"
+            f"rates need an answer for each of the first {K} candidates, but some were not "
+            "asked about: trace with ask='all'"
         )
+    yes = trace.p_yes[:, :K] > trace.threshold
     right = np.asarray(gallery_pids)[trace.candidates[:, :K]] == np.asarray(query_pids)[:, None]
     return {
-        name: 100 * float(yes[who].mean()) if who.any() else np.nan
-        for name, who in (("TPR", right), ("FPR", ~right))
+        name: 100 * float(yes[group].mean()) if group.any() else np.nan
+        for name, group in (("TPR", right), ("FPR", ~right))
     }
 
 
@@ -33,64 +54,63 @@ def rate_map(
     K: int,
     xi: float,
     lam: float,
-    steps=np.linspace(0, 1, 11),
-    seeds=3,
-):
-    """INSTRUMENT, no model: Rank-1 points that THI gains with an answerer of dialled rates; columns TPR, FPR (percent), gain.
+    steps=RATES,
+    seeds: int = 3,
+) -> pd.DataFrame:
+    """Rank-1 points that THI gains with a simulated answerer, over the answerer's error rates.
 
-    The answerer errs at random, whatever the picture looks like (`icl_lib.analysis.answerer.simulated_trace`), mean over `seeds`. No
-    refined text is made (q̂ = q): the anchor's own jump alone moves Rank-1. candidates [Q, ≥ K] in rank order; with q̂ = q
-    only they can come first, so that the rest of the gallery is not looked at.
+    The answerer errs at random, whatever the image looks like. No refined text is made (q̂ = q), so
+    the anchor's jump alone moves Rank-1, and only candidates can come first: the rest of the
+    gallery is not looked at.
+
+    Args:
+        sim: Similarities [Q, G].
+        candidates: Gallery columns in rank order [Q, ≥ K].
+        query_pids: Identity of each query [Q].
+        gallery_pids: Identity of each gallery image [G].
+        K: Rounds of questions.
+        xi: Threshold on the similarity of the first image.
+        lam: Weight of the original similarity in Eq. 6.
+        steps: The rates to try, in [0, 1].
+        seeds: Simulations of each pair of rates, whose gains are averaged.
+
+    Returns:
+        A row for each pair of rates with the columns TPR and FPR (percent) and gain (points).
     """
-    candidates, query_pids = np.asarray(candidates)[:, : max(K, 1)], np.asarray(query_pids)
+    candidates = np.asarray(candidates)[:, : max(K, 1)]
     near = np.take_along_axis(np.asarray(sim), candidates, axis=1)
-    right = np.asarray(gallery_pids)[candidates] == query_pids[:, None]
-    places, rows = (
-        np.broadcast_to(np.arange(candidates.shape[1]), candidates.shape),
-        np.arange(len(near)),
-    )
+    right = np.asarray(gallery_pids)[candidates] == np.asarray(query_pids)[:, None]
+    columns = np.broadcast_to(np.arange(candidates.shape[1]), candidates.shape)
     table = []
     for tpr in steps:
         for fpr in steps:
             gains = []
             for seed in range(seeds):
-                trace = replace(
-                    simulated_trace(candidates, query_pids, gallery_pids, tpr, fpr, seed),
-                    candidates=places,
-                )
-                final, _ = replay(near, near, trace, K, xi, lam)
-                gains.append(right[rows, final.argmax(1)].mean() - right[:, 0].mean())
-            table.append(
-                {
-                    "TPR": round(100 * float(tpr), 6),
-                    "FPR": round(100 * float(fpr), 6),
-                    "gain": 100 * float(np.mean(gains)),
-                }
-            )
+                trace = Trace.from_answers(_simulated_yes(right, tpr, fpr, seed), columns)
+                first = replay(near, near, trace, K, xi, lam)[0].argmax(1)
+                gains.append(right[np.arange(len(right)), first].mean() - right[:, 0].mean())
+            point = {"TPR": round(100 * float(tpr), 6), "FPR": round(100 * float(fpr), 6)}
+            table.append(point | {"gain": 100 * float(np.mean(gains))})
     return pd.DataFrame(table)
 
 
 def signs_of_a_right_anchor(right, signs: dict) -> pd.DataFrame:
-    """How well each sign tells right anchors from wrong ones: AUC in percent (50: not at all), higher meaning righter.
+    """How well each sign tells right anchors from wrong ones: AUC in percent, 50 for not at all.
 
-    right [N] bool; signs: {label: values [N]}. NaN where all anchors are right, or none.
+    Args:
+        right: Whether each anchor is the right person, bool [N].
+        signs: {label: values [N]}, higher where the anchor is more likely to be right.
+
+    Returns:
+        A row for each sign; NaN if all anchors are right, or none is.
     """
-    from sklearn.metrics import roc_auc_score
-
-    right = np.asarray(right, dtype=bool)
-    both = right.any() and not right.all()
-    told = {
-        label: 100 * roc_auc_score(right, values) if both else np.nan
-        for label, values in signs.items()
+    both = len(set(right)) == 2
+    auc = {
+        sign: 100 * roc_auc_score(right, values) if both else np.nan
+        for sign, values in signs.items()
     }
-    return pd.Series(told, name="AUC (%)", dtype=float).rename_axis("sign").to_frame()
+    return pd.DataFrame({"AUC (%)": auc}, dtype=float).rename_axis("sign")
 
 
-def simulated_trace(
-    candidates, query_pids, gallery_pids, tpr: float, fpr: float, seed: int = 0
-) -> Trace:
-    """INSTRUMENT, no model: says Yes at rate `tpr` of the right person and `fpr` of others, independently."""
-    candidates = np.asarray(candidates)
-    right = np.asarray(gallery_pids)[candidates] == np.asarray(query_pids)[:, None]
-    yes = np.random.default_rng(seed).random(right.shape) < np.where(right, tpr, fpr)
-    return Trace.from_answers(yes, candidates)
+def _simulated_yes(right: np.ndarray, tpr: float, fpr: float, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).random(right.shape) < np.where(right, tpr, fpr)

@@ -1,114 +1,35 @@
-"""Differences between runs, variants and seeds, side by side."""
+"""Differences between runs, variants and seeds, side by side.
+
+A run is given by its `per_query_metrics`; runs that are compared are of the same queries in the
+same order.
+"""
 
 import numpy as np
 import pandas as pd
 
-from icl_lib.analysis.intervals import bootstrap_ci, paired_bootstrap, people_ci
+from icl_lib.analysis.intervals import bootstrap_ci, interval_text, paired_bootstrap, people_ci
 from icl_lib.retrieval.metrics import LABELS
 
 METRICS = ("rank1", "rank5", "rank10", "mAP")
+MAIN = ("rank1", "mAP")
 
 
-def side_by_side(rows: dict[str, dict], seed: int = 0) -> pd.DataFrame:
-    """Each of `rows` {label: per-query metrics} against the FIRST: a row a label and metric.
+def differences(after: dict, before: dict, metrics=tuple(LABELS), pids=None) -> pd.DataFrame:
+    """Paired bootstrap of every metric between two runs.
 
-    Columns: percent (its mean), gain (points over the first row), low, high (95% paired bootstrap), excludes_0.
-    """
-    first, table = next(iter(rows.values())), []
-    for label, values in rows.items():
-        told = differences(values, first, METRICS, seed)
-        for metric, row in told.iterrows():
-            table.append(
-                {
-                    "method": label,
-                    "metric": metric,
-                    "percent": row["after"],
-                    "gain": row["difference"],
-                    **row[["low", "high", "excludes_0"]].to_dict(),
-                }
-            )
-    return pd.DataFrame(table).set_index(["method", "metric"])
+    Args:
+        after: The run in question.
+        before: The run that it is compared with.
+        metrics: Their names.
+        pids: Identity of each query [Q]. If given, intervals over people are added.
 
-
-def wide(table: pd.DataFrame) -> pd.DataFrame:
-    """`side_by_side` to read: a row a method, each metric as "percent (gain, low to high)"."""
-    told = table.apply(
-        lambda row: (
-            f"{row['percent']:.2f} ({row['gain']:+.2f}, {row['low']:+.2f} to {row['high']:+.2f})"
-        ),
-        axis=1,
-    )
-    return told.unstack("metric")[list(METRICS)].reindex(table.index.unique("method"))
-
-
-def beside_first(runs: dict[int, dict[str, dict]], metrics=("rank1", "mAP")) -> pd.DataFrame:
-    """A row a seed and training: its means in percent and its gain in points over the seed's FIRST training.
-
-    runs: {seed: {label: `per_query_metrics`}}, every training measured on the same queries in one order. Columns, for each
-    metric: its mean, "<metric> gain", "<metric> gain 95%" (paired bootstrap over queries).
-    """
-    rows = []
-    for seed, values in runs.items():
-        first = next(iter(values.values()))
-        for label, scores in values.items():
-            row: dict = {"seed": seed, "training": label}
-            for name in metrics:
-                test = paired_bootstrap(scores[name], first[name], seed)
-                row |= {name: float(scores[name].mean()), f"{name} gain": test["difference"]}
-                row[f"{name} gain 95%"] = (
-                    f"{test['low']:+.2f} – {test['high']:+.2f}" if scores is not first else "–"
-                )
-            rows.append(row)
-    return pd.DataFrame(rows).set_index("seed")
-
-
-def over_trainings(table: pd.DataFrame, metrics=("rank1", "mAP")) -> pd.DataFrame:
-    """`beside_first` averaged over its seeds, a row a training in its order: means, gains, and how many seeds gain."""
-    groups = table.groupby("training", sort=False)
-    told = groups[[column for name in metrics for column in (name, f"{name} gain")]].mean()
-    for name in metrics:
-        told[f"seeds with more {name}"] = groups[f"{name} gain"].agg(
-            lambda gains: f"{(gains > 0).sum()} of {len(gains)}"
-        )
-    return told
-
-
-def compared(rows: dict[str, dict], metrics=("rank1", "mAP"), seed: int = 0) -> pd.DataFrame:
-    """Methods in order, each against the row above it on the same queries; means, gains and 95% intervals.
-
-    rows: {label: `per_query_metrics`}, all of the same queries in one order. Columns a metric: its mean in
-    percent, "95%", "gain" in points over the row above, "gain 95%" by a paired bootstrap, and "excludes
-    0".
-    """
-    table, above = [], None
-    for label, values in rows.items():
-        row: dict = {"method": label}
-        for name in metrics:
-            low, high = bootstrap_ci(values[name], seed)
-            row |= {name: float(values[name].mean()), f"{name} 95%": f"{low:.1f} – {high:.1f}"}
-            if above is not None:
-                test = paired_bootstrap(values[name], above[name], seed)
-                row |= {
-                    f"{name} gain": test["difference"],
-                    f"{name} gain 95%": f"{test['low']:+.2f} – {test['high']:+.2f}",
-                    f"{name} excludes 0": _excludes_zero(test),
-                }
-        table.append(row)
-        above = values
-    return pd.DataFrame(table).set_index("method")
-
-
-def differences(
-    after: dict, before: dict, metrics=tuple(LABELS), seed: int = 0, pids=None
-) -> pd.DataFrame:
-    """Paired bootstrap of every metric, a row each: before, after (percent), difference, low, high
-    (points), p, excludes_0.
-
-    pids [Q]: also "people low" and "people high", from drawing whole people anew, with all their queries.
+    Returns:
+        A row for each metric: before and after (percent), difference, low and high (points), p,
+        excludes_0, and with `pids` also "people low" and "people high".
     """
     rows = {}
     for name in metrics:
-        test = paired_bootstrap(after[name], before[name], seed)
+        test = paired_bootstrap(after[name], before[name])
         rows[name] = {
             "before": float(before[name].mean()),
             "after": float(after[name].mean()),
@@ -116,56 +37,163 @@ def differences(
             "excludes_0": _excludes_zero(test),
         }
         if pids is not None:
-            low, high = people_ci(after[name] - before[name], pids, seed)
+            low, high = people_ci(after[name] - before[name], pids)
             rows[name] |= {"people low": low, "people high": high}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
 
-def recommended_K(line: pd.DataFrame, share: float = 0.9) -> int:
-    """The smallest K that reaches `share` of the largest gain in Rank-1 over K = 0; 0 where no K gains.
+def side_by_side(runs: dict[str, dict]) -> pd.DataFrame:
+    """Compares each run with the first.
 
-    line: rows of `icl_lib.thi.algorithm1.grid` at one (xi, lambda), one a K, K = 0 among them.
+    Returns:
+        A row for each run ("method") and metric: percent, gain over the first run in points, its
+        interval low and high, excludes_0.
+    """
+    first = next(iter(runs.values()))
+    tables = {label: differences(run, first, METRICS) for label, run in runs.items()}
+    table = pd.concat(tables, names=["method", "metric"])
+    table = table.rename(columns={"after": "percent", "difference": "gain"})
+    return table[["percent", "gain", "low", "high", "excludes_0"]]
+
+
+def wide(table: pd.DataFrame) -> pd.DataFrame:
+    """`side_by_side` for reading: a row a method, each metric as "percent (gain, low to high)"."""
+    cells = [
+        f"{row.percent:.2f} ({row.gain:+.2f}, {row.low:+.2f} to {row.high:+.2f})"
+        for row in table.itertuples()
+    ]
+    cells = pd.Series(cells, table.index).unstack("metric")
+    return cells[list(METRICS)].reindex(table.index.unique("method"))
+
+
+def compared(runs: dict[str, dict]) -> pd.DataFrame:
+    """Compares each run with the one above it.
+
+    Returns:
+        A row for each run ("method") and for each of Rank-1 and mAP the columns: mean in percent,
+        "95%", "gain" over the row above in points, "gain 95%" by a paired bootstrap, "excludes 0".
+    """
+    rows, above = [], None
+    for label, run in runs.items():
+        row = {"method": label}
+        for name in MAIN:
+            interval = interval_text(*bootstrap_ci(run[name]))
+            row |= {name: float(run[name].mean()), f"{name} 95%": interval}
+            if above is not None:
+                row |= _gain(name, run, above)
+        rows.append(row)
+        above = run
+    return pd.DataFrame(rows).set_index("method")
+
+
+def beside_first(runs: dict[int, dict[str, dict]]) -> pd.DataFrame:
+    """Compares every training of a seed with that seed's first training.
+
+    Args:
+        runs: {seed: {label: run}}.
+
+    Returns:
+        A row for each seed (index) and "training", and for each of Rank-1 and mAP the columns: mean
+        in percent, "gain" in points, "gain 95%" (paired bootstrap over queries).
+    """
+    rows = []
+    for seed, trainings in runs.items():
+        first = next(iter(trainings.values()))
+        for label, run in trainings.items():
+            row = {"seed": seed, "training": label}
+            for name in MAIN:
+                row |= {name: float(run[name].mean())} | _gain(name, run, first, seed)
+                if run is first:
+                    row[f"{name} gain 95%"] = "–"
+            rows.append(row)
+    table = pd.DataFrame(rows).set_index("seed")
+    return table.drop(columns=[f"{name} excludes 0" for name in MAIN])
+
+
+def over_trainings(table: pd.DataFrame) -> pd.DataFrame:
+    """`beside_first` averaged over its seeds: means, gains, and how many seeds gain."""
+    trainings = table.groupby("training", sort=False)
+    means = trainings[["rank1", "rank1 gain", "mAP", "mAP gain"]].mean()
+    for name in MAIN:
+        means[f"seeds with more {name}"] = trainings[f"{name} gain"].agg(
+            lambda gains: f"{(gains > 0).sum()} of {len(gains)}"
+        )
+    return means
+
+
+def over_seeds(runs: dict[int, dict[str, dict]]) -> pd.DataFrame:
+    """Each method's mean by seed, and the gain of the last method over the first.
+
+    Args:
+        runs: {seed: {label: run}}, with the same labels in the same order for every seed.
+
+    Returns:
+        A row for each seed and for each of Rank-1 and mAP the columns "<metric> <label>" (percent)
+        and "<metric> gain" (points).
+    """
+    rows = {}
+    for seed, methods in runs.items():
+        rows[seed] = row = {}
+        for name in MAIN:
+            means = {label: float(run[name].mean()) for label, run in methods.items()}
+            first, *_, last = means.values()
+            row |= {f"{name} {label}": mean for label, mean in means.items()}
+            row[f"{name} gain"] = last - first
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("seed")
+
+
+def grid_at(grid: pd.DataFrame, **fixed: float) -> pd.DataFrame:
+    """The grid's rows at the nearest K, xi or lam that it holds, e.g. `grid_at(grid, xi=0.5)`."""
+    for name, value in fixed.items():
+        held = grid[name].unique()
+        grid = grid[grid[name] == held[np.abs(held - value).argmin()]]
+    return grid
+
+
+def recommended_K(line: pd.DataFrame, share: float = 0.9) -> int:
+    """The smallest K that reaches `share` of the largest gain in Rank-1; 0 if no K gains.
+
+    Args:
+        line: Rows of `icl_lib.thi.algorithm1.grid` at one (xi, lambda): one for each K, with K = 0.
+        share: In [0, 1].
+
+    Raises:
+        ValueError: If a K has several rows, or K = 0 is missing.
     """
     line = line.sort_values("K")
     if line["K"].duplicated().any() or line["K"].iloc[0] != 0:
         raise ValueError(
-            "recommended_K wants one row a K, K = 0 among them: fix xi and lam with figures.at"
+            "recommended_K needs one row a K, with K = 0 among them: "
+            "choose one xi and one lam by grid_at"
         )
-    gain = (line["rank1"] - line["rank1"].iloc[0]).to_numpy()
-    return int(line["K"].to_numpy()[np.argmax(gain >= share * gain.max())]) if gain.max() > 0 else 0
+    gain = line["rank1"] - line["rank1"].iloc[0]
+    return int(line["K"][gain >= share * gain.max()].iloc[0]) if gain.max() > 0 else 0
 
 
 def believed_by_truth(log: pd.DataFrame) -> dict[str, pd.Series]:
-    """Shares in [0, 1] of the right and of the wrong pairs that CCD believes, an epoch, from a log's clean (the
-    share of all pairs), clean_precision and clean_recall.
+    """Shares in [0, 1] of the right and of the wrong pairs that CCD believes, by epoch.
+
+    Args:
+        log: A training's log with the columns clean (share of all pairs believed), clean_precision
+            and clean_recall.
     """
-    believed_right = log["clean"] * log["clean_precision"]  # of all pairs
-    right = (
-        believed_right / log["clean_recall"]
-    ).median()  # the same in every epoch, up to the log's digits
+    believed_right = log["clean"] * log["clean_precision"]  # share of all pairs
+    # The share of right pairs is the same in every epoch, up to the log's digits.
+    right = (believed_right / log["clean_recall"]).median()
     return {
         "right pairs": log["clean_recall"],
         "wrong pairs": (log["clean"] - believed_right) / (1 - right),
     }
 
 
+def _gain(name: str, run: dict, against: dict, seed: int = 0) -> dict:
+    test = paired_bootstrap(run[name], against[name], seed)
+    return {
+        f"{name} gain": test["difference"],
+        f"{name} gain 95%": interval_text(test["low"], test["high"], "+.2f"),
+        f"{name} excludes 0": _excludes_zero(test),
+    }
+
+
 def _excludes_zero(test: dict) -> bool:
-    return bool(test["low"] > 0 or test["high"] < 0)
-
-
-def over_seeds(runs: dict[int, dict[str, dict]], metrics=("rank1", "mAP")) -> pd.DataFrame:
-    """A row a seed: each method's mean in percent, and the last method's gain over the first in points.
-
-    runs: {seed: {label: `per_query_metrics`}}, the same labels in the same order for every seed. Columns, for
-    each metric: "<metric> <label>", then "<metric> gain".
-    """
-    rows = {}
-    for seed, values in runs.items():
-        row, (first, *_, last) = {}, values
-        for name in metrics:
-            row |= {
-                f"{name} {label}": float(scores[name].mean()) for label, scores in values.items()
-            }
-            row[f"{name} gain"] = row[f"{name} {last}"] - row[f"{name} {first}"]
-        rows[seed] = row
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("seed")
+    return test["low"] > 0 or test["high"] < 0

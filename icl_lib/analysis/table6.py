@@ -1,18 +1,21 @@
-"""Table 6 in full over several trainings: means, what every step adds, both with their intervals, beside the paper.
+"""Table 6 in full over several trainings: means, what every step adds, and the paper's values.
 
-Two kinds of interval, never mixed: over QUERIES (bootstrap, one training: would other queries say the same?) and
-over SEEDS (Student's: would another training say the same?).
+There are two kinds of interval. Over QUERIES, by a bootstrap of one training: would other queries
+give the same? Over SEEDS, Student's: would another training give the same?
 """
 
 import numpy as np
 import pandas as pd
 
-from icl_lib.analysis.intervals import bootstrap_ci, paired_bootstrap, spread
+from icl_lib.analysis.intervals import bootstrap_ci, interval_text, paired_bootstrap, spread
 from icl_lib.analysis.paper import paper_table
 from icl_lib.params import load_params
 
-METRICS = ("rank1", "mAP")
-# Every pair of rows that differ by one step, (with it, without it); the first of each row is the row above it.
+METRICS = (
+    "rank1",
+    "mAP",
+)  # Every pair of rows that differ by one step: (with it, without it). The first pair of a row
+# compares it with the row above.
 STEPS = {
     ("RDA", "baseline"): "RDA",
     ("RDA + THI", "RDA"): "THI, after RDA",
@@ -25,10 +28,14 @@ STEPS = {
 
 
 def rows_of(runs: dict[int, dict[str, tuple]]) -> pd.DataFrame:
-    """A row for each seed and method: means in percent with bootstrap intervals over queries, the point, the cost.
+    """A row for each seed and method: its metrics with intervals over queries, point and cost.
 
-    runs: what `icl_lib.stages.ablations.table6` gives. Columns seed, method, for each metric its mean and "<metric> low"
-    and "<metric> high"; K, xi, lam and the cost's fields where there is THI.
+    Args:
+        runs: What `icl_lib.stages.ablations.table6` returns.
+
+    Returns:
+        Columns seed, method; for each metric its mean in percent, "<metric> low" and "<metric>
+        high"; K, xi, lam and the fields of the cost where there is THI.
     """
     table = []
     for seed, rows in runs.items():
@@ -42,36 +49,45 @@ def rows_of(runs: dict[int, dict[str, tuple]]) -> pd.DataFrame:
 
 
 def gains_of(runs: dict[int, dict[str, tuple]]) -> pd.DataFrame:
-    """A row for each seed, pair of STEPS and metric: the gain in points, paired bootstrap over that seed's queries.
+    """A row for each seed, pair of STEPS and metric: the gain, by a paired bootstrap over queries.
 
-    Columns seed, method, against, metric, difference, low, high, p.
+    Args:
+        runs: What `icl_lib.stages.ablations.table6` returns.
+
+    Returns:
+        Columns seed, method, against, metric, difference, low, high (points), p.
     """
     table = []
     for seed, rows in runs.items():
         for method, against in STEPS:
             for name in METRICS:
                 test = paired_bootstrap(rows[method][0][name], rows[against][0][name])
-                table.append(
-                    {"seed": seed, "method": method, "against": against, "metric": name, **test}
-                )
+                row = {"seed": seed, "method": method, "against": against, "metric": name}
+                table.append(row | test)
     return pd.DataFrame(table)
 
 
 def paper_rows(dataset: str) -> pd.DataFrame:
-    """The paper's Rank-1 and mAP of our rows on one benchmark (short name), and the table they stand in; NaN where none.
+    """The paper's Rank-1 and mAP of our methods on one benchmark, and the table they stand in.
 
-    Table 6 holds four of them; "THI + LoRA" is RDE with THI in Table 5, which doesn't name its MLLM's state and is
-    taken for the adapted one, the paper's own.
+    Table 6 has four of them. "THI + LoRA" is RDE with THI in Table 5, which does not say whether
+    its MLLM is adapted; we take it for the adapted one, which is the paper's own.
+
+    Args:
+        dataset: Short name of the benchmark.
+
+    Returns:
+        A row for each method; NaN where the paper has no value.
     """
     title, found = load_params(dataset).data.title, {}
-    six, five = (
+    ablation, transfer = (
         table[table["dataset"] == title] for table in (paper_table("table6"), paper_table("table5"))
     )
-    for _, row in six.iterrows():
-        parts = [name for name in ("RDA", "THI", "LoRA") if row[name.lower()]]
-        found[" + ".join(parts) or "baseline"] = (row["rank1"], row["mAP"], "Table 6")
-    for _, row in five[(five["backbone"] == "RDE") & (five["thi"] == 1)].iterrows():
-        found["THI + LoRA"] = (row["rank1"], row["mAP"], "Table 5")
+    for _, row in ablation.iterrows():
+        steps = [name for name in ("RDA", "THI", "LoRA") if row[name.lower()]]
+        found[" + ".join(steps) or "baseline"] = (row["rank1"], row["mAP"], "Table 6")
+    for row in transfer.query("backbone == 'RDE' and thi == 1").itertuples():
+        found["THI + LoRA"] = (row.rank1, row.mAP, "Table 5")
     table = pd.DataFrame.from_dict(found, orient="index", columns=[*METRICS, "source"])
     return table.reindex(list(dict.fromkeys(method for pair in STEPS for method in pair[::-1])))
 
@@ -79,26 +95,34 @@ def paper_rows(dataset: str) -> pd.DataFrame:
 def summary(
     rows: pd.DataFrame, gains: pd.DataFrame, metric: str, paper: pd.DataFrame
 ) -> pd.DataFrame:
-    """Table 6 for one metric, a row a method: mean over seeds, both intervals, gain over the row it builds on, the paper.
+    """Table 6 for one metric: a row for each method, with the gain over the row that it builds on.
 
-    rows, gains: of `rows_of` and `gains_of`; paper: of `paper_rows`. "excludes 0" counts the seeds whose own paired
-    bootstrap over queries leaves 0 out.
+    Args:
+        rows: What `rows_of` returns.
+        gains: What `gains_of` returns.
+        metric: "rank1" or "mAP".
+        paper: What `paper_rows` returns.
+
+    Returns:
+        Columns: mean over seeds, both intervals, the row it builds on ("against"), the gain and its
+            interval, "excludes 0" (see `steps`), the paper's value and gain.
     """
-    means = rows.pivot(index="seed", columns="method", values=metric)
-    over_seeds, first = spread(means), rows[rows["seed"] == rows["seed"].min()].set_index("method")
+    seed = rows["seed"].min()
+    first = rows[rows["seed"] == seed].set_index("method")
+    over_seeds = spread(rows.pivot(index="seed", columns="method", values=metric))
     added = steps(gains, metric, paper)
     table = {}
     for method in dict.fromkeys(rows["method"]):
-        told, own = over_seeds.loc[method], first.loc[method]
-        against = next((below for above, below in STEPS if above == method), None)
+        mean, one = over_seeds.loc[method], first.loc[method]
+        against = next((below for above, below in STEPS if above == method), "")
         step = added.loc[STEPS[method, against]] if against else {}
         table[method] = {
-            metric: told["mean"],
-            "95% over seeds": _interval(told["low"], told["high"]),
-            f"seed {first['seed'].iloc[0]}, 95% over queries": _interval(
-                own[f"{metric} low"], own[f"{metric} high"]
+            metric: mean["mean"],
+            "95% over seeds": interval_text(mean["low"], mean["high"]),
+            f"seed {seed}, 95% over queries": interval_text(
+                one[f"{metric} low"], one[f"{metric} high"]
             ),
-            "against": against or "",
+            "against": against,
             "gain": step.get("gain", np.nan),
             "gain, 95% over seeds": step.get("95% over seeds", ""),
             "excludes 0": step.get("excludes 0", ""),
@@ -109,58 +133,57 @@ def summary(
 
 
 def steps(gains: pd.DataFrame, metric: str, paper: pd.DataFrame) -> pd.DataFrame:
-    """What each step of STEPS adds to one metric, in points: mean over seeds, Student's interval, each seed's own test.
+    """What each step of STEPS adds to one metric, in points.
 
-    gains: of `gains_of`. "excludes 0": seeds whose paired bootstrap over queries leaves 0 out; "seed …": that
-    seed's gain and interval.
+    Args:
+        gains: What `gains_of` returns.
+        metric: "rank1" or "mAP".
+        paper: What `paper_rows` returns.
+
+    Returns:
+        Columns: mean gain over seeds, Student's interval, "excludes 0" (the seeds whose own paired
+            bootstrap over queries leaves 0 out), "seed ..." (each seed's gain and interval), the
+            paper's gain.
     """
     table = {}
     for (method, against), step in STEPS.items():
-        some = gains[
-            (gains["metric"] == metric)
-            & (gains["method"] == method)
-            & (gains["against"] == against)
-        ]
-        told = spread(some[["difference"]]).loc["difference"]
+        some = gains.query("metric == @metric and method == @method and against == @against")
+        mean = spread(some[["difference"]]).loc["difference"]
         clear = (some["low"] > 0) | (some["high"] < 0)
-        each = {
-            f"seed {row['seed']}": f"{row['difference']:+.2f} ({_interval(row['low'], row['high'], '+.2f')})"
-            for _, row in some.iterrows()
+        seeds = {
+            f"seed {seed}": f"{gain:+.2f} ({interval_text(low, high, '+.2f')})"
+            for seed, gain, low, high in some[["seed", "difference", "low", "high"]].itertuples(
+                index=False
+            )
         }
         table[step] = {
-            "gain": told["mean"],
-            "95% over seeds": _interval(told["low"], told["high"], "+.2f"),
+            "gain": mean["mean"],
+            "95% over seeds": interval_text(mean["low"], mean["high"], "+.2f"),
             "excludes 0": f"{clear.sum()} of {len(some)} seeds",
-            **each,
+            **seeds,
             "paper's gain": paper.loc[method, metric] - paper.loc[against, metric],
         }
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("step")
 
 
 def costs_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """What each method with THI asked, mean over seeds: a query, as released, and a point of Rank-1 over no THI.
+    """What each method with THI asks, as a mean over seeds.
 
-    rows: of `rows_of`. A point of Rank-1 is NaN where THI gained none.
+    Args:
+        rows: What `rows_of` returns.
+
+    Returns:
+        Columns: questions a query by our way and as released, pictures described, and questions for
+            each point of Rank-1 over the same backbone without THI (NaN where THI gained none).
     """
-    rows = rows.assign(
-        start=rows["method"].map(lambda method: "RDA" if "RDA" in method else "baseline")
-    )
-    plain = rows.set_index(["seed", "method"])["rank1"]
+    rank1 = rows.set_index(["seed", "method"])["rank1"]
     asked = rows[rows["method"].str.contains("THI")]
-    gain = (
-        asked["rank1"].to_numpy() - plain.loc[list(zip(asked["seed"], asked["start"]))].to_numpy()
-    )
-    table = pd.DataFrame(
-        {
-            "method": asked["method"],
-            "questions a query": asked["questions"] / asked["queries"],
-            "as released": asked["released_questions"] / asked["queries"],
-            "pictures described": asked["pictures_described"],
-            "questions a point of Rank-1": asked["questions"] / np.where(gain > 0, gain, np.nan),
-        }
-    )
-    return table.groupby("method", sort=False).mean()
-
-
-def _interval(low: float, high: float, form: str = ".1f") -> str:
-    return "" if np.isnan(low) else f"{low:{form}} – {high:{form}}"
+    start = np.where(asked["method"].str.contains("RDA"), "RDA", "baseline")
+    gain = asked["rank1"] - rank1.loc[list(zip(asked["seed"], start, strict=True))].to_numpy()
+    costs = {
+        "questions a query": asked["questions"] / asked["queries"],
+        "as released": asked["released_questions"] / asked["queries"],
+        "pictures described": asked["pictures_described"],
+        "questions a point of Rank-1": asked["questions"] / gain.where(gain > 0),
+    }
+    return pd.DataFrame(costs).groupby(asked["method"], sort=False).mean()

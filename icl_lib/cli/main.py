@@ -122,9 +122,12 @@ def check_data(name, root, strict, pictures, annotation) -> None:
     problems = manifest.attrs["problems"]
     for message in problems[:10]:
         click.echo(f"skipped: {message}")
-    skipped = sum(manifest.attrs["report"].values())
-    if skipped > len(problems[:10]):
-        click.echo(f"  … and {skipped - len(problems[:10])} more")
+    report = manifest.attrs["report"]
+    skipped = sum(report.values())
+    # A missing folder has one line, however many records it has.
+    lines = skipped - report["missing_folder"] + len(manifest.attrs["missing_folders"])
+    if lines > len(problems[:10]):
+        click.echo(f"  … and {lines - len(problems[:10])} more")
     said = int((manifest["caption_id"] >= 0).sum())
     click.echo(f"{manifest.attrs['root']}: {said} captions read, {skipped} skips of any kind")
 

@@ -143,8 +143,8 @@ def plan(paths: list[Path], given: dict[str, Any]) -> list[Job]:
         used = {name: mine.get(name, _literal(default)) for name, default in names.items()}
         fields = load.unique_fields() - {"dataset", "profile"}
         where = {name: used[name] for name in ("dataset", "profile") if name in used}
-        load.load_params(**where, **{name: mine[name] for name in mine if name in fields})
-        folder = paths_params.results_root() / used.get("profile", "demo") / used.get("dataset", "")
+        params = load.load_params(**where, **{name: mine[name] for name in mine if name in fields})
+        folder = params.results_dir if "dataset" in used else params.results_dir.parent
         jobs.append(Job(path, mine, folder / path.name))
     return jobs
 

@@ -1,9 +1,10 @@
 """Reads the benchmarks' own annotation files into a manifest."""
 
+import contextlib
 import json
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ PROJECTS = {
 CAPTION_ALL = "caption_all.json"  # an older file of CUHK-PEDES
 LACKS = (
     "it names no split and has one record a caption. The records of a picture are joined and all "
-    "are read as 'test', which is good for searching and for testing without training; training and "
-    "the published numbers need reid_raw.json."
+    "are read as 'test', which is good for searching and for testing without training. Training "
+    "and the published numbers need reid_raw.json."
 )
 
 
@@ -48,6 +49,7 @@ def read_benchmark(
     strict: bool = False,
     check_pictures: bool = False,
     annotation: str | None = None,
+    limit_ids: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
     """Manifest of a benchmark in its own layout: `<root>/<annotation>` and `<root>/imgs/`.
 
@@ -62,20 +64,23 @@ def read_benchmark(
         check_pictures: Decode every picture, not only its header and end.
         annotation: Another annotation file in the folder. CUHK-PEDES' caption_all.json, which has
             no split and one record a caption, is read all as "test", with a warning.
+        limit_ids: Split -> how many people of it are read, the first by id, such as {"train": 50,
+            "val": 50, "test": 50}. Pictures of other people are not looked at.
 
     Raises:
         FileNotFoundError: There is no such benchmark; the message shows the layout.
         ValueError: The file is no list of records, no record is usable, or `strict`.
     """
     name = short_name(name)
-    title = load_params(name).data.title
-    file = _find(name, Path(root).expanduser(), annotation)
+    title, file = load_params(name).data.title, find_annotation(name, root, annotation)
     problems = Problems(file)
-    entries = _read(file, PATH_KEYS[name], problems, check_pictures)
+    entries = _read(file, PATH_KEYS[name], problems, check_pictures, limit_ids)
     table = finish(entries, Path(os.path.abspath(file.parent)), title, problems, strict)
     left = set(table["split"])
     emptied = {split: n for split, n in problems.records.items() if split not in left}
     table.attrs["emptied"] = emptied
+    if limit_ids is not None:
+        table.attrs["limit_ids"] = dict(limit_ids)
     for split, count in emptied.items():
         told = f"{title}: not one of the {count} records of split {split!r} is usable"
         warnings.warn(told, stacklevel=2)
@@ -103,10 +108,15 @@ def short_name(name: str) -> str:
     return name
 
 
-def _find(name: str, root: Path, annotation: str | None) -> Path:
-    """The annotation file in `root` or `root`/<title>, or an error that says how to get it."""
+def find_annotation(name: str, root: str | os.PathLike, annotation: str | None = None) -> Path:
+    """The annotation file of a benchmark in `root`, or in the folder of its title in `root`.
+
+    Raises:
+        FileNotFoundError: It is not there; the message says where it was looked for and how to
+            get the benchmark.
+    """
     data = load_params(name).data
-    title, annotation = data.title, annotation or data.annotation
+    root, title, annotation = Path(root).expanduser(), data.title, annotation or data.annotation
     told = [f"{title} ({name}) was not found. Looked for:"]
     others = set()
     for file in (root / annotation, root / title / annotation):
@@ -127,8 +137,8 @@ def _find(name: str, root: Path, annotation: str | None) -> Path:
         f"  {title}/{annotation}   a JSON list of records with split, captions, "
         f"{PATH_KEYS[name]}, id",
         f"  {title}/imgs/...       the pictures, at each record's {PATH_KEYS[name]}",
-        f"How to get it: ask its authors ({PROJECTS[name]}) and keep to their terms of use. Nothing "
-        "is downloaded by this kit.",
+        f"How to get it: ask its authors ({PROJECTS[name]}) and keep to their terms of use. "
+        "Nothing is downloaded by this kit.",
         f"Without it: `icl data standin {name} {root}` draws a stand-in with the same layout.",
     ]
     raise FileNotFoundError("\n".join(told))
@@ -149,15 +159,27 @@ def _load(file: Path) -> list:
     return records
 
 
-def _read(file: Path, path_key: str, problems: Problems, decode: bool) -> Iterable[Entry]:
+def _read(
+    file: Path,
+    path_key: str,
+    problems: Problems,
+    decode: bool,
+    limit_ids: Mapping[str, int] | None,
+) -> Iterable[Entry]:
     """The usable pictures of an annotation file."""
     imgs, flat = Path(os.path.abspath(file.parent)) / "imgs", file.name == CAPTION_ALL
+    records = _load(file)
+    people = None if limit_ids is None else _first_people(records, path_key, flat, limit_ids)
     kept: dict[str, Entry] = {}  # by real path
     split_of: dict[int, str] = {}
-    for index, record in enumerate(_load(file)):
+    for index, record in enumerate(records):
         where = f"record {index}"
         with problems.at(where):
-            split, pid, name, texts = _plain(record, where, path_key, imgs, problems, flat)
+            split, pid, written, texts = _plain(record, where, path_key, problems, flat)
+            if people is not None and pid not in people.get(split, ()):
+                continue
+            name = plain_path(written, imgs, path_key, split, "imgs")
+            problems.note(path_key, where, written, name)
             path, called = imgs / name, f"imgs/{name}"
             real = os.path.realpath(path)
             entry = kept.get(real)
@@ -179,16 +201,14 @@ def _read(file: Path, path_key: str, problems: Problems, decode: bool) -> Iterab
     return kept.values()
 
 
-def _plain(
-    record: Any, where: str, path_key: str, imgs: Path, problems: Problems, flat: bool
-) -> tuple[str, int, str, list]:
-    """Split, id, path below imgs/ and captions of a record, by their plain meaning.
+def _plain(record: Any, where: str, path_key: str, problems: Problems, flat: bool) -> tuple:
+    """Split, id, path as written, and captions of a record, by their plain meaning.
 
     With `flat`, a record of caption_all.json: it has one text, and its split is "test".
     """
     if not isinstance(record, dict):
         raise wrong_type("a record", "an object", record)
-    fields = {field: (field,) for field in ("split", path_key, "id")}
+    fields = {field: (field,) for field in ("split", "id", path_key)}
     keys = match_names(record, {**fields, "captions": ("captions", "caption")})
     values = {field: record[key] for field, key in keys.items()}
     if flat:
@@ -201,14 +221,22 @@ def _plain(
         kind = "no_captions" if lacks == ["captions"] else "missing_key"
         has = ", ".join(map(repr, list(record)[:8]))
         raise Fault(kind, f"it has no {' and no '.join(lacks)}; it has {has}")
-    read = {
-        "split": split,
-        "id": plain_id(values["id"]),
-        path_key: plain_path(values[path_key], imgs, path_key, split, "imgs"),
-        "captions": plain_captions(values["captions"]),
-    }
+    pid, texts = plain_id(values["id"]), plain_captions(values["captions"])
     if not flat:
+        for field, read in (("split", split), ("id", pid), ("captions", texts)):
+            problems.note(field, where, values[field], read)
         for field, key in keys.items():
             problems.note("key", where, key, field)
-            problems.note(field, where, values[field], read[field])
-    return tuple(read.values())
+    return split, pid, values[path_key], texts
+
+
+def _first_people(
+    records: list, path_key: str, flat: bool, limit_ids: Mapping[str, int]
+) -> dict[str, set[int]]:
+    """The first people of each split, by id."""
+    people: dict[str, set[int]] = {split: set() for split in limit_ids}
+    for record in records:
+        with contextlib.suppress(Fault):  # counted when the record is read
+            split, pid, *_ = _plain(record, "", path_key, Problems(""), flat)
+            people.setdefault(split, set()).add(pid)
+    return {split: set(sorted(people[split])[:limit]) for split, limit in limit_ids.items()}

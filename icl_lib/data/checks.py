@@ -114,7 +114,8 @@ def _shared_captions(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def _counts(manifest: pd.DataFrame, published) -> list[tuple]:
-    rows, held = [], manifest.attrs.get("held_out")
+    held, limits = (manifest.attrs.get(name) for name in ("held_out", "limit_ids"))
+    rows = []
     table = manifest.assign(said=manifest["caption_id"] >= 0).groupby("split")
     table = table.agg(
         identities=("pid", "nunique"), images=("image_id", "nunique"), captions=("said", "sum")
@@ -129,6 +130,7 @@ def _counts(manifest: pd.DataFrame, published) -> list[tuple]:
                 wanted = getattr(published, "ids" if what == "identities" else what)[index]
                 out = held[what] if held and split == "train" else 0
                 verdict = "as published" if wanted == count + out else "differs"
+                verdict = f"trial run on the first {limits[split]} people" if limits else verdict
                 verdict += f", with {out} held out as val" if out else ""
             rows.append((what, split, count, wanted, verdict))
     return rows

@@ -104,7 +104,7 @@ def plain_path(value: Any, folder: Path, field: str, split: str, called: str = "
         called: What `folder` is called in messages.
 
     Raises:
-        Fault: The path is no text, leads out of the folder, may mean two files, or there is no file.
+        Fault: The path is no text, leads out of the folder, may mean two files, or has no file.
     """
     if not isinstance(value, str):
         raise wrong_type(field, "a text", value)

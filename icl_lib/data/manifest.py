@@ -59,8 +59,8 @@ def finish(
         raise ValueError(f"{problems.file}: not one usable picture. {problems.summary()}.")
     if skipped and strict:
         raise ValueError(
-            f"{problems.summary()}. Correct or remove what is wrong, or read with strict=False to skip "
-            "and count it."
+            f"{problems.summary()}. Correct or remove what is wrong, or read with strict=False to "
+            "skip and count it."
         )
     if skipped:
         warnings.warn(f"{title}: {problems.summary()}", stacklevel=3)
@@ -132,8 +132,8 @@ def hold_out(manifest: pd.DataFrame, identities: int, seed: int = 0) -> pd.DataF
     people = np.sort(manifest.loc[manifest["split"] == "train", "pid"].unique())
     if not 0 < identities < len(people):
         raise ValueError(
-            f"{identities} identities cannot be held out of the {len(people)} of the train split as "
-            "val: set data.val_from_train lower"
+            f"{identities} identities cannot be held out of the {len(people)} of the train split "
+            "as val: set data.val_from_train lower"
         )
     chosen = np.random.default_rng(seed).choice(people, identities, replace=False)
     held = (manifest["split"] == "train") & manifest["pid"].isin(chosen)

@@ -74,14 +74,14 @@ class Problems:
     def messages(self) -> list[str]:
         """One line a missing folder, then one line each of the first single records."""
         folders = [
-            f"{self.file}: missing folder {folder}: {splits.total()} records, of {', '.join(splits)}"
-            for folder, splits in self.missing_folders.items()
+            f"{self.file}: missing folder {folder}: {of.total()} records, of {', '.join(of)}"
+            for folder, of in self.missing_folders.items()
         ]
         return folders + self.named
 
     def summary(self) -> str:
-        """How many problems of which kind; by name all missing folders, or else the first record."""
+        """How many problems of which kind; all missing folders, or else the first record."""
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts.items() if n)
         first = "\n".join(self.messages()[: max(1, len(self.missing_folders))])
         total = sum(self.counts.values())
-        return f"{total} skipped ({kinds}). First: {first}" if total else "none skipped"
+        return f"{total} problems ({kinds}). First: {first}" if total else "no problem"

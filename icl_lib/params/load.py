@@ -22,9 +22,8 @@ WITHOUT_EFFECT = {
     "rda": {"file"},  # its content is hashed where it is read
     "server": set(Server.model_fields) - {"served_model", "served_adapter", "logprobs"},
 }
-WITHOUT_EFFECT_WHEN_NULL = {
-    "rda": {"drop"}
-}  # so that what was made before they were thought of is found
+# These enter a hash only where they are set, so that results made before they existed are still found.
+WITHOUT_EFFECT_WHEN_NULL = {"data": {"limit_ids"}, "rda": {"drop"}}
 
 
 def _is_section(annotation: Any) -> bool:
@@ -80,8 +79,17 @@ class Params(Section):
 
     @property
     def results_dir(self) -> Path:
-        """results/<profile>/<dataset> under the kit's folder, or under $ICL_RESULTS in place of `results`."""
-        return results_root() / self.profile / self.dataset
+        """results/<profile>/<dataset> in the kit's folder; $ICL_RESULTS replaces `results`.
+
+        With data.limit_ids = 50 it is results/<profile>/<dataset>-50ids, so that a trial run never
+        overwrites the results of a complete one.
+        """
+        limit = self.data.limit_ids
+        return (
+            results_root()
+            / self.profile
+            / (f"{self.dataset}-{limit}ids" if limit else self.dataset)
+        )
 
     @property
     def cache_dir(self) -> Path:

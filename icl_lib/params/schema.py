@@ -48,6 +48,9 @@ class Data(Section):
     # Identities of train held out as val where the benchmark has no val split; null: as many as ids_val. A
     # fixed draw, the same for every seed of a run; benchmarks with a val split leave it unread.
     val_from_train: Count | None = None
+    # A trial run: each split keeps its first N people by id, before any picture is opened; null keeps all.
+    # Its results go into a folder of their own (see `Params.results_dir`).
+    limit_ids: Positive | None = None
     expected: Expected
 
 

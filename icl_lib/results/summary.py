@@ -44,6 +44,7 @@ def update_summary(params: Params, dotted_key: str, value: Any) -> None:
             "dataset": params.dataset,
             "profile": params.profile,
             "seed": params.seed,
+            **({"limit_ids": params.data.limit_ids} if params.data.limit_ids else {}),
             "versions": versions(),
         }
         entries = {k: v for k, v in old.items() if k not in (*head, "made_by")}

@@ -1,4 +1,9 @@
-"""f and g: the retrieval model, its training, the gallery it searches and the metrics of a ranking."""
+"""The retrieval model {f, g}: CLIP, RDE and IRRA, their training, the gallery and the metrics.
+
+A backbone maps an image (f) and a text (g) to unit vectors whose inner product is the similarity S.
+To add a backbone, subclass `Backbone` (backbone.py), as models.py does for RDE and irra.py for IRRA,
+and construct it in load.py.
+"""
 
 __all__ = ["Gallery", "load_backbone", "retrieval_metrics", "similarity", "train_backbone"]
 
@@ -12,7 +17,7 @@ _HOMES = {
 
 
 def __getattr__(name):
-    # Lazy, so that metrics can be had without loading torch and open_clip.
+    # Lazy, so that the metrics can be imported without loading torch and open_clip.
     if name in _HOMES:
         from importlib import import_module
 

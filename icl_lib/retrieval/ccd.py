@@ -1,13 +1,13 @@
-"""Clean-pair division (CCD) of RDE: which training pairs are believed, from how hard they are to fit."""
+"""Clean-pair division (CCD) of RDE: which training pairs to trust, judged by their losses."""
 
 import numpy as np
 
 
 def divide(losses: dict[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Which pairs to train on this epoch, bool [P], from each branch's per-pair losses {branch: [P]}.
+    """Which pairs to train on in this epoch, bool [P], from the per-pair losses {branch: [P]}.
 
-    A pair that every branch finds clean is used, one that every branch finds noisy is not, and where they
-    disagree a coin is tossed. Deterministic given `rng`.
+    A pair that every branch calls clean is used, one that every branch calls noisy is not; where the
+    branches disagree, a fair coin decides. The same `rng` gives the same result.
     """
     verdicts = np.stack(
         [is_clean(values, seed=int(rng.integers(2**31))) for values in losses.values()]
@@ -17,15 +17,14 @@ def divide(losses: dict[str, np.ndarray], rng: np.random.Generator) -> np.ndarra
 
 
 def is_clean(losses: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Clean by one branch, bool [P]: posterior of the lower-mean of two Gaussians, fitted to the losses,
-    above 0.5.
+    """Which pairs one branch calls clean, bool [P]: those with a `clean_posterior` above 0.5.
 
-    Losses are min-max normalised first. Where no pair is at or below 0.5, the 1% least likely are dropped.
-    Equal losses (or fewer than two pairs) tell nothing, so all are clean.
+    The losses [P] are scaled to [0, 1] first. If every posterior is above 0.5, the least likely 1% of
+    the pairs are called noisy. Equal losses, or fewer than two pairs, say nothing: all are clean.
     """
     losses = np.asarray(losses, dtype=np.float64)
     spread = np.ptp(losses) if len(losses) else 0.0
-    if len(losses) < 2 or not spread > 0:
+    if not spread > 0:
         return np.ones(len(losses), dtype=bool)
     posterior = clean_posterior((losses - losses.min()) / spread, seed)
     if posterior.min() > 0.5:
@@ -34,12 +33,16 @@ def is_clean(losses: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def clean_posterior(values: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Posterior [P] of the lower-mean component of a two-component Gaussian mixture on values [P] in [0, 1]."""
+    """Probability [P] that each value belongs to the lower of two Gaussians fitted to `values`.
+
+    Args:
+        values: losses [P] in [0, 1].
+        seed: seed of the mixture's initialisation.
+    """
     from sklearn.mixture import GaussianMixture
 
     column = values[:, None]
-    # The floor on the variance keeps a component from collapsing onto the many pairs whose loss is exactly 0.
-    mixture = GaussianMixture(2, max_iter=100, tol=1e-2, reg_covar=5e-4, random_state=seed).fit(
-        column
-    )
+    # The floor on the variance keeps a component from collapsing onto pairs whose loss is exactly 0.
+    mixture = GaussianMixture(2, max_iter=100, tol=1e-2, reg_covar=5e-4, random_state=seed)
+    mixture.fit(column)
     return mixture.predict_proba(column)[:, mixture.means_[:, 0].argmin()]

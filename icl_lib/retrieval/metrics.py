@@ -1,4 +1,4 @@
-"""Rank-k, mAP and mINP of a ranking, query by query and on average, with bootstrap intervals over queries."""
+"""Rank-k, mAP and mINP of a ranking, for each query and on average."""
 
 import numpy as np
 
@@ -9,29 +9,32 @@ LABELS = {
     "mAP": "mAP (%)",
     "mINP": "mINP (%)",
 }
+NAMES = tuple(LABELS)
+_CELLS = 1_000_000  # similarities compared at a time, so that they fit a processor's cache
+_SORT_FROM = 64  # correct images per query from which sorting is cheaper than counting
 
 
 def ranking(sim: np.ndarray, k: int | None = None) -> np.ndarray:
-    """Columns of sim [Q, G] by descending similarity [Q, min(k, G)]; of equal ones the lower column comes
-    first.
+    """Gallery columns by descending similarity [Q, min(k, G)], from sim [Q, G].
+
+    Among equal similarities the lower column comes first.
     """
     return np.argsort(-np.asarray(sim), axis=1, kind="stable")[:, :k]
 
 
-NAMES = ("rank1", "rank5", "rank10", "mAP", "mINP")
-_CELLS = (
-    1_000_000  # similarities looked at together: they and their comparisons fit a processor's cache
-)
-_SORT_FROM = (
-    24  # correct images a query from which one sort of the row is cheaper than a pass for each
-)
-
-
 def retrieval_metrics(sim, query_pids, gallery_pids) -> dict[str, float]:
-    """Mean over queries of `per_query_metrics`: {"rank1", "rank5", "rank10", "mAP", "mINP"} in percent.
+    """Rank-1, Rank-5, Rank-10, mAP and mINP in percent, each the mean over all queries.
 
-    sim [Q, G], query_pids [Q], gallery_pids [G]; arrays or CPU tensors. Raises ValueError for shapes that do
-    not fit, NaN similarities or no query at all.
+    Args:
+        sim: similarities [Q, G], an array or a CPU tensor.
+        query_pids: identities of the queries [Q].
+        gallery_pids: identities of the gallery images [G].
+
+    Returns:
+        {"rank1", "rank5", "rank10", "mAP", "mINP"}, see `per_query_metrics`.
+
+    Raises:
+        ValueError: the shapes do not fit, a similarity is NaN, or there is no query.
     """
     values = per_query_metrics(sim, query_pids, gallery_pids)
     if not len(values["rank1"]):
@@ -40,22 +43,22 @@ def retrieval_metrics(sim, query_pids, gallery_pids) -> dict[str, float]:
 
 
 def per_query_metrics(sim, query_pids, gallery_pids) -> dict[str, np.ndarray]:
-    """Each query's scores, in percent, float64 [Q], and `first`, the rank (from 1) of its first correct
-    image.
+    """The metrics of each query in percent, float64 [Q], and `first`, the rank of its first match.
 
-    rank k: 100 if an image of the query's identity is in the top k, else 0. mAP: mean over its correct images
-    of (correct so far) / (rank). mINP: (correct) / (rank of the last correct one). The ranking is that of a
-    stable descending argsort: of equal similarities, the lower column comes first. A query without a correct
-    image in the gallery (or with an empty gallery) scores 0 throughout, `first` = 0.
+    A match is a gallery image of the query's identity; ranks count from 1 in the order of `ranking`.
+    A query without a match scores 0 throughout and has `first` = 0. For the arguments and errors see
+    `retrieval_metrics`.
+
+    Returns:
+        rank1, rank5, rank10: 100 if a match is among the first k images, else 0.
+        mAP: average precision, the mean over the matches of (matches so far) / (rank).
+        mINP: inverse negative penalty, (number of matches) / (rank of the last match).
+        first: rank of the first match, int64.
     """
-    sim, query_pids, gallery_pids = (
-        np.asarray(sim),
-        np.asarray(query_pids),
-        np.asarray(gallery_pids),
-    )
+    sim, query_pids, gallery_pids = map(np.asarray, (sim, query_pids, gallery_pids))
     if sim.ndim != 2 or query_pids.shape != sim.shape[:1] or gallery_pids.shape != sim.shape[1:]:
         raise ValueError(
-            "metrics want sim [Q, G], query_pids [Q] and gallery_pids [G], got "
+            "metrics need sim [Q, G], query_pids [Q] and gallery_pids [G], but got "
             f"{sim.shape}, {query_pids.shape} and {gallery_pids.shape}"
         )
     queries, gallery = sim.shape
@@ -73,69 +76,42 @@ def _chunk_metrics(
 ) -> dict[str, np.ndarray]:
     if np.isnan(sim).any():
         raise ValueError(
-            "similarities hold NaN, so their ranking is undefined: look for it in the vectors"
+            "the similarities contain NaN, so there is no ranking: look for NaN in the vectors"
         )
-    correct = query_pids[:, None] == gallery_pids[None, :]  # [q, G]
-    count = correct.sum(1)  # [q]
-    rank = _ranks(sim, correct, count)  # [q, P] ascending, 0 where there is none
-    found = rank > 0
-    first = np.where(count > 0, rank[:, 0], 0)
-    last = rank.max(1)
-    precision = np.divide(
-        np.arange(1, rank.shape[1] + 1), rank, out=np.zeros(rank.shape), where=found
-    )
-    safe = np.maximum(count, 1)
-    hits = {f"rank{k}": 100.0 * ((first > 0) & (first <= k)) for k in (1, 5, 10)}
-    return hits | {
-        "mAP": 100 * precision.sum(1) / safe,
-        "mINP": 100 * count / np.maximum(last, 1),
-        "first": first,
+    match = query_pids[:, None] == gallery_pids[None, :]  # [q, G]
+    count = match.sum(1)  # [q]
+    rank = _match_ranks(sim, match, count)  # [q, P]
+    last = rank[np.arange(len(rank)), np.maximum(count, 1) - 1]
+    precision = np.arange(1, rank.shape[1] + 1) / rank
+    return {f"rank{k}": 100.0 * (rank[:, 0] <= k) for k in (1, 5, 10)} | {
+        "mAP": 100 * precision.sum(1) / np.maximum(count, 1),
+        "mINP": 100 * count / last,
+        "first": np.where(count > 0, rank[:, 0], 0),
     }
 
 
-def _ranks(sim: np.ndarray, correct: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Ranks (from 1) of the correct images [q, P], ascending and then padded by 0; P is at least 1."""
+def _match_ranks(sim: np.ndarray, match: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Ranks (from 1) of each query's matches [q, P], ascending, then inf; P is at least 1."""
     width = max(1, int(count.max(initial=0)))
-    rank = np.full((len(sim), width), np.iinfo(np.int64).max)
-    rows, columns = np.nonzero(correct)  # by row, columns ascending
+    rank = np.full((len(sim), width), np.inf)
+    rows, columns = np.nonzero(match)  # row by row, columns ascending
     slots = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
-    above = _above_by_counting if width < _SORT_FROM else _above_by_sorting
-    rank[rows, slots] = above(sim, rows, columns, slots) + 1
+    if width < _SORT_FROM:
+        for slot in range(width):
+            here = slots == slot
+            r, c = rows[here], columns[here]
+            rank[r, slot] = 1 + _images_above(sim if len(r) == len(sim) else sim[r], c)
+    else:
+        rank[rows, slots] = 1 + np.argsort(ranking(sim), axis=1)[rows, columns]
     rank.sort(axis=1)
-    rank[rank == np.iinfo(np.int64).max] = 0
     return rank
 
 
-def _above_by_counting(
-    sim: np.ndarray, rows: np.ndarray, columns: np.ndarray, slots: np.ndarray
-) -> np.ndarray:
-    """How many images of a row rank above each of its correct ones [N]: counted, without sorting anything."""
-    above = np.zeros(len(rows), dtype=np.int64)
-    for slot in range(slots.max(initial=-1) + 1):
-        here = slots == slot
-        r, c = rows[here], columns[here]
-        picked = sim if len(r) == len(sim) else sim[r]
-        score = picked[np.arange(len(r)), c][:, None]
-        higher = np.count_nonzero(picked > score, axis=1)
-        tied = picked == score
-        if tied.sum() > len(r):
-            higher += (tied & (np.arange(sim.shape[1]) < c[:, None])).sum(1)
-        above[here] = higher
-    return above
-
-
-def _above_by_sorting(
-    sim: np.ndarray, rows: np.ndarray, columns: np.ndarray, slots: np.ndarray
-) -> np.ndarray:
-    """The same from each row's sorted values; their places, which cost an argsort most, are never needed."""
-    above = np.zeros(len(rows), dtype=np.int64)
-    starts = np.flatnonzero(slots == 0)
-    for start, stop in zip(starts, [*starts[1:], len(rows)]):
-        row, places = sim[rows[start]], columns[start:stop]
-        values = np.sort(row)
-        right = np.searchsorted(values, row[places], "right")
-        higher = len(row) - right
-        for i in np.flatnonzero(right - np.searchsorted(values, row[places], "left") > 1):
-            higher[i] += np.count_nonzero(row[: places[i]] == row[places[i]])
-        above[start:stop] = higher
+def _images_above(sim: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """How many images rank above the one at columns [q] in each row of sim [q, G]; nothing is sorted."""
+    score = sim[np.arange(len(sim)), columns][:, None]
+    above = np.count_nonzero(sim > score, axis=1)
+    tied = sim == score
+    if tied.sum() > len(sim):  # an image ties with itself; other ties rank by column
+        above += (tied & (np.arange(sim.shape[1]) < columns[:, None])).sum(1)
     return above

@@ -1,53 +1,48 @@
-"""What a backbone is trained by: from its outputs for a batch to one number, and to one loss a pair."""
+"""The training objective: one number for a batch, and the matching loss of each pair."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from icl_lib.retrieval.losses import get_loss
-
-
-def _mean_a_pair(sums: Tensor, clean: Tensor) -> Tensor:
-    """B · Σ over believed pairs of their sum / the batch's count, of `sums` [B, 2] (sum, count) a pair.
-
-    With every pair believed it is B times the mean over what is counted, so that it weighs against the
-    matching loss, a sum over pairs, as the published mean does against the published mean.
-    """
-    return len(sums) * (clean * sums[:, 0]).sum() / sums[:, 1].sum().clamp(min=1)
+from icl_lib.retrieval.losses import LOSSES
 
 
 class Objective:
-    """The loss that `settings` (params.backbone) names, over every branch and text, and the method's own.
+    """The matching loss named in the settings, plus the losses of the method's own.
 
-    RDE: Σ over BGE and TSE of TAL. Plain CLIP: InfoNCE. IRRA: SDM + id_weight · identity classification +
-    mlm_weight · masked language modelling. Sums over the batch's pairs, in which a pair that is not believed
-    (`clean` 0) has no part beyond being the others' negative.
+    RDE: TAL summed over BGE and TSE. Plain CLIP: InfoNCE. IRRA: SDM + id_weight · identity
+    classification + mlm_weight · masked language modelling. All are sums over the pairs of a batch. A
+    pair that CCD calls noisy adds no loss of its own; it only serves as a negative of the others.
+
+    Attributes:
+        masked: share of a text's words to mask; 0 for every method but IRRA.
     """
 
     def __init__(self, settings):
-        self.name, self.loss = settings.loss, get_loss(settings.loss)
-        self.options = (
-            {"tau": settings.tau, "margin": settings.margin} if settings.loss == "tal" else {}
-        )
-        own = settings.method == "irra"
-        self.weights = (
-            {"id": settings.irra.id_weight, "mlm": settings.irra.mlm_weight} if own else {}
-        )
-        self.masked = (
-            settings.irra.mlm_share if own and settings.irra.mlm_weight else 0.0
-        )  # share of words
+        """Reads the loss and its weights from `settings`, which is params.backbone."""
+        self.loss, self.options = LOSSES[settings.loss], {}
+        if settings.loss == "tal":
+            self.options = {"tau": settings.tau, "margin": settings.margin}
+        self.weights, self.masked = {}, 0.0
+        if settings.method == "irra":
+            self.weights = {"id": settings.irra.id_weight, "mlm": settings.irra.mlm_weight}
+            self.masked = settings.irra.mlm_share if settings.irra.mlm_weight else 0.0
 
     def __call__(self, outputs: dict, pids: Tensor, clean: Tensor, weight: float = 1.0) -> Tensor:
-        """The batch's loss, a scalar: that of the texts plus `weight` times that of the second texts.
+        """The loss of a batch, a scalar.
 
-        outputs: what `Backbone.forward` gives; pids [B]; clean [B], 1 for pairs that are believed, else 0.
+        Args:
+            outputs: what `Backbone.forward` returns.
+            pids: identities [B].
+            clean: [B], 1 for pairs to trust and 0 for the others.
+            weight: factor of the loss of the second (augmented) texts.
         """
         pids, clean = pids.to(clean.device), clean.float()
         loss = self.matching(outputs["images"], outputs["texts"], pids, clean, weight)
-        for own, factor in zip(outputs["own"], (1.0, weight)):
+        for own, factor in zip(outputs["own"], (1.0, weight), strict=False):
             for name, sums in own.items():
-                loss = loss + factor * self.weights[name] * _mean_a_pair(sums, clean)
+                loss = loss + factor * self.weights[name] * _mean_per_pair(sums, clean)
         return loss
 
     def matching(
@@ -58,17 +53,30 @@ class Objective:
         clean: Tensor,
         weight: float = 1.0,
     ) -> Tensor:
-        """Σ over branches and believed pairs of the loss, a scalar; second texts count `weight` times.
+        """The matching loss of a batch, a scalar: Σ over texts, branches and clean pairs.
 
-        images {branch: [B, D]}, unit vectors; texts: one such dict, and maybe a second text's; pids, clean
-        [B]. All that is compared lies in the arguments: give the whole batch of all processes.
+        Args:
+            images: unit vectors {branch: [B, D]}.
+            texts: the same of the captions and, if there are any, of the second texts.
+            pids: identities [B].
+            clean: [B], 1 for pairs to trust and 0 for the others.
+            weight: factor of the second texts' loss.
         """
         loss = torch.zeros((), device=clean.device)
         for name, vectors in images.items():
-            for text, factor in zip(texts, (1.0, weight)):
+            for text, factor in zip(texts, (1.0, weight), strict=False):
                 loss = loss + factor * (clean * self.per_pair(text[name] @ vectors.T, pids)).sum()
         return loss
 
     def per_pair(self, sim: Tensor, pids: Tensor) -> Tensor:
-        """One branch's loss of every pair [B], from cosines [B, B] (text × image) and identities [B]."""
+        """The matching loss of each pair [B], from the cosines of one branch [B, B]."""
         return self.loss(sim, pids, **self.options)
+
+
+def _mean_per_pair(sums: Tensor, clean: Tensor) -> Tensor:
+    """B · (Σ over clean pairs of their loss) / (number of items in the batch), a scalar.
+
+    `sums` [B, 2] holds each pair's summed loss and its number of items. The factor B gives this mean
+    the same weight against the matching loss, a sum over pairs, that a mean has against a mean.
+    """
+    return len(sums) * (clean * sums[:, 0]).sum() / sums[:, 1].sum().clamp(min=1)

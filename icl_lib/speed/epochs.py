@@ -17,10 +17,11 @@ from icl_lib.retrieval.backbone import uses_bf16
 from icl_lib.retrieval.ccd import divide
 from icl_lib.retrieval.evaluate import similarity
 from icl_lib.retrieval.load import load_backbone, new_backbone
-from icl_lib.retrieval.losses import get_loss
+from icl_lib.retrieval.losses import LOSSES
 from icl_lib.retrieval.metrics import retrieval_metrics
 from icl_lib.retrieval.models import RDE
-from icl_lib.retrieval.train import lr_factor, parameter_groups, train_backbone
+from icl_lib.retrieval.schedule import lr_factor, parameter_groups
+from icl_lib.retrieval.train import train_backbone
 from icl_lib.speed.released import RELEASED, Way, encode, image_branches, text_branches
 
 STEPS = {
@@ -48,7 +49,7 @@ def train(params: Params, pairs: pd.DataFrame, way: Way, epochs: int) -> tuple[R
     ids = model.tokenise(pairs["caption"].tolist()).numpy()
     images = Images(pictures["path"].tolist(), model.image_size)
     views = PairViews(images, image_of, ids, model.tokenizer, settings, params.seed)
-    loss = get_loss(settings.loss)
+    loss = LOSSES[settings.loss]
     options = {"tau": settings.tau, "margin": settings.margin} if settings.loss == "tal" else {}
     took = []
     for epoch in range(epochs):

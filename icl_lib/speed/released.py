@@ -40,7 +40,7 @@ def image_branches(model: RDE, pixels: Tensor, way: Way) -> dict[str, Tensor]:
     """Unit vectors {branch: [B, D]} of pictures, their attention computed in this way."""
     if way.attention == "row":
         return model.image_branches(pixels)
-    visual, pixels = model.clip.visual, model._pixels(pixels)
+    visual, pixels = model.clip.visual, model.normalised(pixels)
     patches = visual.conv1(pixels).flatten(2).mT  # [B, patches, width]
     first = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
     x = visual.ln_pre(torch.cat([first, patches], 1) + visual.positional_embedding)

@@ -5,6 +5,7 @@ import time
 import pandas as pd
 
 from icl_lib.data import read_benchmark
+from icl_lib.data.benchmarks import find_annotation
 from icl_lib.data.manifest import hold_out
 from icl_lib.data.standin import make_standin
 from icl_lib.mllm.weights import model_folder
@@ -14,10 +15,14 @@ from icl_lib.retrieval.weights import find_weights
 
 
 def prerequisites(params: Params) -> None:
-    """Raises one FileNotFoundError that lists all that is missing of data and weights, and how to get each."""
+    """Checks that the benchmark's files, the CLIP weights and the MLLM are there.
+
+    Raises:
+        FileNotFoundError: one page that lists all that is missing, and how to get each.
+    """
     missing = []
     for look in (
-        lambda: None if params.data.standin else read_benchmark(params.dataset, params.data_root),
+        lambda: params.data.standin or find_annotation(params.dataset, params.data_root),
         lambda: find_weights(params),
         lambda: params.mllm.backend == "server" or model_folder(params),
     ):
@@ -27,8 +32,8 @@ def prerequisites(params: Params) -> None:
             missing.append(str(problem))
     if missing:
         raise FileNotFoundError(
-            f"Profile {params.profile!r} on {params.data.title} lacks {len(missing)} of data, CLIP weights and MLLM; nothing is "
-            "downloaded by itself.\n\n"
+            f"Profile {params.profile!r} on {params.data.title} needs a data set, CLIP weights and an "
+            f"MLLM; {len(missing)} of the three are missing, and nothing is downloaded automatically.\n\n"
             + "\n\n".join(f"{i}. {text}" for i, text in enumerate(missing, 1))
         )
 
@@ -36,28 +41,37 @@ def prerequisites(params: Params) -> None:
 def data(params: Params) -> pd.DataFrame:
     """The manifest of the benchmark, or of its stand-in, which is drawn on the first call.
 
-    A benchmark without a val split gets one: data.val_from_train identities held out of train.
+    A benchmark without a val split gets one: data.val_from_train people of train, drawn at random, always
+    the same ones. With data.limit_ids = N each split keeps at most N people, the first by id; val then
+    takes at most N people from the first N + N of train.
     """
-    root, has_val = params.data_root, params.data.expected.ids[1] > 0
-    if params.data.standin:
-        with locked(root):
-            if not (root / params.data.annotation).is_file():
-                start = time.monotonic()
-                sizes = {
-                    "train": params.data.ids_train,
-                    "val": params.data.ids_val,
-                    "test": params.data.ids_test,
-                }
-                if not has_val:  # drawn as train, from which they are held out below
-                    sizes["train"] += sizes.pop("val")
-                make_standin(params.dataset, root, sizes, images_per_id=params.data.images_per_id)
-                record_seconds(params, "data", time.monotonic() - start)
+    given, has_val = params.data, params.data.expected.ids[1] > 0
+    if has_val:
+        held_out = 0
+    else:
+        held_out = (given.ids_val or 0) if given.val_from_train is None else given.val_from_train
+    limits = None
+    if given.limit_ids is not None:
+        held_out = min(held_out, given.limit_ids)
+        limits = dict.fromkeys(("train", "val", "test"), given.limit_ids)
+        limits["train"] += held_out
+    if given.standin:
+        _draw_once(params, has_val)
     else:
         prerequisites(params)
-    manifest = read_benchmark(params.dataset, root, strict=params.data.strict)
-    wanted = params.data.val_from_train
-    return (
-        manifest
-        if has_val
-        else hold_out(manifest, (params.data.ids_val or 0) if wanted is None else wanted)
-    )
+    manifest = read_benchmark(params.dataset, params.data_root, given.strict, limit_ids=limits)
+    return hold_out(manifest, held_out)
+
+
+def _draw_once(params: Params, has_val: bool) -> None:
+    """Draws the stand-in, unless it is there already."""
+    root, given = params.data_root, params.data
+    with locked(root):
+        if (root / given.annotation).is_file():
+            return
+        start = time.monotonic()
+        people = {"train": given.ids_train, "val": given.ids_val, "test": given.ids_test}
+        if not has_val:  # its val people are drawn as train, and held out when it is read
+            people["train"] += people.pop("val")
+        make_standin(params.dataset, root, people, images_per_id=given.images_per_id)
+        record_seconds(params, "data", time.monotonic() - start)

@@ -14,6 +14,7 @@ import nbformat
 import pytest
 from click.testing import CliRunner
 
+from icl_lib import load_params
 from icl_lib.cli import main, notebooks
 from icl_lib.cli import ticker as ticker_cli
 from icl_lib.params.paths import repo_root
@@ -210,6 +211,15 @@ def test_several_notebooks_each_get_the_parameters_they_have(home):
     assert [job.given for job in jobs] == [{"K": 3, "dataset": "icfg"}, {}]
     assert jobs[0].output == home / "results" / "demo" / "icfg" / "03_hello.ipynb"
     assert jobs[1].output == home / "results" / "demo" / "04_plain.ipynb"
+
+
+def test_a_trial_run_goes_into_a_folder_of_its_own():
+    every = notebooks.available()
+    jobs = notebooks.plan(every, {"profile": "paper", "limit_ids": 50})
+    assert len(jobs) == len(every) and all(job.given["limit_ids"] == 50 for job in jobs)
+    assert {job.output.parent for job in jobs} == {
+        load_params("rstp", "paper", limit_ids=50).results_dir
+    }
 
 
 def test_find_takes_names_paths_and_beginnings(home):

@@ -120,6 +120,8 @@ def test_unknown_parameter_names_the_nearest(given_name, meant):
         ({"K": "five"}, "thi.K = 'five': Input should be a valid integer"),
         ({"lam": 1.5}, "thi.lam = 1.5: Input should be less than or equal to 1"),
         ({"seed": -1}, "seed = -1"),
+        ({"limit_ids": 0}, "data.limit_ids = 0: Input should be greater than or equal to 1"),
+        ({"limit_ids": -5}, "data.limit_ids = -5: Input should be greater than or equal to 1"),
         ({"loss": "tall"}, "backbone.loss = 'tall': .*did you mean 'tal'"),
         ({"K": 12}, "set k_max=12 too"),
         ({"text_mask_split": [0.5, 0.2, 0.2]}, "must sum to 1"),
@@ -215,6 +217,15 @@ def test_profiles_of_ones_own_are_found_and_checked(monkeypatch, tmp_path):
 def test_nearest():
     assert nearest("04_thy", ["04_thi", "01_rda"]) == "04_thi"
     assert nearest("zzz", ["04_thi", "01_rda"]) is None
+
+
+def test_a_limit_of_people_changes_the_hash_and_the_results_folder_only_where_it_is_set():
+    plain, limited = load_params(), load_params(limit_ids=50)
+    assert "limit_ids" not in plain.key("data")["data"]
+    assert limited.key("data")["data"]["limit_ids"] == 50
+    assert plain.hash() == load_params(limit_ids=None).hash() != limited.hash()
+    assert (plain.results_dir.name, limited.results_dir.name) == ("rstp", "rstp-50ids")
+    assert limited.cache_dir.parent == limited.results_dir
 
 
 def test_a_setting_that_is_off_changes_no_key():

@@ -250,22 +250,6 @@ def test_rda_is_written_in_the_authors_format(params, done):
     assert "diversity_captions" in json.loads(folder.read_text())[0]
 
 
-def test_the_paper_profile_lists_all_that_is_missing_on_one_page(tmp_path, monkeypatch):
-    monkeypatch.setenv("ICL_DATA", str(tmp_path))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(FileNotFoundError) as problem:
-        stages.data(
-            load_params(
-                "rstp", "paper", weights=str(tmp_path / "no.pt"), model=str(tmp_path / "none")
-            )
-        )
-    told = str(problem.value)
-    assert "1." in told and "2." in told and "3." in told
-    assert (
-        "data_captions.json" in told and "no.pt" in told and "nothing is downloaded" in told.lower()
-    )
-
-
 def test_gallery_cards_leave_only_yes_no_and_merging_to_the_query(params, done, monkeypatch):
     from icl_lib import thi
     from icl_lib.mllm import load_mllm
