@@ -378,7 +378,7 @@ def test_caption_all_is_read_as_test_and_says_what_it_lacks(tmp_path, key):
     assert all(f"record {number}:" in told for number in (3, 4, 5, 6))
     shown = check(table, "cuhk").set_index("check")
     assert shown.loc["split named in the file", "found"] == "no"
-    with pytest.raises(ValueError, match=r"caption_all\.json, record 4"):
+    with pytest.raises(ValueError, match=r"caption_all\.json, record 3"):
         read_benchmark("cuhk", tmp_path, annotation="caption_all.json", strict=True)
 
 
