@@ -57,7 +57,7 @@ def reliability(labels, p, bins: int = 10) -> pd.DataFrame:
     """
     labels, p = _checked(labels, p)
     if not ((p >= 0) & (p <= 1)).all():
-        raise ValueError("p should lie in [0, 1].")
+        raise ValueError("Not probabilities: each p in [0, 1] is needed.")
     place = np.minimum((p * bins).astype(int), bins - 1)
     table = pd.DataFrame({"bin": place, "said": 100 * p, "true": 100.0 * labels}).groupby("bin")
     return table.agg(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from icl_lib.params.names import nearest
+from icl_lib.params.names import known
 from icl_lib.thi.algorithm1 import find_anchors, gallery_columns, rerank
 from icl_lib.thi.trace import Trace
 
@@ -156,11 +156,4 @@ VARIANTS = {
 
 def find(name: str) -> Variant:
     """The variant of that name; an unknown name raises a ValueError that tells the nearest one."""
-    if name not in VARIANTS:
-        close = nearest(name, VARIANTS)
-        raise ValueError(
-            f"unknown thi.variant {name!r}"
-            + (f": did you mean {close!r}?" if close else ".")
-            + f" Valid: {', '.join(VARIANTS)}, or null for Algorithm 1 as published."
-        )
-    return VARIANTS[name]
+    return VARIANTS[known("thi.variant", name, VARIANTS)]
