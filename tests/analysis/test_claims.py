@@ -127,7 +127,7 @@ def test_the_reader_agrees_with_the_writer():
             describe.caption(facts, rng, "generic"),
             describe.merged(facts),
             " ".join(describe.sentences(facts)),
-            " ".join(describe.sentence(group, facts, rng) for group in phrases._groups_of(facts)),
+            " ".join(describe.sentence(group, facts, rng) for group in phrases.groups_of(facts)),
         ):
             total += 1
             wrong += read_standin.read_facts(text) != facts
