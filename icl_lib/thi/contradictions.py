@@ -77,7 +77,7 @@ def _words(text: str) -> list[str]:
 
 def _stated(words: list[str]) -> Iterator[tuple[str, str, str]]:
     """(characteristic, class, word) of everything that the words state."""
-    for place, (word, following) in enumerate(zip(words, [*words[1:], ""], strict=True)):
+    for place, (word, following) in enumerate(zip(words, [*words[1:], ""], strict=False)):
         for kind, name in WHOLE_TEXT.items():
             if word in _CANON[kind]:
                 yield name, kind, _CANON[kind][word]
