@@ -21,7 +21,7 @@ def judge_metrics(labels, p, threshold: float = 0.5) -> dict[str, float]:
     hits = int((yes & labels).sum())
     both = bool(labels.any() and not labels.all())
     return {
-        "accuracy": percent(yes == labels),
+        "accuracy": _percent(yes == labels),
         "precision": 100 * hits / int(yes.sum()) if yes.any() else float("nan"),
         "recall": 100 * hits / int(labels.sum()) if labels.any() else float("nan"),
         "AP": 100 * float(average_precision_score(labels, p)) if labels.any() else float("nan"),
@@ -89,15 +89,15 @@ def by_rank(judged: pd.DataFrame, threshold: float) -> pd.DataFrame:
         right = part["label"] == 1
         rows[rank] = {
             "pairs": len(part),
-            "true": percent(right),
-            "accuracy": percent(yes == right),
-            "recall": percent(yes[right]),
-            "false": percent(yes[~right]),
+            "true": _percent(right),
+            "accuracy": _percent(yes == right),
+            "recall": _percent(yes[right]),
+            "false": _percent(yes[~right]),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("rank")
 
 
-def percent(flags) -> float:
+def _percent(flags) -> float:
     """The share of true flags in percent; NaN where there is none."""
     return 100 * float(np.mean(flags)) if len(flags) else float("nan")
 
