@@ -111,8 +111,7 @@ class Backbone(Section):
     noise_index: str | None = (
         None  # or a .npy file that says which caption each pair's picture gets
     )
-    # auto: bf16 autocast where the machine is fast at it; fp16: on CUDA only, its gradients scaled
-    precision: Literal["auto", "bf16", "fp16", "fp32"]
+    precision: Literal["auto", "bf16", "fp32"]  # auto: bf16 autocast where the machine is fast at it
     select_on: Literal["val", "test"]  # split that picks the best epoch
     eval_batch: Positive
     index: str = (
