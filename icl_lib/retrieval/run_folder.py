@@ -1,6 +1,8 @@
 """The folder of one training: its key, its log, and the record of a finished training."""
 
 import hashlib
+import math
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +11,9 @@ from icl_lib.params import Params
 from icl_lib.params.names import digest
 from icl_lib.results import atomic_write, read_json, write_json
 from icl_lib.retrieval import distributed
+from icl_lib.retrieval.evaluate import similarity
+from icl_lib.retrieval.load import load_backbone
+from icl_lib.retrieval.metrics import retrieval_metrics
 
 LAST, LOG, DONE = "last.pt", "log.csv", "training.json"
 
@@ -47,6 +52,20 @@ def training_pairs(manifest: pd.DataFrame) -> pd.DataFrame:
     return manifest[(manifest["split"] == "train") & (manifest["caption_id"] >= 0)]
 
 
+def check_trainable(pairs: int, batch_size: int) -> None:
+    """Raises ValueError for too few training pairs or a batch too small for the processes."""
+    if pairs < 2:
+        raise ValueError(
+            f"the train split has {pairs} captions, but training needs at least 2. Check the data set "
+            "with `icl data check`."
+        )
+    if batch_size < distributed.world():
+        raise ValueError(
+            f"backbone.batch_size {batch_size} is the whole batch, which {distributed.world()} "
+            "processes cannot share out: start fewer processes, or raise it"
+        )
+
+
 def finished(folder: Path, run: str) -> dict | None:
     """The record of a finished training of this run, None if it is not finished.
 
@@ -81,3 +100,28 @@ def finish(folder: Path, done: dict) -> dict:
         write_json(folder / DONE, done)
         (folder / LAST).unlink(missing_ok=True)
     return distributed.from_first(done)
+
+
+def adopt_checkpoint(params: Params, manifest: pd.DataFrame, folder: Path, run: str) -> dict:
+    """Puts backbone.checkpoint into `folder`, logged as one epoch of unknown loss."""
+    start = time.perf_counter()
+    model = load_backbone(params)
+    row = {"epoch": 0, "lr": 0.0, "loss": math.nan, "clean": 1.0}
+    if (manifest["split"] == params.backbone.select_on).any():
+        row |= retrieval_metrics(*similarity(model, manifest, params.backbone.select_on))
+    row["seconds"] = round(time.perf_counter() - start, 2)
+    if distributed.rank() == 0:
+        model.save(folder)
+        write_log(folder, [row])
+    pairs = training_pairs(manifest)
+    done = {
+        "run": run,
+        "selected_on": f"whoever made {Path(params.backbone.checkpoint).name}",
+        "best": row,
+        "epochs": 0,
+        "pairs": len(pairs),
+        "images": pairs["image_id"].nunique(),
+        "rda": False,
+        "seconds": row["seconds"],
+    }
+    return finish(folder, done)

@@ -20,12 +20,14 @@ from icl_lib.results import atomic_path, progress
 from icl_lib.retrieval import distributed
 from icl_lib.retrieval.ccd import divide
 from icl_lib.retrieval.evaluate import epoch_score, similarity
-from icl_lib.retrieval.load import load_backbone, new_backbone
+from icl_lib.retrieval.load import new_backbone
 from icl_lib.retrieval.metrics import retrieval_metrics
 from icl_lib.retrieval.objectives import Objective
 from icl_lib.retrieval.run_folder import (
     LAST,
+    adopt_checkpoint,
     check_run,
+    check_trainable,
     finish,
     finished,
     run_key,
@@ -92,33 +94,8 @@ def _train(params: Params, manifest, folder, augmented: dict | None, on_epoch=No
     if done := distributed.from_first(finished(folder, run) if distributed.rank() == 0 else None):
         return done
     if params.backbone.checkpoint is not None:
-        return _adopt_checkpoint(params, manifest, folder, run)
+        return adopt_checkpoint(params, manifest, folder, run)
     return _Training(params, manifest, folder, augmented, run, on_epoch).go()
-
-
-def _adopt_checkpoint(params: Params, manifest: pd.DataFrame, folder: Path, run: str) -> dict:
-    """Puts backbone.checkpoint into `folder`, logged as one epoch of unknown loss."""
-    start = time.perf_counter()
-    model = load_backbone(params)
-    row = {"epoch": 0, "lr": 0.0, "loss": math.nan, "clean": 1.0}
-    if (manifest["split"] == params.backbone.select_on).any():
-        row |= retrieval_metrics(*similarity(model, manifest, params.backbone.select_on))
-    row["seconds"] = round(time.perf_counter() - start, 2)
-    if distributed.rank() == 0:
-        model.save(folder)
-        write_log(folder, [row])
-    pairs = training_pairs(manifest)
-    done = {
-        "run": run,
-        "selected_on": f"whoever made {Path(params.backbone.checkpoint).name}",
-        "best": row,
-        "epochs": 0,
-        "pairs": len(pairs),
-        "images": pairs["image_id"].nunique(),
-        "rda": False,
-        "seconds": row["seconds"],
-    }
-    return finish(folder, done)
 
 
 class _Training:
@@ -141,7 +118,7 @@ class _Training:
         if noise:
             self.manifest, self.truth = apply_noise(manifest, noise, params.seed)
         pairs = training_pairs(self.manifest)
-        _check_trainable(len(pairs), self.settings.batch_size)
+        check_trainable(len(pairs), self.settings.batch_size)
         self.model = new_backbone(params, pairs["pid"].unique())
         self.objective = Objective(self.settings)
         groups = parameter_groups(self.model, self.settings)
@@ -311,16 +288,3 @@ class _Training:
             "seconds": round(sum(row["seconds"] for row in self.rows), 2),
         }
         return finish(self.folder, done)
-
-
-def _check_trainable(pairs: int, batch_size: int) -> None:
-    if pairs < 2:
-        raise ValueError(
-            f"the train split has {pairs} captions, but training needs at least 2. Check the data set "
-            "with `icl data check`."
-        )
-    if batch_size < distributed.world():
-        raise ValueError(
-            f"backbone.batch_size {batch_size} is the whole batch, which {distributed.world()} "
-            "processes cannot share out: start fewer processes, or raise it"
-        )

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from icl_lib import load_params, stages
-from icl_lib.retrieval import distributed, train
+from icl_lib.retrieval import distributed, run_folder
 from icl_lib.retrieval.evaluate import epoch_score
 from icl_lib.retrieval.load import load_backbone
 from icl_lib.retrieval.train import train_backbone
@@ -216,4 +216,4 @@ def test_shares_are_contiguous_and_all_there(monkeypatch):
 def test_more_processes_than_pairs_in_a_batch_are_refused(monkeypatch):
     monkeypatch.setattr(distributed, "world", lambda: 9)
     with pytest.raises(ValueError, match="9 processes cannot share out"):
-        train._check_trainable(pairs=40, batch_size=8)
+        run_folder.check_trainable(pairs=40, batch_size=8)

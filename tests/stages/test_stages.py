@@ -300,7 +300,6 @@ def test_asking_to_the_end_keeps_the_answers_there_are(params, done):
     assert whole.asked.tolist() == [3] * 40 and np.array_equal(
         whole.p_yes[known], run.trace.p_yes[:, :3][known]
     )
-    assert np.array_equal(whole.asked - whole.extra, known.sum(1))
 
 
 def test_a_file_of_texts_takes_the_mllms_place(params, done, monkeypatch, tmp_path, capsys):
@@ -328,7 +327,7 @@ def test_a_file_of_texts_takes_the_mllms_place(params, done, monkeypatch, tmp_pa
         train, {**parts, next(iter(parts)): [["Another."]]}, tmp_path / "theirs.json"
     )
     assert stages.backbone(given) != first, "another content, another training"
-    with pytest.raises(ValueError, match="set one of them"):
+    with pytest.raises(ValueError, match="set only one of them"):
         load_params("rstp", "demo", **TINY, rda__file="x.json", rda__drop=0.5)
 
 
