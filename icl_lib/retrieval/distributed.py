@@ -94,7 +94,13 @@ def gathered(value):
         return {name: gathered(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(gathered(part) for part in value)
-    return _gather(value)[0]
+    counts = torch.zeros(world(), dtype=torch.long, device=value.device)
+    counts[rank()] = len(value)
+    dist.all_reduce(counts)
+    before = int(counts[: rank()].sum())
+    whole = value.new_zeros(int(counts.sum()), *value.shape[1:])
+    whole[before : before + len(value)] = value
+    return _Sum.apply(whole)
 
 
 def total(number: int) -> int:
@@ -124,28 +130,26 @@ def same_weights(model: nn.Module) -> None:
 def batch_norm(x: Tensor, bn: nn.BatchNorm1d) -> Tensor:
     """Applies `bn` to x [N, C] with the statistics of the rows of all processes.
 
-    Each process normalises the whole batch and keeps its own rows, since torch's SyncBatchNorm is for
-    GPUs only. A whole batch of one row has no variance and is normalised by the running statistics.
+    torch's SyncBatchNorm is for GPUs only. As in torch, the biased variance normalises in training
+    and the unbiased one enters the running variance. A whole batch of one row has no variance and
+    is normalised by the running statistics.
     """
-    whole, before = _gather(x) if bn.training else (x, 0)
-    if len(whole) > 1:
-        return bn(whole)[before : before + len(x)]
-    return nn.functional.batch_norm(
-        x, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps
-    )
-
-
-def _gather(rows: Tensor) -> tuple[Tensor, int]:
-    """The rows of all processes, and how many of them come before this process's own."""
-    if world() == 1:
-        return rows, 0
-    counts = torch.zeros(world(), dtype=torch.long, device=rows.device)
-    counts[rank()] = len(rows)
-    dist.all_reduce(counts)
-    before = int(counts[: rank()].sum())
-    whole = rows.new_zeros(int(counts.sum()), *rows.shape[1:])
-    whole[before : before + len(rows)] = rows
-    return _Sum.apply(whole), before
+    synced = world() > 1 and bn.training
+    count = total(len(x)) if synced else len(x)
+    if count <= 1:
+        return nn.functional.batch_norm(
+            x, bn.running_mean, bn.running_var, bn.weight, bn.bias, eps=bn.eps
+        )
+    if not synced:
+        return bn(x)
+    mean = _Sum.apply(x.sum(0)) / count
+    centred = x - mean  # in a second pass, since the square of the mean would lose digits
+    variance = _Sum.apply(centred.square().sum(0)) / count
+    with torch.no_grad():
+        bn.num_batches_tracked += 1
+        bn.running_mean.lerp_(mean, bn.momentum)
+        bn.running_var.lerp_(variance * count / (count - 1), bn.momentum)
+    return centred * (variance + bn.eps).rsqrt() * bn.weight + bn.bias
 
 
 class _Sum(torch.autograd.Function):
