@@ -1,11 +1,11 @@
-"""Interactive cross-modal learning (ICL) for text-to-image person re-identification, as a kit of parts."""
+"""ICL (CVPR 2025): text-to-image person re-identification with a multimodal LLM in the loop."""
 
 __version__ = "0.1.0"
 __all__ = ["Params", "load_params"]
 
 
 def __getattr__(name):
-    # Lazy, so that `import icl_lib` and `icl --help` cost no pydantic, pandas or torch.
+    # Imported on first use: `import icl_lib` and `icl --help` need no pydantic, pandas or torch.
     if name in __all__:
         from icl_lib import params
 

@@ -75,9 +75,11 @@ def top1_similarity(top1, right, xi: float, published: float):
     """
     top1, right = np.clip(top1, 0, 1), np.asarray(right, dtype=bool)
     figure, ((ax,),) = panels()
+    medians = pd.Series(top1).groupby(right).median()
     labels = [
-        f"first picture {name}: {group.sum():,} queries, median {pd.Series(top1[group]).median():.3f}"
-        for name, group in (("right", right), ("wrong", ~right))
+        f"first picture {name}: {(right == is_right).sum():,} queries, "
+        f"median {medians.get(is_right, np.nan):.3f}"
+        for name, is_right in (("right", True), ("wrong", False))
     ]
     _right_and_wrong(ax, top1, right, np.linspace(0, 1, 51), labels)
     ax.axvline(xi, color=BLACK, ls="--", lw=1.2)

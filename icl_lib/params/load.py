@@ -1,6 +1,5 @@
-"""Every setting of a run: data set's YAML + profile's YAML + overrides → one frozen, hashable `Params`."""
+"""All settings of a run: the data set's YAML, the profile's YAML and overrides as one `Params`."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,32 +8,28 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from icl_lib.params.names import _known, _nearest, digest, nearest
-from icl_lib.params.paths import available, repo_root, results_root
+from icl_lib.params.names import did_you_mean, digest, known, nearest
+from icl_lib.params.paths import available, default_data_root, repo_root, results_root
 from icl_lib.params.schema import Backbone, Count, Data, Mllm, Rda, Section, Server, Sft, Thi
 
-# Where things lie, how many go at once, how a gallery is searched by hand (metrics and THI rank exactly): these
-# change no result, so they enter no hash.
+# Settings that change no result, so that they enter no hash: places, batch sizes of inference, and
+# the index of galleries searched by hand (metrics and THI always rank exactly).
 WITHOUT_EFFECT = {
     "data": {"root"},
     "backbone": {"eval_batch", "index", "index_options"},
     "mllm": {"url", "batch_size", "allow_download"},
-    "rda": {"file"},  # its content is hashed where it is read
+    "rda": {"file"},  # the file's content is hashed where it is read
     "server": set(Server.model_fields) - {"served_model", "served_adapter", "logprobs"},
 }
-# These enter a hash only where they are set, so that results made before they existed are still found.
+# These enter a hash only where they are set, so that results made without them are still found.
 WITHOUT_EFFECT_WHEN_NULL = {"data": {"limit_ids"}, "rda": {"drop"}}
 
 
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Section)
-
-
 class Params(Section):
-    """All settings of one run; made by `load_params`."""
+    """All settings of one run; `load_params` makes it."""
 
-    dataset: str  # short name: cuhk, icfg, rstp, ufine
-    profile: str  # demo or paper
+    dataset: str  # short name: cuhk, icfg, rstp or ufine
+    profile: str  # demo, paper, or a profile of your own in params/profiles
     seed: Count
     data: Data
     backbone: Backbone
@@ -45,36 +40,35 @@ class Params(Section):
     thi: Thi
 
     def key(self, *sections: str) -> dict:
-        """What can change a result: data set, profile, seed and `sections` (all if none is named)."""
-        known = [
-            name for name, field in Params.model_fields.items() if _is_section(field.annotation)
-        ]
+        """What can change a result: data set, profile, seed and the sections (by default all)."""
+        names = [name for name in Params.model_fields if isinstance(getattr(self, name), Section)]
         for name in sections:
-            if name not in known:
-                hint = _nearest(name, known) or "."
-                raise ValueError(f"unknown section {name!r}{hint} Valid: {', '.join(known)}.")
+            known("section", name, names)
         if self.mllm.backend != "server":
-            known.remove("server")  # it has no say
+            names.remove("server")  # it has no effect
         chosen = {}
-        for name in sections or known:
+        for name in sections or names:
             section = getattr(self, name)
-            off = {
+            unset = {
                 field
                 for field in WITHOUT_EFFECT_WHEN_NULL.get(name, ())
                 if getattr(section, field) is None
             }
-            chosen[name] = section.model_dump(
-                mode="json", exclude=WITHOUT_EFFECT.get(name, set()) | off
-            )
+            left_out = WITHOUT_EFFECT.get(name, set()) | unset
+            chosen[name] = section.model_dump(mode="json", exclude=left_out)
         return {"dataset": self.dataset, "profile": self.profile, "seed": self.seed, **chosen}
 
+    def changed(self, section: str, **fields: Any) -> "Params":
+        """The same settings with other values, which are not validated, in one section."""
+        return self.model_copy(update={section: getattr(self, section).model_copy(update=fields)})
+
     def hash(self, *sections: str) -> str:
-        """12 hex digits of `key(*sections)`; equal on every machine."""
+        """12 hex digits of `key(*sections)`; the same on every machine."""
         return digest(self.key(*sections))
 
     @property
     def repo(self) -> Path:
-        """The kit's folder: $ICL_HOME, else the folder above icl_lib."""
+        """The kit's folder: $ICL_HOME, or else the folder above icl_lib."""
         return repo_root()
 
     @property
@@ -93,109 +87,119 @@ class Params(Section):
 
     @property
     def cache_dir(self) -> Path:
-        """Weights, vectors, answers: everything that can be made again, kept out of git."""
+        """Weights, vectors and answers: all that can be made again and is kept out of git."""
         return self.results_dir / "cache"
 
     @property
     def data_root(self) -> Path:
-        """The benchmark's folder: data.root, else <data>/<title>; a stand-in's is <data>/standin/<title>-<its sizes>.
+        """The benchmark's folder: data.root, or else <data>/<title>.
 
-        <data> is $ICL_DATA, else `data` in the kit's folder.
+        A stand-in is in <data>/standin/<title>-<its sizes>. <data> is $ICL_DATA, or else data/ in
+        the kit's folder.
         """
-        if self.data.root:
-            return Path(self.data.root).expanduser().resolve()
-        data = Path(os.environ.get("ICL_DATA") or repo_root() / "data").expanduser().resolve()
-        if not self.data.standin:
-            return data / self.data.title
-        sizes = f"{self.data.ids_train}-{self.data.ids_val}-{self.data.ids_test}x{self.data.images_per_id}"
-        return data / "standin" / f"{self.data.title}-{sizes}"
+        given = self.data
+        if given.root:
+            return Path(given.root).expanduser().resolve()
+        if not given.standin:
+            return default_data_root() / given.title
+        sizes = f"{given.ids_train}-{given.ids_val}-{given.ids_test}x{given.images_per_id}"
+        return default_data_root() / "standin" / f"{given.title}-{sizes}"
 
 
 def load_params(dataset: str = "rstp", profile: str = "demo", **overrides: Any) -> Params:
-    """Data set's YAML, then the profile's, then `overrides`, as one frozen, validated `Params`.
+    """The settings of the data set's YAML, the profile's YAML and `overrides`; later ones win.
 
-    An override is named by its field where that is unique (`K=3`, `lam=.7`), else with its section
-    (`backbone__epochs=2`, `**{"sft.epochs": 1}`) or as a section (`thi={"K": 3}`). None leaves the default;
-    "auto" sets a field that may be null to null. Raises ValueError, with the nearest valid name, for an
-    unknown data set, profile or field, and for a value of the wrong type or range.
+    Args:
+        dataset: cuhk, icfg, rstp or ufine.
+        profile: demo, paper, or the name of a file of your own in params/profiles.
+        overrides: a setting is named by its field where only one section has it (`K=3`, `lam=0.7`),
+            or else with its section (`backbone__epochs=2`, `**{"sft.epochs": 1}`), or as part of a
+            section (`thi={"K": 3}`). None keeps the YAML's value; "auto" sets a field that may be
+            null to null.
+
+    Raises:
+        ValueError: an unknown data set, profile or field (the message names the nearest valid one),
+            or a value of the wrong type or outside its range.
     """
-    dataset = _known("dataset", dataset, available("datasets"))
-    profile = _known("profile", profile, available("profiles"))
+    known("dataset", dataset, available("datasets"))
+    known("profile", profile, available("profiles"))
     tree: dict = {"dataset": dataset, "profile": profile, "seed": 0}
-    chosen = _read(repo_root() / "params" / "profiles" / f"{profile}.yaml")
-    own = chosen.pop("datasets", {}).get(dataset, {})
-    for layer in (_read(repo_root() / "params" / "datasets" / f"{dataset}.yaml"), chosen, own):
+    of_profile = _read(repo_root() / "params" / "profiles" / f"{profile}.yaml")
+    of_both = of_profile.pop("datasets", {}).get(dataset, {})
+    of_dataset = _read(repo_root() / "params" / "datasets" / f"{dataset}.yaml")
+    for layer in (of_dataset, of_profile, of_both, _resolved(overrides)):
         _merge(tree, layer)
-    for path, value in _resolve(overrides):
-        if value is not None:
-            _merge(tree, _nest(path, None if value == "auto" and _nullable(path) else value))
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        raise ValueError(_explain(error, dataset, profile)) from None
+        raise ValueError(_explained(error, dataset, profile)) from None
 
 
 def unique_fields() -> set[str]:
-    """Names that `load_params` takes without a section: "K", but not "epochs", which two sections have."""
-    names = [leaf[-1] for leaf in _leaves()]
+    """Fields that `load_params` takes without a section: "K", but not "epochs", which two have."""
+    names = [field.rpartition(".")[2] for field in _fields()]
     return {name for name in names if names.count(name) == 1}
 
 
-def _leaves(
-    model: type[Section] = Params, prefix: tuple[str, ...] = ()
-) -> dict[tuple[str, ...], Any]:
-    found: dict[tuple[str, ...], Any] = {}
+def _fields(model: type[Section] = Params, prefix: str = "") -> dict[str, Any]:
+    """{"thi.K": its type} of every setting."""
+    found: dict[str, Any] = {}
     for name, field in model.model_fields.items():
-        if _is_section(field.annotation):
-            found |= _leaves(field.annotation, (*prefix, name))
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            found |= _fields(field.annotation, f"{prefix}{name}.")
         else:
-            found[(*prefix, name)] = field.annotation
+            found[prefix + name] = field.annotation
     return found
 
 
-def _nullable(path: tuple[str, ...]) -> bool:
-    return type(None) in getattr(_leaves()[path], "__args__", ())
+def _resolved(overrides: Mapping[str, Any]) -> dict:
+    """The overrides of `load_params` as a tree of sections."""
+    fields, tree = _fields(), {}
+    for given, value in overrides.items():
+        name = given.replace("__", ".")
+        fits = [name] if name in fields else [f for f in fields if f.endswith("." + name)]
+        if any(field.startswith(name + ".") for field in fields):
+            if not isinstance(value, Mapping):
+                raise ValueError(
+                    f"{given!r} is a section: give its fields, as in {given}={{...}}, "
+                    f"not {value!r}."
+                )
+            _merge(tree, _resolved({f"{name}.{field}": v for field, v in value.items()}))
+        elif len(fits) == 1:
+            if value == "auto" and type(None) in getattr(fields[fits[0]], "__args__", ()):
+                _merge(tree, _nested(fits[0], None))
+            elif value is not None:
+                _merge(tree, _nested(fits[0], value))
+        else:
+            raise ValueError(_unclear(given, name, fits))
+    return tree
 
 
-def _resolve(overrides: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
-    leaves, pairs = _leaves(), []
-    for name, value in overrides.items():
-        path = tuple(name.replace("__", ".").split("."))
-        if isinstance(value, Mapping) and any(leaf[: len(path)] == path != leaf for leaf in leaves):
-            pairs += _resolve({f"{name}.{inner}": v for inner, v in value.items()})
-            continue
-        fits = [path] if path in leaves else [leaf for leaf in leaves if leaf[-len(path) :] == path]
-        if len(fits) > 1:
-            spelled = " or ".join("__".join(leaf) for leaf in fits)
-            raise ValueError(f"parameter {name!r} is ambiguous: say {spelled}.")
-        if any(leaf[: len(path)] == path for leaf in leaves) and not fits:
-            raise ValueError(
-                f"{name!r} is a section: give its fields, as in {name}={{...}}, not {value!r}."
-            )
-        if not fits:
-            names = ["__".join(leaf) for leaf in leaves]
-            close = nearest(name, [leaf[-1] for leaf in leaves] if len(path) == 1 else names)
-            full = [n for n in names if close and (n == close or n.endswith("__" + close))]
-            hint = f": did you mean {close!r} ({', '.join(full)})?" if full else "."
-            raise ValueError(
-                f"unknown parameter {name!r}{hint} params/profiles/demo.yaml lists them all."
-            )
-        pairs.append((fits[0], value))
-    return pairs
+def _unclear(given: str, name: str, fits: list[str]) -> str:
+    """Why `given`, which is `name` with dots, names no field or more than one."""
+    if fits:
+        return f"parameter {given!r} is ambiguous: say {' or '.join(fits).replace('.', '__')}."
+    full = [field.replace(".", "__") for field in _fields()]
+    close = nearest(given, full if "." in name else [field.rpartition("__")[2] for field in full])
+    meant = [field for field in full if close in (field, field.rpartition("__")[2])]
+    hint = f": did you mean {close!r} ({', '.join(meant)})?" if meant else "."
+    return f"unknown parameter {given!r}{hint} params/profiles/demo.yaml lists them all."
 
 
-def _nest(path: tuple[str, ...], value: Any) -> dict:
-    for name in reversed(path):
+def _nested(field: str, value: Any) -> dict:
+    """{"thi": {"K": value}} of "thi.K"."""
+    for name in reversed(field.split(".")):
         value = {name: value}
     return value
 
 
 def _merge(tree: dict, layer: Mapping) -> None:
+    """Writes the values of `layer` over those of `tree`, section by section."""
     for name, value in layer.items():
         if isinstance(value, Mapping) and isinstance(tree.get(name), dict):
             _merge(tree[name], value)
         else:
-            tree[name] = dict(value) if isinstance(value, Mapping) else value
+            tree[name] = value
 
 
 def _read(path: Path) -> dict:
@@ -210,22 +214,18 @@ def _read(path: Path) -> dict:
     return content
 
 
-def _explain(error: ValidationError, dataset: str, profile: str) -> str:
-    lines = []
+def _explained(error: ValidationError, dataset: str, profile: str) -> str:
+    """One line for each setting that is missing, unknown or has a wrong value."""
+    lines = [f"the parameters of dataset {dataset}, profile {profile} are not valid:"]
     for part in error.errors():
         name = ".".join(map(str, part["loc"])) or "parameters"
         if part["type"] == "extra_forbidden":
-            names = [".".join(leaf) for leaf in _leaves()]
-            lines.append(f"{name}: unknown parameter{_nearest(name, names)}")
+            lines.append(f"{name}: unknown parameter{did_you_mean(name, _fields())}")
         elif part["type"] == "missing":
             lines.append(f"{name}: missing from the YAML files")
         else:
-            hint = ""
-            if part["type"] == "literal_error":
-                hint = _nearest(part["input"], re.findall(r"'([^']*)'", part["ctx"]["expected"]))
-            message = part["msg"].removeprefix("Value error, ")
             given = "" if isinstance(part["input"], dict) else f" = {part['input']!r}"
-            lines.append(f"{name}{given}: {message}{hint}")
-    return f"parameters for dataset {dataset}, profile {profile} don't hold:\n  " + "\n  ".join(
-        lines
-    )
+            valid = re.findall(r"'([^']*)'", part.get("ctx", {}).get("expected", ""))
+            hint = did_you_mean(part["input"], valid)
+            lines.append(f"{name}{given}: {part['msg'].removeprefix('Value error, ')}{hint}")
+    return "\n  ".join(lines)

@@ -1,4 +1,8 @@
-"""The sections of `Params`: every setting, with its type, unit and range. Values are in params/*.yaml."""
+"""The sections of `Params`: every setting with its type, unit and range.
+
+The values are in params/datasets/*.yaml and params/profiles/*.yaml, which set every field; only a
+field that may be null has a default here.
+"""
 
 from typing import Annotated, Literal
 
@@ -12,21 +16,18 @@ Seconds = Annotated[float, Field(gt=0)]
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 Splits = tuple[Count, Count, Count]  # train, val, test; 0 where the benchmark has no such split
 Loss = Literal["tal", "trl", "sdm", "info_nce"]
-OWN_LOSS = {
-    "rde": "tal",
-    "irra": "sdm",
-    "clip": "info_nce",
-}  # the loss that each method was published with
+# The loss that each method was published with.
+OWN_LOSS = {"rde": "tal", "irra": "sdm", "clip": "info_nce"}
 
 
 class Section(BaseModel):
-    """Frozen; refuses unknown fields. The YAML files hold every value: what may be null has a default."""
+    """A group of settings, which is frozen and refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class Expected(Section):
-    """Published counts, to compare with what was found."""
+    """The published counts of a benchmark, compared with what its files hold."""
 
     ids: Splits
     images: Splits
@@ -34,130 +35,115 @@ class Expected(Section):
 
 
 class Data(Section):
-    """The benchmark: its files, its published counts, and the size of the stand-in drawn in its place."""
+    """The benchmark: its files, its published counts, and the size of its stand-in."""
 
-    title: str  # the benchmark's own name and its folder's
-    annotation: str  # file inside that folder
-    root: str | None = None  # the benchmark's folder; null: see Params.data_root
-    standin: bool
-    strict: bool  # a bad record is fatal, not skipped and counted
-    ids_train: Positive | None = None  # stand-in only, identities a split
+    title: str  # the benchmark's published name, which is also the name of its folder
+    annotation: str  # the annotation file in that folder
+    root: str | None = None  # the benchmark's folder; null: see `Params.data_root`
+    standin: bool  # draw a stand-in instead of reading the real files
+    strict: bool  # stop at the first bad record instead of skipping and counting it
+    ids_train: Positive | None = None  # people drawn for each split of the stand-in
     ids_val: Count | None = None
     ids_test: Positive | None = None
-    images_per_id: Positive  # stand-in only, on average
-    # Identities of train held out as val where the benchmark has no val split; null: as many as ids_val. A
-    # fixed draw, the same for every seed of a run; benchmarks with a val split leave it unread.
+    images_per_id: Positive  # pictures drawn of each person of the stand-in, on average
+    # If the benchmark has no val split: people of train held out as val; null: as many as ids_val.
+    # They are the same for every seed. A benchmark with a val split ignores this.
     val_from_train: Count | None = None
-    # A trial run: each split keeps its first N people by id, before any picture is opened; null keeps all.
-    # Its results go into a folder of their own (see `Params.results_dir`).
+    # A trial run: each split keeps its first N people by id, before any picture is opened. null
+    # keeps all. Its results go into a folder of their own (see `Params.results_dir`).
     limit_ids: Positive | None = None
     expected: Expected
 
 
 class Irra(Section):
-    """What IRRA alone has: its heads, used in training only."""
+    """Settings of the heads that only IRRA has; they are used in training only."""
 
-    cross_layers: Positive  # of the cross-modal transformer
-    mlm_share: Share  # words masked for masked language modelling
-    mlm_weight: Rate  # of masked language modelling, beside the matching loss
-    id_weight: Rate  # of identity classification
-    head_lr_factor: Rate  # of lr, for the cross-modal transformer and both heads
+    cross_layers: Positive  # layers of the cross-modal transformer
+    mlm_share: Share  # share of words masked for masked language modelling (MLM)
+    mlm_weight: Rate  # weight of the MLM loss; the matching loss has weight 1
+    id_weight: Rate  # weight of the identity classification loss
+    head_lr_factor: Rate  # times lr: learning rate of the cross-modal transformer and both heads
 
 
 class AsReleased(Section):
-    """Surprises of the released code that no paper tells; each can be had, none is the default."""
+    """Behaviour of the released code that the paper does not mention; off by default."""
 
-    text_positions: bool  # resized text positions start random: the released resize fails unnoticed
-    frozen_batchnorm: (
-        bool  # TSE's BatchNorm keeps its initial statistics: model.train() is never called
-    )
+    # Start resized text positions at random: in the released code the resize fails silently.
+    text_positions: bool
+    # Keep the initial statistics of TSE's BatchNorm: the released code never calls model.train().
+    frozen_batchnorm: bool
 
 
 class Backbone(Section):
-    """The retrieval model f, g and its training."""
+    """The retrieval model (image encoder f, text encoder g) and its training."""
 
     method: Literal["rde", "irra", "clip"]
-    checkpoint: str | None = None  # a trained backbone, file or folder, in place of training one
+    checkpoint: str | None = None  # a trained one (file or folder), instead of training
     clip: str  # "small" (ships with the kit) or an open_clip model name
     weights: str | None = None  # null: the small CLIP's own; "openai"; or a local file
     image_size: tuple[Positive, Positive]  # height, width in pixels
     context_length: Positive  # text tokens
-    embed_tse: Positive  # width of the token selection embedding
+    embed_tse: Positive  # width of the token selection embedding (TSE)
     select_ratio: Annotated[float, Field(gt=0, le=1)]  # share of tokens that TSE keeps
-    loss: Loss | None = None  # null: the method's own, rde tal, irra sdm, clip info_nce
+    loss: Loss | None = None  # null: the method's own, see OWN_LOSS
     tau: Annotated[float, Field(gt=0)]  # temperature of TAL
     margin: Rate  # margin of TAL
     epochs: Positive
-    batch_size: Positive  # pairs that are each other's negatives; several processes share it out
-    accumulation: Positive  # batches an optimiser step; negatives come from one batch all the same
-    lr: Rate  # CLIP's weights
-    bias_lr_factor: Rate
-    tse_lr: Rate
-    text_position_lr_factor: Rate  # only where text positions were resized
+    batch_size: Positive  # pairs that are each other's negatives; several processes share them
+    accumulation: Positive  # batches per optimiser step; negatives still come from one batch
+    lr: Rate  # learning rate of CLIP's weights
+    bias_lr_factor: Rate  # times lr, for biases
+    tse_lr: Rate  # learning rate of the TSE heads
+    text_position_lr_factor: Rate  # times lr, for text positions where they were resized
     weight_decay: Rate  # 0 on biases
     warmup_epochs: Count
-    warmup_factor: Share  # of lr, at the first step of a linear warm-up
-    final_lr: Rate  # end of the cosine
-    rda: bool  # train with reorganised texts too
-    rda_texts: Literal["both", "only"]  # of rda: captions and reorganised texts, or these alone
-    rda_weight_slope: Rate  # w(epoch) = max(floor, 1 - slope * epoch)
+    warmup_factor: Share  # times lr: the first step of the linear warm-up
+    final_lr: Rate  # end of the cosine schedule
+    rda: bool  # train with the texts of RDA too
+    rda_texts: Literal["both", "only"]  # if rda: captions and RDA's texts, or RDA's texts only
+    rda_weight_slope: Rate  # weight of RDA's texts: w(epoch) = max(floor, 1 - slope * epoch)
     rda_weight_floor: Share
-    ccd: bool | None = None  # clean-pair division; null: the method's own, rde only
-    text_mask: Share  # share of text tokens touched
+    ccd: bool | None = None  # clean-pair division; null: the method's own, on for rde only
+    text_mask: Share  # share of text tokens that augmentation changes
     text_mask_split: tuple[Share, Share, Share]  # of those: masked, replaced at random, dropped
-    erase_scale: tuple[Share, Share]  # random erasing, share of the picture's area
+    erase_scale: tuple[Share, Share]  # random erasing: smallest and largest share of the area
     pad: Count  # pixels padded before the random crop
-    noise: Share  # of training pairs wired wrongly on purpose
-    noise_index: str | None = (
-        None  # or a .npy file that says which caption each pair's picture gets
-    )
-    # auto: bf16 autocast where the machine is fast at it; fp16: on CUDA only, its gradients scaled
+    noise: Share  # share of training pairs mismatched on purpose
+    noise_index: str | None = None  # or a .npy file that names the caption of each pair's picture
+    # auto: bf16 autocast where the machine is fast at it; fp16: on CUDA only, with scaled gradients
     precision: Literal["auto", "bf16", "fp16", "fp32"]
-    select_on: Literal["val", "test"]  # split that picks the best epoch
+    select_on: Literal["val", "test"]  # split on which the best epoch is chosen
     eval_batch: Positive
-    index: str = (
-        "Flat"  # FAISS's recipe of the gallery's index: Flat (exact), HNSW32, IVF1024,PQ16 …
-    )
-    index_options: str = ""  # its search parameters: nprobe=16, efSearch=64 …
+    index: str = "Flat"  # FAISS index factory string: Flat (exact), HNSW32, IVF1024,PQ16, …
+    index_options: str = ""  # FAISS search parameters: nprobe=16, efSearch=64, …
     irra: Irra
     as_released: AsReleased
 
     @model_validator(mode="before")
     @classmethod
-    def _the_methods_own(cls, given):
-        # Made concrete here, so that no reader of `loss` and `ccd` and no hash has to know what null means.
+    def _fill_in_the_methods_own(cls, given):
+        # Done here so that no reader of `loss` and `ccd`, and no hash, has to know what null means.
         if not isinstance(given, dict):
             return given
-        method, own = given.get("method"), {}
-        if given.get("loss") is None:
-            own["loss"] = OWN_LOSS.get(method)
-        if given.get("ccd") is None:
-            own["ccd"] = method == "rde"
-        return given | own
+        own = {"loss": OWN_LOSS.get(given.get("method")), "ccd": given.get("method") == "rde"}
+        return given | {name: value for name, value in own.items() if given.get(name) is None}
 
     @model_validator(mode="after")
-    def _split_sums_to_one(self):
+    def _is_consistent(self):
         if abs(sum(self.text_mask_split) - 1) > 1e-6:
             raise ValueError(f"text_mask_split {list(self.text_mask_split)} must sum to 1")
-        return self
-
-    @model_validator(mode="after")
-    def _makes_sense(self):
         if self.as_released.frozen_batchnorm and self.method != "rde":
             raise ValueError(
-                "as_released.frozen_batchnorm is about the BatchNorm of RDE's TSE; method "
-                f"{self.method!r} has none: set it to false, or method to rde"
+                "as_released.frozen_batchnorm concerns the BatchNorm of RDE's TSE heads, which "
+                f"method {self.method!r} does not have: set it to false, or set method to rde"
             )
         if self.noise and self.noise_index is not None:
             raise ValueError(
                 f"noise {self.noise} and noise_index {self.noise_index} both say which pairs are "
-                "wrong: set one of them"
+                "mismatched: set only one of them"
             )
         if self.batch_size < 2:
-            raise ValueError(
-                "batch_size 1 leaves a pair without a negative, so there is nothing to learn: "
-                "at least 2"
-            )
+            raise ValueError("batch_size 1 leaves a pair without a negative: set it to at least 2")
         return self
 
 
@@ -166,59 +152,56 @@ class Mllm(Section):
 
     model: str  # "small" (ships with the kit), a local folder, or a name in the Hugging Face cache
     backend: Literal["local", "server"]
-    url: str | None = None  # server only, e.g. http://127.0.0.1:8000/v1
-    dtype: Literal["float32", "bfloat16"]  # fp16 has given NaN with Qwen2-VL
-    max_pixels: Positive | None = None  # a picture; null: the model's own
-    batch_size: Positive  # pairs at once
+    url: str | None = None  # server only, for example http://127.0.0.1:8000/v1
+    dtype: Literal["float32", "bfloat16"]  # float16 gives NaN with Qwen2-VL
+    max_pixels: Positive | None = None  # of a picture; null: the model's own limit
+    batch_size: Positive  # pairs per forward pass
     prompts: str  # a file of params/prompts without .yaml, or a path to a YAML file
     max_new_tokens: Positive
-    temperature: Rate  # 0.01 is greedy in effect, and is decoded greedily
+    temperature: Rate  # the paper's 0.01 is greedy in effect, so decoding is greedy
     allow_download: bool
 
     @model_validator(mode="after")
     def _server_has_an_address(self):
         if self.backend == "server" and not (self.url or "").startswith(("http://", "https://")):
             raise ValueError(
-                "backend server needs the server's address, as url http://127.0.0.1:8000/v1, "
+                "backend server needs the server's address, such as url http://127.0.0.1:8000/v1, "
                 f"not {self.url!r}"
             )
         return self
 
 
 class Server(Section):
-    """The server that is M where mllm.backend is server: what it calls its models, and how it is asked."""
+    """The server that answers as M if mllm.backend is server: its models' names, and its limits."""
 
-    served_model: str | None = None  # M's name there; null: mllm.model, or the folder of "small"
-    served_adapter: str | None = (
-        None  # name there of M with its LoRA adapter, which answers Yes and No
-    )
-    logprobs: bool  # P(Yes) from log-probabilities where the server gives them; false: always from the word
-    key_variable: str | None = (
-        None  # environment variable that holds the API key; null: none is sent
-    )
-    concurrency: Positive  # requests at once
+    served_model: str | None = None  # M's name there; null: mllm.model or the small model's folder
+    served_adapter: str | None = None  # M with its LoRA adapter, which answers Yes or No
+    logprobs: bool  # P(Yes) from log-probabilities, if the server gives them; false: from the word
+    key_variable: str | None = None  # environment variable with the API key; null: no key is sent
+    concurrency: Positive  # requests in flight at the same time
     connect_timeout: Seconds  # to reach the server
-    timeout: Seconds  # for one whole answer
-    retries: Count  # of a request that timed out, broke off, or met an overloaded or failing server
-    backoff: Seconds  # before the first retry, doubled before each further one
+    timeout: Seconds  # for one complete answer
+    retries: Count  # of a request that timed out or failed, or met an overloaded server
+    backoff: Seconds  # before the first retry; doubled before each further one
     longest_wait: Seconds  # between two tries; a server that asks for more ends the run
 
 
 class Rda(Section):
-    """Reorganisation data augmentation."""
+    """Reorganisation data augmentation (RDA)."""
 
-    rewrites: Positive  # m, sentences a sub-sentence is rewritten into
-    # Share of the sub-sentences added by M that isn't trained on, least believed (P(Yes) given the picture) first; null: all are
+    rewrites: Positive  # m, the number of rewritings of each sub-sentence
+    # Not in the paper: the share of the sub-sentences added by M that is not trained on, those with
+    # the lowest P(Yes) first; null: train on all.
     drop: Share | None = None
-    file: str | None = (
-        None  # texts in the authors' format (`diversity_captions`) to train on, in place of asking M
-    )
+    # RDA texts in the authors' format (`diversity_captions`), used instead of asking M.
+    file: str | None = None
 
     @model_validator(mode="after")
     def _drops_what_it_can_check(self):
         if self.file is not None and self.drop is not None:
             raise ValueError(
-                f"drop {self.drop} checks what M wrote, and file {self.file} replaces it: set one of them"
+                f"drop {self.drop} filters what M wrote, but file {self.file} replaces it: "
+                "set only one of them"
             )
         return self
 
@@ -226,36 +209,36 @@ class Rda(Section):
 class Sft(Section):
     """LoRA supervised fine-tuning of M on Yes/No pairs (Eq. 3)."""
 
-    r: Positive
-    alpha: Positive
+    r: Positive  # rank
+    alpha: Positive  # scale
     dropout: Share
     target_modules: tuple[str, ...]
     lr: Rate
     weight_decay: Rate
     epochs: Positive
-    batch_size: Positive  # pairs a forward pass
-    accumulation: Positive  # passes an optimiser step
-    top_k: Positive  # depth of the miner's list that hard negatives come from
-    pairs: Positive | None = None  # at most so many training captions; null: all
-    draws: Positive  # pairs of each such caption, every one with another hard negative
-    threshold: Share | None = None  # on P(Yes); null: chosen on val pairs
+    batch_size: Positive  # pairs per forward pass
+    accumulation: Positive  # forward passes per optimiser step
+    top_k: Positive  # hard negatives come from the first top_k candidates
+    pairs: Positive | None = None  # largest number of training captions; null: all
+    draws: Positive  # of each caption: its own picture (Yes) and another hard negative (No)
+    threshold: Share | None = None  # an answer is Yes if P(Yes) is above it; null: chosen on val
 
 
 class Thi(Section):
-    """Test-time human-centred interaction (Eq. 6, Algorithm 1)."""
+    """Test-time human-centred interaction (THI; Eq. 6, Algorithm 1)."""
 
     K: Count  # rounds
-    k_max: Positive  # how far down the ranking a trace asks
+    k_max: Positive  # the trace asks about this many candidates of a query
     xi: Cosine | None = None  # threshold ξ on S(q, v̂_1); null: chosen on val
     lam: Share | None = None  # λ of Eq. 6; null: chosen on val
-    variant: Literal["argmax", "soft", "gate", "second_look", "adding"] | None = (
-        None  # null: Algorithm 1 as published
-    )
+    # null: Algorithm 1 as published; the others are explained in notebook 06
+    variant: Literal["argmax", "soft", "gate", "second_look", "adding"] | None = None
 
     @model_validator(mode="after")
     def _rounds_within_trace(self):
         if self.k_max < self.K:
             raise ValueError(
-                f"K={self.K} needs a trace as deep: set k_max={self.K} too (now {self.k_max})"
+                f"K={self.K} needs a trace at least as deep: set k_max={self.K} too "
+                f"(now {self.k_max})"
             )
         return self

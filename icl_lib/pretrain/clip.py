@@ -1,7 +1,8 @@
-"""Stage 2b: a small CLIP of open_clip's class, its image side begun from the attribute tower, trained on generic captions.
+"""Second stage of the small CLIP: an open_clip model that starts from the attribute tower.
 
-The loss is CLIP's own, over batches of strangers. (Batches of near-twins make it so strong that fine-tuning and interaction
-have little left to do: zero-shot Rank-1 on the stand-in was 71% with them.)
+It is trained on generic captions with CLIP's own loss, over batches of unrelated people. (Batches
+of people who look nearly the same gave a zero-shot Rank-1 of 71% on the stand-in, which leaves
+little for fine-tuning and interaction to improve.)
 """
 
 import gzip
@@ -23,18 +24,18 @@ from icl_lib.pretrain.world import GenericSet, augment
 from icl_lib.retrieval.clip import encode_image_tokens, encode_text_tokens, trim
 from icl_lib.retrieval.weights import CONFIG, MERGES, WEIGHTS, Clip, build_clip
 
-KEPT_MERGES = 3500  # the first ones of OpenAI's 48,894: BPE merges are listed by how often they pay
+KEPT_MERGES = 3500  # the first of OpenAI's 48,894 BPE merges, which are sorted by frequency
 
 
 def cut_merges(count: int = KEPT_MERGES) -> bytes:
-    """OpenAI's BPE file with its first `count` merges only, gzipped; open_clip's SimpleTokenizer reads it."""
+    """Keep the first `count` merges of OpenAI's BPE file, gzipped as SimpleTokenizer reads it."""
     source = Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
     lines = gzip.decompress(source.read_bytes()).decode().split("\n")
     return gzip.compress("\n".join(lines[: count + 1]).encode(), mtime=0)
 
 
 def small_config(vocabulary: int) -> dict:
-    """open_clip's model config of the small CLIP."""
+    """Model config of the small CLIP, in open_clip's form."""
     return {
         "embed_dim": 192,
         "quick_gelu": False,
@@ -57,12 +58,15 @@ def small_config(vocabulary: int) -> dict:
 
 
 def small_clip() -> Clip:
-    """The small CLIP with random weights."""
+    """Build the small CLIP with random weights."""
     return build_clip(small_config(512 + KEPT_MERGES + 2), cut_merges())
 
 
 def adopt_tower(model: nn.Module, tower: AttributeTower) -> None:
-    """Begin the image side from the attribute tower; positions, which rotary embeddings held there, start near zero."""
+    """Initialise the image encoder from the attribute tower.
+
+    The tower has rotary embeddings, so the learned positions of CLIP start near zero.
+    """
     visual, source = model.visual, tower.visual.state_dict()
     visual.conv1.weight.data.copy_(source["patch_embed.proj.weight"].sum(2))
     names = {
@@ -85,14 +89,14 @@ def adopt_tower(model: nn.Module, tower: AttributeTower) -> None:
 
 
 class Learner(nn.Module):
-    """The CLIP in training."""
+    """The CLIP model during training."""
 
     def __init__(self, clip: Clip):
         super().__init__()
         self.clip = clip.model
 
     def forward(self, pictures, ids):
-        """Embeddings before normalisation: images [B, D] and texts [B, D]."""
+        """Encode images and texts; returns two [B, D] tensors that are not normalised."""
         image, _ = encode_image_tokens(self.clip, pictures)
         text, _ = encode_text_tokens(self.clip, ids)
         return image[:, 0], text[torch.arange(len(ids)), ids.argmax(1)]
@@ -117,15 +121,12 @@ def train_clip(
     lr: float = 1e-3,
     seed: int = 0,
 ) -> tuple[Learner, Clip]:
-    """Train (or go on training) the small CLIP on `data`; its state and log lie in `folder`."""
+    """Train the small CLIP on `data`, or resume an interrupted training from `folder`."""
     torch.manual_seed(seed)
     clip = small_clip()
     adopt_tower(clip.model, tower)
-    learner, exercises, order = (
-        Learner(clip),
-        Exercises(data, prompts),
-        batches(len(data.truth), batch, seed),
-    )
+    learner, exercises = Learner(clip), Exercises(data, prompts)
+    order = batches(len(data.truth), batch, seed)
 
     def loss_of(step):
         rng, index = random.Random(f"clip-{seed}-{step}"), order(step)
@@ -145,7 +146,7 @@ def train_clip(
 
 
 def save_clip(clip: Clip, folder: Path) -> None:
-    """Write the folder that `load_clip` reads: config, BPE merges, weights as half-precision safetensors."""
+    """Write the folder that `load_clip` reads: config, BPE merges and half-precision weights."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps({"model_cfg": clip.config}, indent=1))
     (folder / MERGES).write_bytes(clip.merges)

@@ -1,4 +1,4 @@
-"""What the small Qwen2-VL is taught: questions about pictures, and their answers."""
+"""The exercises of pre-training: prompts about generic pictures, and the right answers."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,12 @@ from icl_lib.data.standin.attributes import VALUES, draw_value, settle
 from icl_lib.mllm.prompts import Prompts
 from icl_lib.pretrain.world import GenericSet
 
-SHARES = {
-    "match": 80,
-    "vqa": 14,
-    "aggregate": 10,
-    "decompose": 4,
-    "rewrite": 5,
-}  # sequences of each task in a batch
+# Sequences of each task in a batch.
+SHARES = {"match": 80, "vqa": 14, "aggregate": 10, "decompose": 4, "rewrite": 5}
 
 
 def _near_twins(data: GenericSet) -> dict[int, list[int]]:
-    """Person -> the persons that share most attributes with them (eight nearest)."""
+    """Find, for each person, the eight people who share most attributes with them."""
     first = {int(p): data.truth[i] for i, p in reversed(list(enumerate(data.person)))}
     names = [n for n in VALUES if n not in ("action", "background", "bystanders")]
     table = np.array([[hash_value(first[p][n]) for n in names] for p in sorted(first)], np.int32)
@@ -37,12 +32,12 @@ def _near_twins(data: GenericSet) -> dict[int, list[int]]:
 
 
 def contradictions(facts: dict, truth: dict, seen: set) -> int:
-    """How many facts the visible truth contradicts."""
+    """Count the facts that the visible truth contradicts."""
     return sum(n in seen and truth[n] != v for n, v in facts.items())
 
 
 class Exercises:
-    """Draws exercises (prompt, answer) in the words of `prompts` about the pictures of a GenericSet."""
+    """Draws exercises (prompt, answer), worded as in `prompts`, about the pictures of `data`."""
 
     def __init__(self, data: GenericSet, prompts: Prompts):
         self.data, self.prompts = data, prompts
@@ -52,7 +47,7 @@ class Exercises:
         self.near = _near_twins(data)
 
     def caption(self, facts: dict, rng) -> str:
-        """A text of these facts: generic grammar mostly, canonical now and then (THI's refined texts are)."""
+        """Write a text of these facts: 80% in the generic grammar, 20% in canonical form."""
         return (
             describe.merged(facts)
             if rng.random() < 0.2
@@ -60,7 +55,7 @@ class Exercises:
         )
 
     def facts(self, i: int, rng) -> dict:
-        """Facts of picture i: a caption's share (60%), everything visible (25%) or a single group (15%)."""
+        """Draw facts of picture i: as in a caption (60%), all visible (25%) or one group (15%)."""
         truth, seen, kind = self.data.truth[i], self.data.seen[i], rng.random()
         if kind < 0.6:
             return facts_standin.choose_facts(truth, seen, rng)
@@ -71,7 +66,7 @@ class Exercises:
         )
 
     def statement(self, i: int, rng) -> dict:
-        """Facts of picture i about one thing, and the sex."""
+        """Draw the facts of picture i about one thing, and the sex."""
         truth = self.data.truth[i]
         everything = facts_standin.merge_facts({"sex": truth["sex"]}, truth, self.data.seen[i])
         group = rng.choice(
@@ -85,10 +80,17 @@ class Exercises:
     def match(
         self, i: int, rng, hard: float = 1.0, counted: Sequence[str] = tuple(VALUES), facts_of=None
     ) -> tuple[str, str]:
-        """T_loc about picture i: its own facts, a near-twin's, a stranger's, or its own with one to three changed.
+        """Draw an exercise of T_loc: does a text fit picture i?
 
-        hard: 0 takes most wrong texts from strangers, 1 most from near-twins and small changes. counted: attributes that must fit.
-        facts_of(i, rng): what a text says of picture i, `facts` by default.
+        The text states facts of this picture, of a person who looks nearly the same, of another
+        person, or of this picture with one to three facts changed.
+
+        Args:
+            i: index of the picture.
+            rng: source of randomness.
+            hard: 0 takes most wrong texts from other people, 1 most from look-alikes and changes.
+            counted: attributes that must fit.
+            facts_of: called with (i, rng), gives the facts of a text; `self.facts` by default.
         """
         facts_of = facts_of or self.facts
         kind = rng.random()
@@ -112,32 +114,31 @@ class Exercises:
         return self.prompts.ask_match(self.caption(facts, rng)), "Yes" if fits else "No"
 
     def vqa(self, i: int, rng) -> tuple[str, str]:
-        """T_vqa about picture i: fifteen numbered answers."""
+        """Draw an exercise of T_vqa about picture i: fifteen numbered answers."""
         lines = describe.answers(self.data.truth[i], self.data.seen[i])
         return self.prompts.ask_answers(), "\n".join(
             f"{n}. {line}" for n, line in enumerate(lines, 1)
         )
 
     def aggregate(self, i: int, rng) -> tuple[str, str]:
-        """T_aggr: a caption and the answers about a picture that mostly agrees with it."""
+        """Draw an exercise of T_aggr: a caption, and answers that mostly agree with it."""
         truth, seen = dict(self.data.truth[i]), self.data.seen[i]
         said = (
             facts_standin.choose_facts(truth, seen, rng)
             if rng.random() < 0.9
             else self.facts(i, rng)
         )
-        for name in rng.sample(
-            sorted(VALUES), rng.randint(0, 12)
-        ):  # what the picture is believed to show may differ
+        # The answers about the picture may be wrong.
+        for name in rng.sample(sorted(VALUES), rng.randint(0, 12)):
             truth[name] = draw_value(name, rng)
         truth = settle(truth)
-        answers = dict(zip(self.prompts.names, describe.answers(truth, seen)))
+        answers = dict(zip(self.prompts.names, describe.answers(truth, seen), strict=True))
         return self.prompts.ask_merged(answers, self.caption(said, rng)), describe.merged(
             facts_standin.merge_facts(said, truth, seen)
         )
 
     def decompose(self, i: int, rng) -> tuple[str, str]:
-        """T_dec of a canonical text (80%) or a caption."""
+        """Draw an exercise of T_dec on a canonical text (80%) or a caption."""
         facts = (
             facts_standin.merge_facts(self.facts(i, rng), self.data.truth[i], self.data.seen[i])
             if rng.random() < 0.6
@@ -151,7 +152,7 @@ class Exercises:
         return self.prompts.ask_parts(text), "\n".join(describe.sentences(facts))
 
     def rewrite(self, i: int, rng) -> tuple[str, str]:
-        """T_rwt of one canonical sentence: three to five others."""
+        """Draw an exercise of T_rwt: three to five rewritings of one canonical sentence."""
         facts = self.facts(i, rng)
         groups = [g for g in phrases.GROUPS if any(n in facts for n in phrases.GROUPS[g])]
         if not groups:
@@ -164,5 +165,5 @@ class Exercises:
 
 
 def hash_value(value: str) -> int:
-    """A small number that is the same in every process (Python's own hash is not)."""
+    """Hash a value to a number that is the same in every process, unlike Python's own hash."""
     return sum(ord(c) * 31**k for k, c in enumerate(value[:6])) % 2_000_003

@@ -1,4 +1,4 @@
-"""The later stages of the small Qwen2-VL: what each goes on with, after `train_qwen2vl`."""
+"""The later stages of the small Qwen2-VL, after `train_qwen2vl`."""
 
 import random
 from dataclasses import dataclass
@@ -16,23 +16,28 @@ from icl_lib.pretrain.qwen2vl import Pupil
 from icl_lib.pretrain.tower import GRID, MERGE, PATCH
 from icl_lib.pretrain.world import GenericSet, augment, plain
 
-GIST = (
-    "sex",
-    "upper",
-    "upper_colour",
-    "lower",
-    "lower_colour",
-)  # all that counts where Yes/No is taught by the gist
+# The attributes that count where Yes/No is trained on the gist of a caption.
+GIST = ("sex", "upper", "upper_colour", "lower", "lower_colour")
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a later stage goes on with: exercises a batch, and what each kind's loss weighs.
+    """The exercises of a later stage, and the weight of each kind's loss.
 
-    statements: Yes/No about one thing at a time, not about captions; counted: attributes that must be right for a Yes; hard: as in
-    `Exercises.match`; words: whether the words of true captions are taught beside their Yes. texts: (exercises of each task without a
-    picture, weight, focal) for each group of tasks whose words are averaged together; focal: words that are known already hardly
-    count (see `Pupil.forward`).
+    Attributes:
+        pictures: distinct pictures per batch.
+        asked: exercises of Yes/No per batch.
+        vqa: exercises of T_vqa per batch.
+        texts: groups of tasks without a picture, each with the exercises per task, the weight of
+            the group's loss, and whether it is the focal loss (see `Pupil.forward`).
+        vqa_weight: weight of T_vqa's loss.
+        yes_weight: weight of Yes/No relative to the words of captions.
+        statements: whether Yes/No is asked about one thing at a time instead of whole captions.
+        counted: attributes that must be right for a Yes.
+        hard: as in `Exercises.match`.
+        words: whether the words of true captions are predicted in addition to their Yes.
+        augmented: share of batches with augmented pictures.
+        tower: whether the vision tower is trained as well.
     """
 
     pictures: int
@@ -40,20 +45,20 @@ class Lesson:
     vqa: int
     texts: tuple[tuple[dict[str, int], float, bool], ...]
     vqa_weight: float = 2.0
-    yes_weight: float = 1.0  # of Yes/No beside the captions' words
+    yes_weight: float = 1.0
     statements: bool = False
     counted: tuple[str, ...] = tuple(VALUES)
     hard: float = 1.0
     words: bool = False
-    augmented: float = 0.6  # share of the batches whose pictures are augmented
-    tower: bool = False  # whether the vision tower learns too
+    augmented: float = 0.6
+    tower: bool = False
 
 
-# joint: the tower goes on learning, from what the language model is asked; its few tokens come to hold what answers need.
-# merging: whom to believe where caption and answers differ. Most of a merged text is copied, so its few decisions need weight;
-# from "deciding" on they are nearly all that counts. Yes/No is taught by the gist meanwhile, and last of all on single statements
-# about plain pictures, as a general model has it: to weigh a whole caption, seen by a surveillance camera, is what the adapter is
-# for.
+# joint: the tower learns from the language model's tasks, so that its tokens hold what they need.
+# merging, deciding: which source to trust where caption and answers differ. Most of a merged text
+# is copied, so the few words that differ get a large weight; Yes/No is trained on the gist.
+# plain, statements: Yes/No about single statements on plain pictures, as a general model has it.
+# The adapter learns to judge whole captions against surveillance pictures.
 _DECIDE = (({"aggregate": 48}, 20.0, True), ({"decompose": 3, "rewrite": 4}, 1.0, False))
 LESSONS = {
     "joint": Lesson(
@@ -90,15 +95,24 @@ def go_on(
     lr: float = 6e-4,
     seed: int = 0,
 ) -> Pupil:
-    """A later stage of `steps`, annealed: `lesson`, else the one of that name in LESSONS. Resumes from `folder`.
+    """Train a later stage of `steps` steps with a cosine schedule; resumes from `folder`.
 
-    Each step encodes the lesson's pictures; each picture serves several exercises.
+    Each step encodes the lesson's pictures, and each picture is used in several exercises.
+
+    Args:
+        pupil: the model so far.
+        data: generic pictures.
+        prompts: wording of the tasks.
+        folder: where state and log are kept.
+        name: name of the stage.
+        steps: number of steps.
+        lesson: the exercises; by default those of `name` in LESSONS.
+        lr: learning rate after the warm-up.
+        seed: of the exercises.
     """
     lesson = lesson or LESSONS[name]
-    exercises, visual = (
-        Exercises(data, prompts),
-        pupil.model.model.visual.requires_grad_(lesson.tower),
-    )
+    exercises = Exercises(data, prompts)
+    visual = pupil.model.model.visual.requires_grad_(lesson.tower)
     order = batches(len(data.truth), lesson.pictures, seed)
 
     def loss_of(step):
@@ -140,13 +154,10 @@ def go_on(
 
 @torch.no_grad()
 def average(model: nn.Module, other: dict[str, torch.Tensor]) -> None:
-    """Each weight becomes the mean of itself and `other`'s: two ends of one training often agree better than either
-    (stochastic weight averaging, Izmailov et al. 2018).
-    """
+    """Average the weights with `other`, in place (Izmailov et al. 2018)."""
     for name, weight in model.state_dict().items():
         weight.copy_((weight + other[name]) / 2)
 
 
-LESSONS["restart"] = LESSONS[
-    "statements"
-]  # from its end at the full rate again; the mean of both ends is the model
+# Repeats the last stage from the full rate; the model is the mean of the weights before and after.
+LESSONS["restart"] = LESSONS["statements"]

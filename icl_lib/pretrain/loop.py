@@ -1,4 +1,4 @@
-"""The loop that all pre-training stages share: cosine schedule, bf16 autocast, a log, and a state to resume from."""
+"""The training loop of all pre-training stages: cosine schedule, bf16 autocast, log, resume."""
 
 import csv
 import math
@@ -25,10 +25,22 @@ def train(
     save_every: int = 500,
     decay: bool = True,
 ) -> None:
-    """Minimise `loss_of(step)` -> (loss, numbers to log) over the parameters of `model` that ask for a gradient.
+    """Minimise a loss over the parameters of `model` that require a gradient.
 
-    AdamW, linear warm-up, cosine to 2% of `lr` (without `decay`: constant), gradient norm clipped at 1. `folder/<stage>.pt` keeps the state every
-    `save_every` steps and `folder/<stage>.csv` the log; a second call goes on from there. Data must depend on `step` alone.
+    The optimiser is AdamW with gradient norm clipped at 1. `<folder>/<stage>.pt` keeps the state
+    and `<folder>/<stage>.csv` the log; a second call resumes from there.
+
+    Args:
+        model: the model to train.
+        loss_of: gives the loss of a step and numbers to log; its data must depend on the step only.
+        steps: number of steps in all.
+        lr: learning rate after the warm-up.
+        folder: where state and log are kept.
+        stage: name of the stage.
+        weight_decay: of all parameters with more than one dimension.
+        warmup: steps of linear warm-up.
+        save_every: steps between two saved states.
+        decay: decrease `lr` along a cosine to 2%; otherwise it stays constant.
     """
     folder.mkdir(parents=True, exist_ok=True)
     named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
@@ -40,10 +52,12 @@ def train(
         betas=(0.9, 0.98),
         fused=True,
     )
-    cosine = lambda s: 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1, s / steps)))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda s: min((s + 1) / warmup, 1) * (cosine(s) if decay else 1)
-    )
+
+    def rate(s: int) -> float:
+        cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1, s / steps)))
+        return min((s + 1) / warmup, 1) * (cosine if decay else 1)
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
     state, log = folder / f"{stage}.pt", folder / f"{stage}.csv"
     first, before = 0, 0.0
     if state.exists():
@@ -97,7 +111,7 @@ def _append(path: Path, row: dict) -> None:
 
 
 def batches(count: int, size: int, seed: int) -> Callable[[int], torch.Tensor]:
-    """`step` -> the indices of its batch: one fresh permutation an epoch, the same for the same seed."""
+    """Give a function from a step to the indices of its batch; each epoch is a new permutation."""
     per_epoch = count // size
     cache = {}
 

@@ -1,4 +1,4 @@
-"""The whole recipe of the two small models, with the numbers that made the shipped ones, and their records."""
+"""The complete recipe of the two small models, with the settings that made the shipped weights."""
 
 import csv
 import os
@@ -39,19 +39,19 @@ HELD_OUT = (GENERIC_SEED + 1, 400, 4)  # seed, people, pictures of each: never t
 
 
 def held_out(work: Path):
-    """The generic pictures that no recipe trains on."""
+    """Draw the generic pictures that are never used for training."""
     seed, people, each = HELD_OUT
     return generic_set(work, people, each, seed)
 
 
 def tower(work: Path, steps: int = STEPS["tower"], people: int = PEOPLE):
-    """(generic set, attribute tower): the common first stage; its state and log lie in `work`."""
+    """Run the common first stage in `work`; returns the generic set and the attribute tower."""
     data = generic_set(work, people, EACH)
     return data, train_tower(data, work, steps)
 
 
 def pretrain_clip(work: Path, out: Path, steps: dict = STEPS, people: int = PEOPLE) -> None:
-    """Make the small CLIP in `out`; `work` keeps the drawn world and the states, so a killed run goes on."""
+    """Make the small CLIP in `out`; an interrupted run resumes from the states in `work`."""
     data, first = tower(work, steps["tower"], people)
     _, clip = train_clip(data, first, _prompts(), work, steps["clip"])
     save_clip(clip, out)
@@ -59,7 +59,7 @@ def pretrain_clip(work: Path, out: Path, steps: dict = STEPS, people: int = PEOP
 
 
 def pretrain_qwen2vl(work: Path, out: Path, steps: dict = STEPS, people: int = PEOPLE) -> None:
-    """Make the small Qwen2-VL in `out`; `work` as in `pretrain_clip`, with which it shares the first stage."""
+    """Make the small Qwen2-VL in `out`; it shares the first stage in `work` with the small CLIP."""
     data, first = tower(work, steps["tower"], people)
     pupil = train_qwen2vl(
         data, first, _prompts(), work, steps["qwen2vl"], open_steps=steps["qwen2vl_open"]
@@ -75,9 +75,15 @@ def pretrain_qwen2vl(work: Path, out: Path, steps: dict = STEPS, people: int = P
 def record(
     work: Path, out: Path, title: str, stages: dict[str, int], people: int, note: str = ""
 ) -> None:
-    """Write recipe.json (seed, steps, losses, machine, time), the stages' logs and the model card into `out`.
+    """Write recipe.json, the logs of the stages and the model card into `out`.
 
-    note: what a reader should know of this very run, as further lines of the card.
+    Args:
+        work: folder with the logs of the stages.
+        out: folder of the model.
+        title: name of the model.
+        stages: steps of each stage.
+        people: number of generic people that it was trained on.
+        note: what a reader should know about this particular run; it is added to the card.
     """
     logs = {stage: list(csv.DictReader((work / f"{stage}.csv").open())) for stage in stages}
     told = {
@@ -92,7 +98,8 @@ def record(
             }
             for s, log in logs.items()
         },
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, "
+        f"{torch.backends.cpu.get_cpu_capability()}",
         "note": note,
         "versions": versions(),
     }
@@ -117,16 +124,18 @@ def record(
 
 _CARD = """# Model card: {title}
 
-A few million parameters, stored in half precision. It stands in the demo profile where the paper has OpenAI's CLIP or
-Qwen2-VL-7B: a model that already knows pictures and language in general, and has never seen the benchmark.
+A few million parameters, stored in half precision. In the demo profile it takes the place of the
+paper's OpenAI CLIP or Qwen2-VL-7B: a model that already knows pictures and language in general, and
+has never seen the benchmark.
 
-- **Trained on** {pictures:,} clean drawn pictures of {people:,} drawn people (the generic world of `icl_lib.pretrain.world`,
-  seed {seed}) and texts written about them. The truth of the drawings taught it; no real picture or text did.
+- **Trained on** {pictures:,} clean drawn pictures of {people:,} drawn people (the generic world of
+  `icl_lib.pretrain.world`, seed {seed}) and texts written about them. It learned from the truth of
+  the drawings; no real picture or text was used.
 - **Never trained on** the stand-ins' identities, cameras or caption grammar.
-- **Recipe** {stages}; {minutes:.0f} minutes on {machine}. `recipe.json` and the logs beside it hold seeds, losses and versions;
-  notebooks A1 and A2 explain and re-run it.
-- **Good for** running and explaining this kit on a CPU. **Not good for** real photographs: it knows drawings only, and nothing
-  it says of a real person means anything.
+- **Recipe** {stages}; {minutes:.0f} minutes on {machine}. `recipe.json` and the logs in this folder
+  hold seeds, losses and versions; notebooks A1 and A2 explain the recipe and run it again.
+- **Good for** running and explaining this kit on a CPU. **Not good for** real photographs: it knows
+  drawings only, and nothing that it says about a real person means anything.
 - **Licence** Apache-2.0, as the kit.
 """
 

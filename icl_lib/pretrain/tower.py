@@ -1,6 +1,7 @@
-"""Stage 1 of both small models: a Qwen2-VL vision tower learns to see attributes in generic pictures.
+"""First stage of both small models: a Qwen2-VL vision tower learns to recognise attributes.
 
-Every attribute has its own query that looks over the merged visual tokens, so that what it needs stays in the tokens.
+Each attribute has its own query that attends to the merged visual tokens, so the tokens keep the
+information that the attribute needs.
 """
 
 from pathlib import Path
@@ -15,18 +16,16 @@ from icl_lib.mllm.qwen2vl_tower import patchify, picture_tokens
 from icl_lib.pretrain.loop import batches, train
 from icl_lib.pretrain.world import HEADS, GenericSet, augment, plain
 
-SIZE, PATCH, MERGE = (
-    (48, 144),
-    12,
-    2,
-)  # width, height of a picture; side of a patch; patches merged per side
+SIZE = (48, 144)  # width and height of a picture in pixels
+PATCH = 12  # side of a patch in pixels
+MERGE = 2  # patches merged per side
 GRID = (SIZE[1] // PATCH, SIZE[0] // PATCH)  # rows, columns of patches
 
 
 def vision_config(
     width: int = 160, depth: int = 6, heads: int = 5, hidden: int = 192
 ) -> Qwen2VLVisionConfig:
-    """The small tower's sizes; 12 visual tokens a picture."""
+    """Sizes of the small tower, which gives 12 visual tokens per picture."""
     return Qwen2VLVisionConfig(
         embed_dim=width,
         depth=depth,
@@ -40,7 +39,7 @@ def vision_config(
 
 
 class AttributeTower(nn.Module):
-    """The vision tower with one attention-pooled linear classifier an attribute."""
+    """The vision tower with one attention-pooled linear classifier per attribute."""
 
     def __init__(self, config: Qwen2VLVisionConfig):
         super().__init__()
@@ -52,11 +51,11 @@ class AttributeTower(nn.Module):
         self.heads = nn.ModuleList([nn.Linear(d, len(values)) for values in HEADS.values()])
 
     def tokens(self, pictures: torch.Tensor) -> torch.Tensor:
-        """[B, 3, H, W] -> visual tokens [B, 12, hidden]."""
+        """Turn pictures [B, 3, H, W] into visual tokens [B, 12, hidden]."""
         return picture_tokens(self.visual, patchify(pictures, PATCH, MERGE), GRID)
 
     def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
-        """[B, 3, H, W] -> a list of logits [B, values], one an attribute."""
+        """Turn pictures [B, 3, H, W] into logits [B, values], one tensor per attribute."""
         x = self.norm(self.tokens(pictures))
         look = (self.query @ x.transpose(1, 2)).softmax(-1)  # [B, attributes, tokens]
         pooled = look @ x  # [B, attributes, hidden]
@@ -64,11 +63,11 @@ class AttributeTower(nn.Module):
 
 
 def attribute_loss(logits: list[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy over the attributes; labels int64 [B, attributes], -100 = not visible."""
+    """Mean cross-entropy over the attributes; labels int64 [B, attributes], -100 if not visible."""
     losses = [
-        F.cross_entropy(l.float(), labels[:, i], reduction="sum")
+        F.cross_entropy(scores.float(), labels[:, i], reduction="sum")
         / (labels[:, i] >= 0).sum().clamp(min=1)
-        for i, l in enumerate(logits)
+        for i, scores in enumerate(logits)
     ]
     return torch.stack(losses).mean()
 
@@ -76,7 +75,7 @@ def attribute_loss(logits: list[torch.Tensor], labels: torch.Tensor) -> torch.Te
 def train_tower(
     data: GenericSet, folder: Path, steps: int, batch: int = 128, lr: float = 1.5e-3, seed: int = 0
 ) -> AttributeTower:
-    """Train (or go on training) the tower on `data`; its state and log lie in `folder`."""
+    """Train the tower on `data`, or resume from the state in `folder`, which also gets the log."""
     torch.manual_seed(seed)
     model = AttributeTower(vision_config())
     labels, pick = torch.from_numpy(data.labels()), batches(len(data.truth), batch, seed)
@@ -90,8 +89,8 @@ def train_tower(
         with torch.no_grad():
             right = torch.stack(
                 [
-                    (l.argmax(-1) == y[:, i])[y[:, i] >= 0].float().mean()
-                    for i, l in enumerate(logits)
+                    (scores.argmax(-1) == y[:, i])[y[:, i] >= 0].float().mean()
+                    for i, scores in enumerate(logits)
                 ]
             )
         return attribute_loss(logits, y), {"accuracy": right.nanmean().item()}
@@ -102,10 +101,10 @@ def train_tower(
 
 @torch.inference_mode()
 def attribute_accuracy(model: AttributeTower, data: GenericSet) -> dict[str, float]:
-    """Share of visible attributes read right, per attribute, in percent."""
+    """Percentage of visible values that are recognised correctly, per attribute."""
     labels, hits = torch.from_numpy(data.labels()), {}
     logits = [model(plain(data.pictures[i : i + 256])) for i in range(0, len(data.truth), 256)]
     for j, name in enumerate(HEADS):
-        guess, y = torch.cat([l[j] for l in logits]).argmax(-1), labels[:, j]
+        guess, y = torch.cat([scores[j] for scores in logits]).argmax(-1), labels[:, j]
         hits[name] = 100 * (guess == y)[y >= 0].float().mean().item()
     return hits

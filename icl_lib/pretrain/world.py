@@ -1,4 +1,4 @@
-"""The generic world that the small models learn from: clean pictures of people who are in no benchmark."""
+"""The generic world that the small models learn from: clean pictures of people in no benchmark."""
 
 import json
 import random
@@ -17,21 +17,29 @@ from icl_lib.results import progress
 
 GENERIC_SEED = 7_000_000  # the stand-ins draw their identities from seeds far below
 HEADS = {name: values for name, (values, _) in VALUES.items()}
+HEADS["bag_colour"] = HEADS["hat_colour"] = ["none", *VALUES["bag_colour"][0]]
 
 
 @dataclass
 class GenericSet:
-    """Pictures uint8 [N, H, W, 3], and for each: the person's index, the truth (attribute -> value), what is visible."""
+    """N generic pictures and what is known about them.
+
+    Attributes:
+        pictures: uint8 [N, H, W, 3].
+        person: index of the person in each picture, [N].
+        truth: attribute -> value, for each picture.
+        seen: the attributes that are visible, for each picture.
+    """
 
     pictures: np.ndarray
-    person: np.ndarray  # [N]
+    person: np.ndarray
     truth: list[dict]
     seen: list[set]
 
     def labels(self) -> np.ndarray:
-        """Class of every attribute in every picture, int64 [N, attributes]; -100 where the picture does not show it."""
+        """Classes of the attributes, int64 [N, attributes]; -100 where one is not visible."""
         out = np.full((len(self.truth), len(HEADS)), -100, np.int64)
-        for i, (truth, seen) in enumerate(zip(self.truth, self.seen)):
+        for i, (truth, seen) in enumerate(zip(self.truth, self.seen, strict=True)):
             for j, (name, values) in enumerate(HEADS.items()):
                 if name in seen and not (name.endswith("colour") and truth[name] == "none"):
                     out[i, j] = values.index(truth[name])
@@ -55,7 +63,16 @@ def generic_set(
     size: tuple[int, int] = (48, 144),
     workers: int = 2,
 ) -> GenericSet:
-    """Draw (or find in `folder`) `people` x `each` generic pictures of `size` (width, height); same seed, same pictures."""
+    """Draw `each` generic pictures of `people` people, or find them in `folder`.
+
+    Args:
+        folder: where the pictures and their truth are kept.
+        people: number of people.
+        each: pictures per person.
+        seed: the same seed gives the same pictures.
+        size: width and height in pixels.
+        workers: processes that draw.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"generic-{seed}-{people}x{each}-{size[0]}x{size[1]}"
@@ -87,17 +104,18 @@ def generic_set(
     )
 
 
-MEAN, STD = (
-    (0.48145466, 0.4578275, 0.40821073),
-    (0.26862954, 0.26130258, 0.27577711),
-)  # OpenAI CLIP's and Qwen2-VL's
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # of OpenAI's CLIP and of Qwen2-VL
+STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def augment(pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """uint8 [B, H, W, 3] -> normalised float [B, 3, H, W], with random shift, colour cast, brightness, blur and noise."""
+    """Augment and normalise pictures, uint8 [B, H, W, 3] to float [B, 3, H, W].
+
+    The shift, zoom, mirroring, brightness, colour cast, blur and noise are random.
+    """
     x = pictures.permute(0, 3, 1, 2).float() / 255  # [B, 3, H, W]
     b, _, h, w = x.shape
-    rand = lambda *shape: torch.rand(*shape, generator=rng)
+    rand = partial(torch.rand, generator=rng)
     shift = (rand(b, 2) - 0.5) * torch.tensor([0.16, 0.12])
     zoom = 1 + (rand(b) - 0.5) * 0.3
     theta = torch.zeros(b, 2, 3)
@@ -122,13 +140,10 @@ def augment(pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def normalise(x: torch.Tensor) -> torch.Tensor:
-    """[B, 3, H, W] in 0..1 -> the scale that CLIP and Qwen2-VL expect."""
+    """Scale pictures [B, 3, H, W] in [0, 1] as CLIP and Qwen2-VL expect them."""
     return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
 def plain(pictures: np.ndarray) -> torch.Tensor:
-    """uint8 [B, H, W, 3] -> normalised float [B, 3, H, W], nothing changed."""
+    """Normalise pictures, uint8 [B, H, W, 3] to float [B, 3, H, W], without augmentation."""
     return normalise(torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 255)
-
-
-HEADS["bag_colour"] = HEADS["hat_colour"] = ["none", *VALUES["bag_colour"][0]]

@@ -1,43 +1,22 @@
-"""The retrieval model {f, g}: one unit vector an image, one a text, whose inner product is S.
-
-A backbone has branches (RDE: BGE and TSE); each gives unit vectors, S is the mean of their cosines, and so
-the inner product of the concatenation over √branches.
-"""
+"""RDE: CLIP's class and EOT tokens (BGE) and its token selection embedding (TSE)."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from icl_lib.retrieval.backbone import Backbone, at
-from icl_lib.retrieval.clip import encode_image_tokens, encode_text_tokens, trim
+from icl_lib.retrieval.backbone import Backbone
+from icl_lib.retrieval.clip import encode_image_tokens, encode_text_tokens, token_at, trim
 from icl_lib.retrieval.distributed import batch_norm
 from icl_lib.retrieval.weights import Clip
-
-
-class _Mlp(nn.Module):
-    """Linear, BatchNorm, ReLU, linear. Released checkpoints hold a second BatchNorm that nothing uses."""
-
-    def __init__(self, width: int, hidden: int, out: int):
-        super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(width, hidden), nn.Linear(hidden, out)])
-        self.bns = nn.ModuleList([nn.BatchNorm1d(hidden)])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers[1](batch_norm(self.layers[0](x), self.bns[0]).relu())
-
-    def _load_from_state_dict(self, state, prefix, *rest):
-        for name in [name for name in state if name.startswith(f"{prefix}bns.1.")]:
-            del state[name]
-        super()._load_from_state_dict(state, prefix, *rest)
 
 
 class TokenSelection(nn.Module):
     """RDE's token selection embedding (TSE): the most attended tokens, embedded and max-pooled.
 
-    Kept are the `ratio` of the tokens that the class (EOT) token attends to most; they are L2-normalised,
-    mapped by a linear layer plus a 2-layer MLP with BatchNorm to `embed_dim`, and max-pooled. State dicts of
-    the released code load: its image head carries an unused `linear` beside the `fc` it applies; the applied
-    one is taken.
+    The share `ratio` of the tokens that the class (EOT) token attends to most is L2-normalised, mapped
+    to `embed_dim` by a linear layer plus a two-layer MLP with BatchNorm, and max-pooled. State dicts
+    of the released code load. Its image head holds a `linear` that it never uses beside the `fc` that
+    it applies; `fc` is loaded.
     """
 
     def __init__(self, input_dim: int = 512, embed_dim: int = 1024, ratio: float = 0.3):
@@ -53,38 +32,37 @@ class TokenSelection(nn.Module):
         ids: Tensor | None = None,
         length: int | None = None,
     ) -> Tensor:
-        """[B, embed_dim], not normalised.
+        """The embedding [B, embed_dim], not normalised.
 
-        tokens [B, N, D] projected; attention [B, N], the class (EOT) token's row, or the whole [B, N, N]. For
-        texts, ids [B, N] say which tokens are words: those between the first and EOT, the largest id.
-        `length` is the number of tokens that the ratio refers to, N if None: give the context length when
-        texts were trimmed, and all tokens of an image when only the most attended are here. A text without
-        words is embedded by its EOT token.
+        Args:
+            tokens: projected tokens [B, N, D].
+            attention: the class (EOT) token's row [B, N], or the whole [B, N, N].
+            ids: token ids [B, N] of texts, None for images. The tokens between the first and EOT, the
+                largest id, are selected from; a text without words is embedded by its EOT token.
+            length: number of tokens that `ratio` refers to, by default N. Give the context length for
+                trimmed texts, and the full number of tokens for images of which only the most
+                attended are given.
         """
         position = torch.arange(tokens.shape[1], device=tokens.device)
-        end = ids.argmax(1) if ids is not None else None  # [B]
-        if attention.ndim == 3:
-            row = (
-                end
-                if ids is not None
-                else torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
-            )
-            attention = attention[torch.arange(len(tokens), device=tokens.device), row]
         length = length or tokens.shape[1]
         if ids is None:
-            inner = (position > 0).expand(len(tokens), -1)
+            anchor = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
+            inner = (position > 0).expand(len(tokens), -1)  # [B, N]
             count = int(self.ratio * (length - 1))
         else:
-            inner = (position > 0) & (position < end[:, None])  # [B, N]
-            inner = inner | ((position == end[:, None]) & (end[:, None] <= 1))
+            anchor = ids.argmax(1)  # [B]
+            end = anchor[:, None]
+            inner = ((position > 0) & (position < end)) | ((position == end) & (end <= 1))
             count = int(self.ratio * (length - 2))
+        if attention.ndim == 3:
+            attention = token_at(attention, anchor)
         count = min(max(count, 1), tokens.shape[1])
         score, chosen = attention.masked_fill(~inner, -torch.inf).topk(count, dim=1)  # [B, k]
         real = score > -torch.inf  # [B, k]: a short text has fewer than k words
         picked = tokens.gather(1, chosen[..., None].expand(-1, -1, tokens.shape[2]))[real]  # [M, D]
         picked = F.normalize(picked.float(), dim=-1)
-        # [M, E]: padding is not among the M, so it never enters BatchNorm's statistics.
-        embedded = self.linear(picked) + self.mlp(picked)
+        # Padding is not among the M tokens, so it never enters BatchNorm's statistics.
+        embedded = self.linear(picked) + self.mlp(picked)  # [M, E]
         pooled = embedded.new_full((*real.shape, embedded.shape[1]), -torch.inf)
         pooled[real] = embedded
         return pooled.amax(1)
@@ -96,26 +74,42 @@ class TokenSelection(nn.Module):
         super()._load_from_state_dict(state, prefix, *rest)
 
 
+class _Mlp(nn.Module):
+    """Linear, BatchNorm, ReLU, linear. Released checkpoints hold a second BatchNorm, never used."""
+
+    def __init__(self, width: int, hidden: int, out: int):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(width, hidden), nn.Linear(hidden, out)])
+        self.bns = nn.ModuleList([nn.BatchNorm1d(hidden)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers[1](batch_norm(self.layers[0](x), self.bns[0]).relu())
+
+    def _load_from_state_dict(self, state, prefix, *rest):
+        for name in [name for name in state if name.startswith(f"{prefix}bns.1.")]:
+            del state[name]
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
 class RDE(Backbone):
-    """RDE (CVPR 2024): BGE, the class and EOT tokens, and TSE, the most attended; S is the mean cosine."""
+    """RDE (CVPR 2024): branch `bge`, the class or EOT token, and branch `tse`, see `TokenSelection`.
+
+    Attributes:
+        frozen_batchnorm: keep TSE's BatchNorm in evaluation mode during training, as the released
+            code does.
+    """
 
     method = "rde"
 
-    def __init__(
-        self,
-        clip: Clip,
-        embed_dim: int = 1024,
-        ratio: float = 0.3,
-        frozen_batchnorm: bool = False,
-        **shared,
-    ):
+    def __init__(self, clip: Clip, embed_dim: int = 1024, ratio: float = 0.3, **shared):
         super().__init__(clip, **shared)
         width = self.clip.visual.proj.shape[1]
         self.tse_image = TokenSelection(width, embed_dim, ratio)
         self.tse_text = TokenSelection(width, embed_dim, ratio)
-        self.frozen_batchnorm = frozen_batchnorm  # in training, as the released code leaves it
+        self.frozen_batchnorm = False
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> "RDE":
+        """Sets training or evaluation mode, as every module's `train`."""
         super().train(mode)
         if self.frozen_batchnorm:
             self.tse_image.eval()
@@ -123,32 +117,37 @@ class RDE(Backbone):
         return self
 
     def own_rate(self, name: str, settings) -> float | None:
+        """tse_lr for the parameters of TSE."""
         return settings.tse_lr if name.startswith("tse_") else None
 
     def image_branches(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Unit vectors {branch: [B, D]} in float32 of pixels [B, 3, H, W], uint8 or normalised."""
         length = len(self.clip.visual.positional_embedding)
         keep = max(1, int(self.tse_image.ratio * (length - 1)))  # what TSE selects
-        tokens, attention = encode_image_tokens(self.clip, self._pixels(pixels), keep)
+        tokens, attention = encode_image_tokens(self.clip, self.normalised(pixels), keep)
         return self._both(tokens[:, 0], self.tse_image, tokens, attention, None, length)
 
     def text_branches(self, ids: Tensor) -> dict[str, Tensor]:
+        """Unit vectors {branch: [B, D]} in float32 of token ids [B, L]."""
         ids = trim(ids.to(self.device))
         tokens, attention = encode_text_tokens(self.clip, ids)
-        anchor = at(tokens, ids.argmax(1))
+        anchor = token_at(tokens, ids.argmax(1))
         return self._both(anchor, self.tse_text, tokens, attention, ids, self.context_length)
 
     @property
     def widths(self) -> dict[str, int]:
+        """The dimensions of each branch's vectors."""
         return super().widths | {"tse": self.tse_image.linear.out_features}
 
     def describe(self) -> dict:
-        return super().describe() | {
-            "embed_tse": self.widths["tse"],
-            "select_ratio": self.tse_image.ratio,
-        }
+        """The content of backbone.json."""
+        sizes = {"embed_tse": self.widths["tse"], "select_ratio": self.tse_image.ratio}
+        return super().describe() | sizes
 
-    def _both(self, anchor: Tensor, head: TokenSelection, *inputs) -> dict[str, Tensor]:
-        # Small, and BatchNorm and max-pooling want precision.
+    def _both(
+        self, anchor: Tensor, head: TokenSelection, tokens: Tensor, *rest
+    ) -> dict[str, Tensor]:
+        # The head is small, and BatchNorm and max-pooling need the precision of float32.
         with torch.autocast(self.device.type, enabled=False):
-            tse = head(inputs[0].float(), *inputs[1:])
+            tse = head(tokens.float(), *rest)
         return {"bge": F.normalize(anchor.float(), dim=-1), "tse": F.normalize(tse, dim=-1)}

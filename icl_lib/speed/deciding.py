@@ -1,10 +1,11 @@
-"""Deciding Yes or No: P(Yes) read off one forward pass, against generating an answer and reading its word."""
+"""Deciding Yes or No: P(Yes) of one forward pass against reading the word of a generated answer."""
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 
 from icl_lib.mllm.chat import batches
 from icl_lib.mllm.forward import common_beginning
@@ -14,51 +15,61 @@ from icl_lib.speed.timing import seconds
 
 GENERATED = "generated, word read"
 PLAIN, SHARED = "P(Yes), picture read for each text", "P(Yes), prefix shared"
+NEW_TOKENS = 8  # the longest answer that is generated; most end earlier
 
 
 @torch.inference_mode()
-def by_generating(
-    mllm: LocalMLLM, images: Sequence, texts: Sequence[str], new_tokens: int = 8
-) -> np.ndarray:
-    """Yes or No [N] bool in the usual way: the processor's own batch, `generate`, and "yes" in what was
-    written.
+def by_generating(mllm: LocalMLLM, images: Sequence, texts: Sequence[str]) -> np.ndarray:
+    """Whether the generated answer to each pair says "yes" [N] bool.
 
-    Greedy, as many pairs a batch as `p_yes` takes, at most `new_tokens` tokens; an answer ends earlier by
-    itself.
+    The usual way: greedy generation from the processor's own batches of as many pairs as `p_yes`
+    takes.
     """
-    chat, said = mllm.reader, np.zeros(len(texts), dtype=bool)
+    chat, yes = mllm.reader, np.zeros(len(texts), dtype=bool)
     rendered = [chat.render(mllm.prompts.ask_match(text), picture=True) for text in texts]
     order = sorted(range(len(texts)), key=lambda row: len(rendered[row]))
     for rows in batches(order, mllm.pairs_at_once):
-        inputs = chat.batch_of_pictures(
-            [rendered[row] for row in rows], [images[row] for row in rows]
-        )
-        ids = chat.generate(inputs, new_tokens)
-        for row, answer in zip(rows, chat.tokenizer.batch_decode(ids, skip_special_tokens=True)):
-            said[row] = "yes" in answer.lower()
-    return said
+        prompts, pictures = [rendered[row] for row in rows], [images[row] for row in rows]
+        ids = chat.generate(chat.batch_of_pictures(prompts, pictures), NEW_TOKENS)
+        answers = chat.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        yes[rows] = ["yes" in answer.lower() for answer in answers]
+    return yes
 
 
-def by_texts(mllm: LocalMLLM, pictures: Sequence, texts: Sequence[str],
-             counts: Iterable[int] = (1, 2, 4, 8, 16), repeats: int = 2) -> pd.DataFrame:  # fmt: skip
-    """The same pairs decided in three ways, by the number of texts asked of each picture: a row a number.
+def by_texts(
+    mllm: LocalMLLM,
+    pictures: Sequence,
+    texts: Sequence[str],
+    counts: Iterable[int] = (1, 2, 4, 8, 16),
+    repeats: int = 2,
+) -> pd.DataFrame:
+    """The same pairs decided in three ways, by the number of texts asked of each picture.
 
-    Pairs a second of `GENERATED`, `PLAIN` (one forward pass, each picture encoded once) and `SHARED` (its
-    prefix read once too); `ratio`, SHARED to GENERATED; `by sharing`, SHARED to PLAIN; `tokens`, what that
-    would be if time went by the number of tokens alone; `same word`, percent of pairs where P(Yes) > 0.5
-    says what was written; `difference`, the largest of P(Yes) between PLAIN and SHARED.
+    Args:
+        mllm: without a memory.
+        pictures: opened ones, since the encodings of files are kept between calls and would not be
+            timed.
+        texts: each picture gets the next ones; they are used again from the start as often as
+            needed.
+        counts: numbers of texts a picture.
+        repeats: runs of which the fastest counts.
 
-    pictures: opened ones (files stay encoded from call to call, and nothing would be left to measure); each
-    gets the next of `texts`, which are gone round as often as needed. Every time is the least of `repeats`.
+    Returns:
+        A row for each count. Pairs a second: `GENERATED`; `PLAIN`, one forward pass, each
+        picture encoded once; `SHARED`, the common prefix of a picture's texts also read once.
+        `ratio`: SHARED to GENERATED. `by sharing`: SHARED to PLAIN. `tokens`: what `by sharing`
+        would be if time were proportional to the number of tokens. `same word`: percent of pairs
+        where P(Yes) > 0.5 agrees with the generated word. `difference`: the largest difference of
+        P(Yes) between PLAIN and SHARED.
     """
     rows = {}
-    _p_yes(mllm, pictures[:2], texts[:2], share=True)  # the first call pays for what is paid once
+    _p_yes(mllm, pictures[:2], texts[:2], share=True)  # pays one-off preparations
     for count in progress(list(counts), "texts a picture"):
         images = [picture for picture in pictures for _ in range(count)]
         asked = [texts[row % len(texts)] for row in range(len(images))]
-        generated, said = seconds(lambda: by_generating(mllm, images, asked), repeats)
-        plain, alone = seconds(lambda: _p_yes(mllm, images, asked, share=False), repeats)
-        shared, p = seconds(lambda: _p_yes(mllm, images, asked, share=True), repeats)
+        generated, word = seconds(by_generating, mllm, images, asked, repeats=repeats)
+        plain, p_plain = seconds(_p_yes, mllm, images, asked, False, repeats=repeats)
+        shared, p = seconds(_p_yes, mllm, images, asked, True, repeats=repeats)
         rows[count] = {
             GENERATED: len(asked) / generated,
             PLAIN: len(asked) / plain,
@@ -66,14 +77,23 @@ def by_texts(mllm: LocalMLLM, pictures: Sequence, texts: Sequence[str],
             "ratio": generated / shared,
             "by sharing": plain / shared,
             "tokens": _fewer_tokens(mllm, pictures[0], asked, count),
-            "same word": 100 * float(((p > 0.5) == said).mean()),
-            "difference": float(np.abs(p - alone).max()),
+            "same word": 100 * float(((p > 0.5) == word).mean()),
+            "difference": float(np.abs(p - p_plain).max()),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("texts a picture")
 
 
+def enlarged(pictures: Sequence[Image.Image], pixels: int) -> list[Image.Image]:
+    """The pictures in their own proportions with about `pixels` pixels each."""
+    sides = [(pixels / (picture.width * picture.height)) ** 0.5 for picture in pictures]
+    return [
+        picture.resize((int(picture.width * side), int(picture.height * side)))
+        for picture, side in zip(pictures, sides, strict=True)
+    ]
+
+
 def _fewer_tokens(mllm: LocalMLLM, picture, texts: Sequence[str], count: int) -> float:
-    """All tokens of prompts about one picture, to those read if each `count` share their beginning."""
+    """How many times fewer tokens are read if each `count` prompts of a picture share a prefix."""
     chat = mllm.reader
     if not chat.caches_pictures:
         return 1.0

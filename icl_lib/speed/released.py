@@ -1,28 +1,36 @@
-"""The released code's way of computing vectors and metrics, for comparison."""
+"""The released code's way of computing vectors and metrics, written anew from its description."""
 
-from collections.abc import Callable, Iterable
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from icl_lib.retrieval.clip import encode_text_tokens, trim
+from icl_lib.retrieval.backbone import uses_bf16
+from icl_lib.retrieval.clip import encode_text_tokens, token_at, trim
 from icl_lib.retrieval.metrics import NAMES
 from icl_lib.retrieval.models import RDE
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to do the same work; the defaults are the released code's, every field is one saving.
+    """One way of doing the same work; the defaults are the released code's, each field a saving.
 
-    once: each picture and caption is encoded once. Else pictures are encoded once for BGE and once for TSE,
-    captions three times, and CCD encodes the picture of every caption again. attention: "every" layer gives
-    head-averaged weights, so none can be fused; only the "last" does; or "row", the kit's encoder, which
-    forms no more than the one row that TSE reads, and of the last layer's pictures' tokens only those that it
-    selects. trimmed: captions end at their last word instead of after
-    all positions. counted: ranks are counted, not sorted out of the whole gallery.
+    Attributes:
+        once: Encode each picture and caption once. Otherwise an evaluation encodes pictures twice
+            (for BGE and for TSE) and captions three times, and CCD encodes a picture again for each
+            of its captions.
+        attention: Where head-averaged attention weights are computed: in "every" layer, so that
+            none can use a fused kernel; in the "last" layer only; or, by the kit's own encoder,
+            only the one "row" of the last layer that TSE reads, and then only the picture tokens
+            that TSE selects.
+        trimmed: Cut captions after their last word instead of padding all to the context length.
+        counted: Count the ranks of the correct pictures instead of sorting the whole gallery.
+        precision: "fp32" or "bf16".
     """
 
     once: bool = False
@@ -33,86 +41,82 @@ class Way:
 
 
 RELEASED = Way()
-KIT = Way(True, "row", True, True)
+KIT = Way(once=True, attention="row", trimmed=True, counted=True)
 
 
-def image_branches(model: RDE, pixels: Tensor, way: Way) -> dict[str, Tensor]:
-    """Unit vectors {branch: [B, D]} of pictures, their attention computed in this way."""
-    if way.attention == "row":
-        return model.image_branches(pixels)
-    visual, pixels = model.clip.visual, model._pixels(pixels)
-    patches = visual.conv1(pixels).flatten(2).mT  # [B, patches, width]
-    first = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
-    x = visual.ln_pre(torch.cat([first, patches], 1) + visual.positional_embedding)
-    x, attention = _layers(visual.transformer.resblocks, x, None, way)
-    tokens = visual.ln_post(x) @ visual.proj
-    return _branches(model, model.tse_image, tokens[:, 0], tokens, attention[:, 0])
+def fast_bf16() -> bool:
+    """Whether this machine computes faster in bf16 than in fp32."""
+    return uses_bf16("auto", torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def text_branches(model: RDE, ids: Tensor, way: Way) -> dict[str, Tensor]:
-    """Unit vectors {branch: [B, D]} of captions' ids [B, L], cut to the longest or not."""
-    ids = ids.to(model.device)
-    ids = trim(ids) if way.trimmed else ids
-    row, end = torch.arange(len(ids), device=ids.device), ids.argmax(1)
-    if way.attention == "row":
-        tokens, attention = encode_text_tokens(model.clip, ids)
-    else:
-        clip = model.clip
-        x = clip.token_embedding(ids) + clip.positional_embedding[: ids.shape[1]]
-        later = torch.full((ids.shape[1],) * 2, -torch.inf, device=ids.device).triu(1)
-        x, attention = _layers(clip.transformer.resblocks, x, later, way)
-        tokens, attention = clip.ln_final(x) @ clip.text_projection, attention[row, end]
-    return _branches(
-        model, model.tse_text, tokens[row, end], tokens, attention, ids, model.context_length
-    )
+def in_way(model: RDE, way: Way) -> RDE:
+    """A view of `model`, with the same weights, that encodes in this way.
 
-
-def encode(
-    model: RDE, batches: Iterable[Tensor], branches: Callable, way: Way
-) -> dict[str, np.ndarray]:
-    """`branches` of all batches {branch: [N, D]}, in the way's precision, on the model's device."""
-    was_training, was_precision = model.training, model.precision
-    model.eval()
-    model.precision = way.precision
-    with torch.inference_mode(), model.autocast():
-        out = [
-            {name: v.cpu() for name, v in branches(model, batch, way).items()} for batch in batches
-        ]
-    model.train(was_training)
-    model.precision = was_precision
-    return {name: torch.cat([part[name] for part in out]).numpy() for name in out[0]}
+    `once` and `counted` are left to the caller, since they concern what is done with the vectors.
+    """
+    view = copy.copy(model)
+    view.precision = way.precision
+    if way.attention != "row":
+        view.image_branches = partial(_image_branches, model, way)
+    if way.attention != "row" or not way.trimmed:
+        view.text_branches = partial(_text_branches, model, way)
+    return view
 
 
 def sorted_metrics(
     sim: np.ndarray, query_pids: np.ndarray, gallery_pids: np.ndarray
 ) -> dict[str, float]:
-    """`retrieval_metrics` by sorting the whole gallery of every query, all queries at once."""
+    """`retrieval_metrics`, computed by sorting the whole gallery for all queries at once."""
     order = torch.from_numpy(sim).argsort(dim=1, descending=True, stable=True)
     hits = torch.tensor(gallery_pids)[order] == torch.tensor(query_pids)[:, None]  # [Q, G]
     found, count = hits.cumsum(1), hits.sum(1).clamp(min=1)
     rank = torch.arange(1, sim.shape[1] + 1)
     last = (hits * rank).amax(1).clamp(min=1)
-    values = [(found[:, min(k, sim.shape[1]) - 1] > 0).double().mean() for k in (1, 5, 10)]
-    values += [
-        ((found / rank.double() * hits).sum(1) / count).mean(),
-        (hits.sum(1) / last.double()).mean(),
-    ]
-    return {name: 100 * float(value) for name, value in zip(NAMES, values)}
+    values = [hits[:, :k].any(1).double().mean() for k in (1, 5, 10)]
+    values.append(((found / rank.double() * hits).sum(1) / count).mean())
+    values.append((hits.sum(1) / last.double()).mean())
+    return {name: 100 * float(value) for name, value in zip(NAMES, values, strict=True)}
 
 
-def _layers(blocks, x: Tensor, mask: Tensor | None, way: Way) -> tuple[Tensor, Tensor]:
-    """Pre-norm blocks by torch's own attention module; the last one's averaged weights [B, N, N]."""
-    for place, block in enumerate(blocks, 1):
-        wanted, y = way.attention == "every" or place == len(blocks), block.ln_1(x)
+def _image_branches(model: RDE, way: Way, pixels: Tensor) -> dict[str, Tensor]:
+    """Unit vectors {branch: [B, D]} of uint8 pixels [B, 3, H, W]."""
+    visual = model.clip.visual
+    patches = visual.conv1(model.normalised(pixels)).flatten(2).mT  # [B, patches, width]
+    first = visual.class_embedding.expand(len(patches), 1, -1)
+    x = visual.ln_pre(torch.cat([first, patches], 1) + visual.positional_embedding)
+    x, attention = _transform(visual.transformer.resblocks, x, None, way)
+    tokens = visual.ln_post(x) @ visual.proj
+    return _both(tokens[:, 0], model.tse_image(tokens, attention[:, 0]))
+
+
+def _text_branches(model: RDE, way: Way, ids: Tensor) -> dict[str, Tensor]:
+    """Unit vectors {branch: [B, D]} of captions' token ids [B, L]."""
+    clip, ids = model.clip, ids.to(model.device)
+    if way.trimmed:
+        ids = trim(ids)
+    if way.attention == "row":
+        tokens, attention = encode_text_tokens(clip, ids)
+    else:
+        x = clip.token_embedding(ids) + clip.positional_embedding[: ids.shape[1]]
+        later = torch.full((ids.shape[1],) * 2, -torch.inf, device=ids.device).triu(1)
+        x, attention = _transform(clip.transformer.resblocks, x, later, way)
+        tokens = clip.ln_final(x) @ clip.text_projection
+    tse = model.tse_text(tokens, attention, ids, model.context_length)
+    return _both(token_at(tokens, ids.argmax(1)), tse)
+
+
+def _transform(
+    blocks: Sequence[nn.Module], x: Tensor, mask: Tensor | None, way: Way
+) -> tuple[Tensor, Tensor]:
+    """Residual blocks with torch's attention module; also the last's mean weights [B, N, N]."""
+    for block in blocks:
+        wanted = way.attention == "every" or block is blocks[-1]
+        y = block.ln_1(x)
         attended, weights = block.attn(y, y, y, need_weights=wanted, attn_mask=mask)
         x = x + attended
         x = x + block.mlp(block.ln_2(x))
-    return x, weights
+    return x, weights.detach()
 
 
-def _branches(
-    model: RDE, head, anchor: Tensor, tokens: Tensor, attention: Tensor, *more
-) -> dict[str, Tensor]:
-    with torch.autocast(model.device.type, enabled=False):
-        tse = head(tokens.float(), attention.detach().float(), *more)
-    return {"bge": F.normalize(anchor.float(), dim=-1), "tse": F.normalize(tse, dim=-1)}
+def _both(bge: Tensor, tse: Tensor) -> dict[str, Tensor]:
+    return {"bge": F.normalize(bge.float(), dim=-1), "tse": F.normalize(tse, dim=-1)}

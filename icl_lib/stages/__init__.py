@@ -1,7 +1,10 @@
-"""What each notebook makes. A stage makes or finds what it needs, says which, and is made once.
+"""What each notebook makes. A stage makes or finds what it needs, and is made once.
 
-data -> baseline (03) -> adapter (02) -> interaction (04, 05)
-data -> reorganised (01) -> backbone (03) -> interaction
+    data (00) -> baseline (03) -> adapter (02) ---------> interaction, final (04, 05)
+    data (00) -> reorganised (01) -> backbone (03) -----> interaction, final (04, 05)
+
+Trainings with other seeds and settings are in `icl_lib.stages.ablations`, variants of Algorithm 1
+(notebook 06) in `icl_lib.stages.variants`.
 """
 
 from icl_lib.stages.adapters import adapter, candidates, judge, judged, pairs, threshold
@@ -11,11 +14,8 @@ from icl_lib.stages.interactions import cards, chosen, interaction, tokens, xi_g
 from icl_lib.stages.made import stage, timing
 from icl_lib.stages.manifest import data, prerequisites
 from icl_lib.stages.rda import checked, reorganised
-from icl_lib.thi.cost import cost
-from icl_lib.thi.interaction import Interaction
 
 __all__ = [
-    "Interaction",
     "adapter",
     "backbone",
     "baseline",
@@ -23,7 +23,6 @@ __all__ = [
     "cards",
     "checked",
     "chosen",
-    "cost",
     "data",
     "evaluated",
     "final",

@@ -1,4 +1,4 @@
-"""How a stage is made once, timed, and reported."""
+"""How a stage's result is made once, timed and reported."""
 
 import os
 import platform
@@ -10,32 +10,52 @@ import pandas as pd
 import torch
 
 from icl_lib.params import Params
-from icl_lib.results import (
-    is_made,
-    made,
-    read_json,
-    record_seconds,
-    versions,
-    write_json,
-)
+from icl_lib.results import is_made, made, record_seconds, versions
 
-_TOLD: set[Path] = set()  # folders that this process has spoken of
+_REPORTED: set[Path] = set()  # folders for which this process has printed a line
+
+
+def stage(
+    params: Params, name: str, key: dict, build: Callable[[Path], None], variant: str = ""
+) -> Path:
+    """The folder that `build` fills, made once for each `key`; prints whether it was found or made.
+
+    Args:
+        params: the settings of the run.
+        name: the stage's name; its seconds are recorded under it in summary.json.
+        key: all that the result depends on (JSON-like).
+        build: writes the result into the folder it is given.
+        variant: names a result beside the run's own, such as that of another seed; its seconds are
+            not recorded.
+    """
+    name = f"{name}-{variant}" if variant else name
+    found = is_made(params, name, key)
+    start = time.monotonic()
+    folder = made(params, name, key, build)
+    seconds = time.monotonic() - start
+    if not found and not variant:
+        record_seconds(params, name, seconds)
+    if folder not in _REPORTED:
+        line = f"found {folder.name}" if found else f"made {folder.name} in {seconds:.0f} s"
+        print(line, flush=True)
+        _REPORTED.add(folder)
+    return folder
 
 
 def timing(
     params: Params, name: str, about: dict, measure: Callable[[], pd.DataFrame], attempt: int = 0
 ) -> pd.DataFrame:
-    """The table of times that `measure()` gives, kept: a second run shows the first one's and has the MLLM do nothing again.
+    """The table of times that `measure()` returns, measured once and then read from disk.
 
-    about: all that the times depend on (JSON-like); the machine and the versions of everything count besides. Another `attempt`
-    measures anew. The table's index needs a name, or is 0, 1, 2, ….
+    A second run shows the times of the first one and asks the MLLM nothing.
+
+    Args:
+        params: the settings of the run.
+        name: the table's name in the cache.
+        about: all that the times depend on (JSON-like); the machine and all versions count too.
+        measure: makes the table.
+        attempt: another number measures again.
     """
-
-    def build(folder: Path) -> None:
-        table = measure()
-        names = [level for level in table.index.names if level is not None]
-        rows = (table.reset_index() if names else table).to_dict("list")
-        write_json(folder / "times.json", {"index": names, "attrs": table.attrs, "columns": rows})
 
     machine = {
         "cpu": platform.processor(),
@@ -44,31 +64,6 @@ def timing(
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
-    folder = made(
-        params,
-        f"times-{name}",
-        {**about, "machine": machine, "versions": versions(), "attempt": attempt},
-        build,
-    )
-    kept = read_json(folder / "times.json")
-    table = pd.DataFrame(kept["columns"])
-    table.attrs = kept["attrs"]
-    return table.set_index(kept["index"]) if kept["index"] else table
-
-
-def stage(params: Params, name: str, key: dict, build, variant: str = "") -> Path:
-    """`made`, with a line that says what was found or made."""
-    name = f"{name}-{variant}" if variant else name
-    found = is_made(params, name, key)
-    start = time.monotonic()
-    folder = made(params, name, key, build)
-    seconds = time.monotonic() - start
-    if not found and not variant:
-        record_seconds(params, name, seconds)
-    if folder not in _TOLD:
-        print(
-            f"made {folder.name} in {seconds:.0f} s" if not found else f"found {folder.name}",
-            flush=True,
-        )
-        _TOLD.add(folder)
-    return folder
+    key = {**about, "machine": machine, "versions": versions(), "attempt": attempt}
+    build = lambda folder: measure().to_pickle(folder / "times.pkl")
+    return pd.read_pickle(made(params, f"timing-{name}", key, build) / "times.pkl")

@@ -6,7 +6,7 @@ import pandas as pd
 
 from icl_lib.data import read_benchmark
 from icl_lib.data.benchmarks import find_annotation
-from icl_lib.data.manifest import hold_out
+from icl_lib.data.manifest import captions, hold_out, images, nonempty
 from icl_lib.data.standin import make_standin
 from icl_lib.mllm.weights import model_folder
 from icl_lib.params import Params
@@ -32,24 +32,22 @@ def prerequisites(params: Params) -> None:
             missing.append(str(problem))
     if missing:
         raise FileNotFoundError(
-            f"Profile {params.profile!r} on {params.data.title} needs a data set, CLIP weights and an "
-            f"MLLM; {len(missing)} of the three are missing, and nothing is downloaded automatically.\n\n"
-            + "\n\n".join(f"{i}. {text}" for i, text in enumerate(missing, 1))
+            f"Profile {params.profile!r} on {params.data.title} needs a data set, CLIP weights and "
+            f"an MLLM. Missing are {len(missing)} of the three; nothing is downloaded automatically."
+            "\n\n" + "\n\n".join(f"{i}. {text}" for i, text in enumerate(missing, 1))
         )
 
 
 def data(params: Params) -> pd.DataFrame:
     """The manifest of the benchmark, or of its stand-in, which is drawn on the first call.
 
-    A benchmark without a val split gets one: data.val_from_train people of train, drawn at random, always
-    the same ones. With data.limit_ids = N each split keeps at most N people, the first by id; val then
-    takes at most N people from the first N + N of train.
+    A benchmark without a val split gets one: data.val_from_train people of train, drawn at random,
+    always the same ones. With data.limit_ids = N each split keeps its first N people by id; a val
+    split from train then has N people at most, drawn from the first N + N of train.
     """
     given, has_val = params.data, params.data.expected.ids[1] > 0
-    if has_val:
-        held_out = 0
-    else:
-        held_out = (given.ids_val or 0) if given.val_from_train is None else given.val_from_train
+    wanted = given.ids_val if given.val_from_train is None else given.val_from_train
+    held_out = 0 if has_val else wanted or 0
     limits = None
     if given.limit_ids is not None:
         held_out = min(held_out, given.limit_ids)
@@ -61,6 +59,12 @@ def data(params: Params) -> pd.DataFrame:
         prerequisites(params)
     manifest = read_benchmark(params.dataset, params.data_root, given.strict, limit_ids=limits)
     return hold_out(manifest, held_out)
+
+
+def queries_and_gallery(params: Params, split: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The captions and the images of a split. Raises ValueError if it has no caption."""
+    manifest = nonempty(data(params), split)
+    return captions(manifest, split), images(manifest, split)
 
 
 def _draw_once(params: Params, has_val: bool) -> None:

@@ -1,6 +1,5 @@
-"""What notebook 06 makes beside `icl_lib.stages`: what the variants need, and their parameter on val."""
+"""The stage of notebook 06: what variants of Algorithm 1 need, and their parameter, chosen on val."""
 
-import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,152 +7,137 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from icl_lib import thi
 from icl_lib.mllm.load import load_mllm
 from icl_lib.mllm.tasks import aggregate
 from icl_lib.params import Params
 from icl_lib.results import file_hash, read_json, write_json
 from icl_lib.retrieval.load import load_backbone
-from icl_lib.retrieval.metrics import per_query_metrics
-from icl_lib.stages import adapters, backbones, made
-from icl_lib.thi import contradictions, interaction, variants
+from icl_lib.stages.adapters import adapter
+from icl_lib.stages.backbones import backbone
+from icl_lib.stages.made import stage
+from icl_lib.thi import Interaction, Trace, contradictions, interact, refine
+from icl_lib.thi.variants import find
 
-SCORE = (
-    "rank1",
-    "rank5",
-    "rank10",
-    "mAP",
-)  # errors are to vanish at every depth, not at the first place alone
+# A variant is to avoid errors at every depth, not only at the first rank, so these are added up.
+SCORE = ("rank1", "rank5", "rank10", "mAP")
 
 
-def asked_to_the_end(
-    params: Params, run: interaction.Interaction, split: str, lora: bool = True
-) -> thi.Trace:
-    """`run`'s trace of the first K candidates, behind the first Yes too (`ask="all"`); only what is missing is asked."""
+def asked_to_the_end(params: Params, run: Interaction, split: str, lora: bool = True) -> Trace:
+    """The trace of the first K candidates of each query, asked beyond the first Yes too.
+
+    What `run` asked already is in the MLLM's memory and is not asked again.
+    """
+    depth, trace = params.thi.K, run.trace
 
     def build(folder: Path) -> None:
-        for answered in run.folder.glob("answers-*.jsonl"):
-            shutil.copy(answered, folder)
-        mllm = load_mllm(params, adapters.adapter(params) if lora else None)
-        thi.interact(
+        interact(
             run.queries["caption"].tolist(),
-            run.trace.candidates[:, : params.thi.K],
-            mllm,
-            params.thi.K,
-            run.trace.threshold,
+            trace.candidates[:, :depth],
+            load_mllm(params, adapter(params) if lora else None),
+            depth,
+            trace.threshold,
             run.gallery["path"].tolist(),
             folder,
             ask="all",
         )
 
-    key = {"trace": run.folder.name, "K": params.thi.K}
-    return thi.Trace.load(
-        made.stage(params, f"thi-{split}{'' if lora else '-raw'}-all", key, build)
-    )
+    key = {"trace": run.folder.name, "K": depth}
+    return Trace.load(stage(params, f"thi-{split}{'' if lora else '-raw'}-all", key, build))
 
 
 def prepared(
-    params: Params, run: interaction.Interaction, split: str, name: str
-) -> tuple[interaction.Interaction, dict]:
-    """(the interaction that variant `name` replays, what its replay takes beside it), from `stages.interaction`'s `run`."""
-    needs = variants.find(name).needs
+    params: Params, run: Interaction, split: str, name: str
+) -> tuple[Interaction, dict[str, object]]:
+    """What variant `name` replays: the interaction, and the other arguments of its replay."""
+    needs = find(name).needs
     if needs == "best":
         whole = asked_to_the_end(params, run, split)
-        return run, {
-            "whole": whole,
-            "sim_best": _encoded(params, run, _merged_with_best(params, split, run, whole)),
-        }
+        texts = _merged_with_best(params, split, run, whole)
+        return run, {"whole": whole, "sim_best": _similarity(params, run, texts)}
     if needs == "adding":
-        told = _merged_with_additions(params, split, run)
-        run = replace(run, texts=told["texts"], sim_refined=_encoded(params, run, told["texts"]))
-        return run, {"contradictions": np.array(told["contradictions"])}
+        merged = _merged_with_additions(params, split, run)
+        texts = merged["texts"]
+        run = replace(run, texts=texts, sim_refined=_similarity(params, run, texts))
+        return run, {"contradictions": np.array(merged["contradictions"])}
     return run, {}
 
 
-def changed(
-    params: Params, run: interaction.Interaction, split: str, name: str, value: float
-) -> interaction.Interaction:
-    """`run` with variant `name` at `value` as its `replay`."""
+def changed(params: Params, run: Interaction, split: str, name: str, value: float) -> Interaction:
+    """`run` with variant `name` at `value` instead of Algorithm 1."""
     run, beside = prepared(params, run, split, name)
-    return replace(run, change=partial(variants.find(name).replay, value=value, **beside))
+    return replace(run, change=partial(find(name).replay, value=value, **beside))
 
 
-def on_val(params: Params, val: interaction.Interaction, name: str, point: dict) -> pd.DataFrame:
-    """Every value of the variant's parameter on val at `point`: rank1, rank5, rank10, mAP, their sum `score`, anchors."""
-    (run, beside), variant = prepared(params, val, "val", name), variants.find(name)
-    rows = []
-    for value in variant.values:
-        final, anchor = variant.replay(
-            run.sim, run.sim_refined, run.trace, **point, value=value, **beside
-        )
-        metrics = per_query_metrics(final, *run.pids)
-        rows.append(
-            {
-                "value": value,
-                **{metric: metrics[metric].mean() for metric in SCORE},
-                "anchors": int((anchor >= 0).sum()),
-            }
-        )
+def on_val(params: Params, val: Interaction, name: str, point: dict) -> pd.DataFrame:
+    """The variant on val at `point`: a row for each value of its parameter.
+
+    Columns value, rank1, rank5, rank10, mAP (percent), anchors, and score, the sum of the four metrics.
+    """
+    (run, beside), rows = prepared(params, val, "val", name), []
+    for value in find(name).values:
+        replay = partial(find(name).replay, value=value, **beside)
+        metrics = replace(run, change=replay).per_query(**point)
+        means = {metric: metrics[metric].mean() for metric in SCORE}
+        rows.append({"value": value, **means, "anchors": int((metrics["anchor"] >= 0).sum())})
     return pd.DataFrame(rows).assign(score=lambda table: table[list(SCORE)].sum(axis=1))
 
 
-def chosen_value(params: Params, val: interaction.Interaction, name: str, point: dict) -> float:
-    """The value with the highest score on val; of equal ones the neutral, else the first."""
-    return best_value(on_val(params, val, name, point), variants.find(name).neutral)
+def chosen_value(params: Params, val: Interaction, name: str, point: dict) -> float:
+    """The value of the variant's parameter that is best on val."""
+    return best_value(on_val(params, val, name, point), find(name).neutral)
 
 
 def best_value(table: pd.DataFrame, neutral: float) -> float:
-    """The rule of `chosen_value` on a table of `on_val`."""
-    best = table[np.isclose(table["score"], table["score"].max(), atol=1e-9)]["value"]
+    """The value with the highest score in a table of `on_val`; of equals the neutral or the first."""
+    best = table.loc[np.isclose(table["score"], table["score"].max(), atol=1e-9), "value"]
     return float(neutral if (best == neutral).any() else best.iloc[0])
 
 
-def _merged_with_best(
-    params: Params, split: str, run: interaction.Interaction, whole: thi.Trace
-) -> list[str]:
-    """[Q] texts merged with what the candidate of the highest P(Yes) shows, where it is another than the first Yes."""
+def _merged_with_best(params: Params, split: str, run: Interaction, whole: Trace) -> list[str]:
+    """[Q] refined queries, made from the candidate with the highest P(Yes) instead of the first Yes."""
     best = whole.p_yes.argmax(1)
     other = (whole.first_yes >= 0) & (best != whole.first_yes)
-    alone = (np.arange(whole.k_max) == best[:, None]) & other[:, None]
+    only_best = (np.arange(whole.k_max) == best[:, None]) & other[:, None]
 
     def build(folder: Path) -> None:
-        chosen = replace(
-            whole, p_yes=np.where(alone, whole.p_yes, np.nan), seconds=np.where(alone, 0.0, np.nan)
+        trace = replace(
+            whole,
+            p_yes=np.where(only_best, whole.p_yes, np.nan),
+            seconds=np.where(only_best, 0.0, np.nan),
         )
-        texts, _ = thi.refine(
-            run.queries["caption"].tolist(), chosen, load_mllm(params), run.gallery["path"].tolist()
-        )
-        write_json(
-            folder / "texts.json",
-            [text if moved else kept for text, kept, moved in zip(texts, run.texts, other)],
-        )
+        queries, paths = run.queries["caption"].tolist(), run.gallery["path"].tolist()
+        texts, _ = refine(queries, trace, load_mllm(params), paths)
+        write_json(folder / "texts.json", np.where(other, texts, run.texts))
 
     key = {"trace": run.folder.name, "K": whole.k_max}
-    return read_json(made.stage(params, f"thi-{split}-best", key, build) / "texts.json")
+    return read_json(stage(params, f"thi-{split}-best", key, build) / "texts.json")
 
 
-def _merged_with_additions(params: Params, split: str, run: interaction.Interaction) -> dict:
-    """{"texts" [Q], "contradictions" [Q]}: only what adds to the query is merged, what contradicts it is counted."""
-    asked = [q for q, answers in enumerate(run.answers) if answers is not None]
-    captions = run.queries["caption"].tolist()
+def _merged_with_additions(params: Params, split: str, run: Interaction) -> dict[str, list]:
+    """Queries merged only with what the anchor adds to them: {"texts" [Q], "contradictions" [Q]}.
+
+    What the anchor's description says against the query is not merged, but counted.
+    """
+    described = [q for q, answers in enumerate(run.answers) if answers is not None]
+    texts = run.queries["caption"].tolist()
 
     def build(folder: Path) -> None:
-        mllm, texts, against = load_mllm(params), list(captions), [0] * len(captions)
-        adding = []
-        for q in asked:
+        mllm, merged, against, additions = load_mllm(params), list(texts), [0] * len(texts), []
+        for q in described:
             adds, contradicts = contradictions.compare(
-                run.answers[q], captions[q], mllm.prompts.says_something
+                run.answers[q], texts[q], mllm.prompts.says_something
             )
-            adding.append({name: run.answers[q][name] for name in adds})
+            additions.append({name: run.answers[q][name] for name in adds})
             against[q] = len(contradicts)
-        for q, text in zip(asked, aggregate(mllm, adding, [captions[q] for q in asked])):
-            texts[q] = text
-        write_json(folder / "texts.json", {"texts": texts, "contradictions": against})
+        written = aggregate(mllm, additions, [texts[q] for q in described])
+        for q, text in zip(described, written, strict=True):
+            merged[q] = text
+        write_json(folder / "texts.json", {"texts": merged, "contradictions": against})
 
     key = {"trace": run.folder.name, "rule": file_hash(contradictions.__file__)}
-    return read_json(made.stage(params, f"thi-{split}-adding", key, build) / "texts.json")
+    return read_json(stage(params, f"thi-{split}-adding", key, build) / "texts.json")
 
 
-def _encoded(params: Params, run: interaction.Interaction, texts: list[str]) -> np.ndarray:
-    """S(q̂, v) [Q, G] of refined texts."""
-    return load_backbone(params, backbones.backbone(params)).encode_texts(texts) @ run.vectors.T
+def _similarity(params: Params, run: Interaction, texts: list[str]) -> np.ndarray:
+    """S(q̂, v) [Q, G] of refined queries."""
+    return load_backbone(params, backbone(params)).encode_texts(texts) @ run.vectors.T

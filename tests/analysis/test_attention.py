@@ -7,7 +7,6 @@ from PIL import Image
 
 from icl_lib.analysis.attention import kept, picture_attention, word_attention
 from icl_lib.data.pictures import normalise, read_image
-from icl_lib.retrieval.clip import full_attention
 from icl_lib.retrieval.models import RDE
 from icl_lib.retrieval.weights import build_clip
 
@@ -41,19 +40,31 @@ def paths(tmp_path):
     return [tmp_path / f"{i}.png" for i in range(3)]
 
 
+@torch.no_grad()
+def last_attention(blocks, x, mask=None):
+    """Head-averaged attention [B, N, N] of the last block, by torch's own attention module."""
+    for block in blocks:
+        y = block.ln_1(x)
+        attended, weights = block.attn(y, y, y, attn_mask=mask)
+        x = x + attended
+        x = x + block.mlp(block.ln_2(x))
+    return weights.numpy()
+
+
 def test_picture_attention_is_the_class_tokens_row(model, paths):
     attention = picture_attention(model, paths)
     pixels = torch.from_numpy(np.stack([read_image(path, (48, 16)) for path in paths]))
-    whole = full_attention(model.clip, images=normalise(pixels)).detach().numpy()
+    visual = model.clip.visual
+    whole = last_attention(visual.transformer.resblocks, visual._embeds(normalise(pixels)))
     assert attention.shape == (3, 6, 2)
     assert attention.reshape(3, -1) == pytest.approx(whole[:, 0, 1:], abs=1e-5)
 
 
 def test_word_attention_names_each_token(model):
     table = word_attention(model, "A woman in red.")
-    whole = (
-        full_attention(model.clip, ids=model.tokenise(["A woman in red."]))[0, 6].detach().numpy()
-    )
+    clip, ids = model.clip, model.tokenise(["A woman in red."])
+    x = clip.token_embedding(ids) + clip.positional_embedding
+    whole = last_attention(clip.transformer.resblocks, x, clip.attn_mask)[0, 6]
     assert table["token"].tolist() == ["a", "woman", "in", "red", "."]
     assert table["attention"].to_numpy() == pytest.approx(whole[1:6], abs=1e-5)
 

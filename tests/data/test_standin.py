@@ -16,7 +16,6 @@ from icl_lib.data.standin import make_standin, oracle, read_truth
 from icl_lib.data.standin.attributes import (
     IDENTITY_ATTRIBUTES,
     PICTURE_ATTRIBUTES,
-    UNSPOKEN,
     VALUES,
     draw_identities,
     draw_scene,
@@ -109,7 +108,7 @@ def test_every_caption_is_a_nonempty_line_that_never_speaks_of_skin_or_build(see
     facts = choose_facts(truth, seen, rng)
     text = caption(facts, rng, grammar)
     assert text.strip() == text and "\n" not in text and "none" not in text and "  " not in text
-    assert not any(word in text.lower().split() for word in ("skin", "slim", "fat", *UNSPOKEN))
+    assert not any(word in text.lower().split() for word in ("skin", "slim", "fat", "build", "height"))
 
 
 @settings(max_examples=60, deadline=None)
@@ -156,7 +155,7 @@ def test_families_share_most_attributes():
 def test_shots_are_pictures_of_the_size_and_differ_between_worlds():
     someone = draw_identities(1, 2)[0]
     clean, _, _ = generic_shot(someone, random.Random(0))
-    spoilt, _, seen, view = camera_shot(someone, 3, random.Random(0), outdoor=True)
+    spoilt, _, seen, view = camera_shot(someone, 3, random.Random(0))
     assert clean.size == spoilt.size == (64, 192) and clean.mode == spoilt.mode == "RGB"
     assert np.asarray(spoilt).mean() < np.asarray(clean).mean()  # camera 4 is a dark one
     assert "glasses" not in seen if view == "back" else "glasses" in seen

@@ -1,11 +1,10 @@
-"""Settings: the paper's values, merging, refusals with the nearest valid name, hashing, places."""
+"""Settings: the paper's values, overrides, errors that name the nearest valid name, and hashes."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from icl_lib import load_params
-from icl_lib.params.names import nearest
 from icl_lib.params.paths import available, repo_root
 
 DATASETS = ["cuhk", "icfg", "rstp", "ufine"]
@@ -13,7 +12,7 @@ DATASETS = ["cuhk", "icfg", "rstp", "ufine"]
 
 @pytest.mark.parametrize("profile", ["demo", "paper"])
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_every_dataset_and_profile_is_complete(dataset, profile):
+def test_every_dataset_and_profile_sets_every_field(dataset, profile):
     params = load_params(dataset, profile)
     assert (params.dataset, params.profile, params.seed) == (dataset, profile, 0)
     assert params.data.standin == (profile == "demo")
@@ -28,7 +27,7 @@ def test_every_dataset_and_profile_is_complete(dataset, profile):
         ("ufine", 0.5, 5e-5, 168),
     ],
 )
-def test_paper_profile_carries_the_papers_values(dataset, xi, lr, length):
+def test_the_paper_profile_has_the_papers_values(dataset, xi, lr, length):
     params = load_params(dataset, "paper")
     b, m, s, t = params.backbone, params.mllm, params.sft, params.thi
     assert (t.K, t.lam, t.xi) == (5, 0.8, xi)
@@ -73,12 +72,12 @@ def test_paper_profile_carries_the_papers_values(dataset, xi, lr, length):
         ("ufine", (4926, 0, 2000), (18577, 0, 7629)),
     ],
 )
-def test_published_counts(dataset, ids, images):
+def test_a_dataset_has_its_published_counts(dataset, ids, images):
     expected = load_params(dataset).data.expected
     assert (expected.ids, expected.images) == (ids, images)
 
 
-def test_overrides_by_leaf_by_path_and_by_section():
+def test_a_setting_is_overridden_by_its_name_with_its_section_or_inside_its_section():
     params = load_params(
         K=3, lam=0.7, backbone__epochs=2, **{"sft.epochs": 1}, thi={"xi": "0.4"}, seed=7
     )
@@ -86,7 +85,7 @@ def test_overrides_by_leaf_by_path_and_by_section():
     assert (params.backbone.epochs, params.sft.epochs, params.seed) == (2, 1, 7)
 
 
-def test_none_leaves_the_default_and_auto_sets_null():
+def test_none_keeps_the_default_and_auto_sets_null():
     assert load_params(profile="paper", K=None, xi=None) == load_params(profile="paper")
     assert load_params(profile="paper", xi="auto").thi.xi is None
     assert load_params(precision="auto").backbone.precision == "auto"
@@ -102,7 +101,7 @@ def test_none_leaves_the_default_and_auto_sets_null():
         ("Margin", "margin"),
     ],
 )
-def test_unknown_parameter_names_the_nearest(given_name, meant):
+def test_an_unknown_parameter_is_refused_with_the_nearest_name(given_name, meant):
     with pytest.raises(
         ValueError, match=f"unknown parameter '{given_name}': did you mean '{meant}'"
     ):
@@ -129,17 +128,17 @@ def test_unknown_parameter_names_the_nearest(given_name, meant):
         ({"thi": {"KK": 5}}, "unknown parameter 'thi.KK': did you mean 'thi__K'"),
     ],
 )
-def test_refusals(arguments, message):
+def test_a_wrong_name_or_value_is_refused_with_the_reason(arguments, message):
     with pytest.raises(ValueError, match=message):
         load_params(**arguments)
 
 
-def test_frozen():
+def test_settings_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         load_params().thi.K = 3
 
 
-def test_hash_sees_what_matters_and_nothing_else():
+def test_the_hash_depends_on_what_can_change_a_result_and_on_nothing_else():
     plain = load_params()
     assert plain.hash() == load_params().hash() and len(plain.hash()) == 12
     assert load_params(K=4).hash("thi") != plain.hash("thi")
@@ -154,7 +153,7 @@ def test_hash_sees_what_matters_and_nothing_else():
         plain.hash("backbon")
 
 
-def test_a_server_counts_where_it_is_used_by_its_models_names():
+def test_a_servers_model_names_enter_the_hash_only_where_the_server_is_used():
     at = {"backend": "server", "url": "http://127.0.0.1:1/v1"}
     assert (
         load_params(concurrency=1, served_model="a").hash()
@@ -173,28 +172,7 @@ def test_equal_settings_hash_equally_whatever_the_order(K, lam, seed):
     assert one == other and one.hash() == other.hash()
 
 
-def test_places(monkeypatch, tmp_path):
-    for name in ("ICL_DATA", "ICL_RESULTS", "ICL_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    demo, paper = load_params(), load_params(profile="paper")
-    assert demo.data_root.parent == repo_root() / "data" / "standin"
-    assert demo.data_root.name.startswith("RSTPReid")
-    assert paper.data_root == repo_root() / "data" / "RSTPReid"
-    assert demo.results_dir == demo.repo / "results" / "demo" / "rstp"
-    monkeypatch.setenv("ICL_DATA", str(tmp_path))
-    monkeypatch.setenv("ICL_RESULTS", str(tmp_path / "out"))
-    assert paper.data_root == tmp_path / "RSTPReid"
-    assert demo.cache_dir == tmp_path / "out" / "demo" / "rstp" / "cache"
-    assert load_params(root=str(tmp_path / "mine")).data_root == tmp_path / "mine"
-
-
-def test_home_without_params_says_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setenv("ICL_HOME", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match="Set ICL_HOME to the folder"):
-        load_params()
-
-
-def test_profiles_of_ones_own_are_found_and_checked(monkeypatch, tmp_path):
+def test_a_profile_of_your_own_is_found_and_checked(monkeypatch, tmp_path):
     for kind in ("datasets", "profiles"):
         (tmp_path / "params" / kind).mkdir(parents=True)
         for path in (repo_root() / "params" / kind).glob("*.yaml"):
@@ -205,18 +183,13 @@ def test_profiles_of_ones_own_are_found_and_checked(monkeypatch, tmp_path):
         (tmp_path / "params/profiles/demo.yaml").read_text().replace("pad: 4", "padd: 4")
     )
     with pytest.raises(
-        ValueError, match="(?s)backbone.pad: missing.*backbone.padd: unknown parameter"
+        ValueError, match=r"(?s)backbone.pad: missing.*backbone.padd: unknown parameter"
     ):
         load_params(profile="mine")
     mine.write_text("thi: [")
-    with pytest.raises(ValueError, match="mine.yaml is not readable as YAML"):
+    with pytest.raises(ValueError, match=r"mine.yaml is not readable as YAML"):
         load_params(profile="mine")
     assert available("profiles") == ["demo", "mine", "paper"]
-
-
-def test_nearest():
-    assert nearest("04_thy", ["04_thi", "01_rda"]) == "04_thi"
-    assert nearest("zzz", ["04_thi", "01_rda"]) is None
 
 
 def test_a_limit_of_people_changes_the_hash_and_the_results_folder_only_where_it_is_set():
@@ -228,7 +201,7 @@ def test_a_limit_of_people_changes_the_hash_and_the_results_folder_only_where_it
     assert limited.cache_dir.parent == limited.results_dir
 
 
-def test_a_setting_that_is_off_changes_no_key():
+def test_a_filter_that_is_off_changes_no_hash():
     plain, off, on = load_params(), load_params(drop="auto"), load_params(drop=0.2)
     assert "drop" not in plain.key("rda")["rda"] and on.key("rda")["rda"]["drop"] == 0.2
     assert plain.hash() == off.hash() != on.hash()

@@ -1,4 +1,4 @@
-"""The recipes of the small models, on a handful of pictures: what they write loads again, what is killed goes on."""
+"""The recipes of the small models on a few pictures: they can be loaded, and training resumes."""
 
 import random
 from dataclasses import replace
@@ -14,15 +14,14 @@ from icl_lib.params.paths import repo_root
 from icl_lib.pretrain.clip import KEPT_MERGES, adopt_tower, save_clip, small_clip, train_clip
 from icl_lib.pretrain.exercises import SHARES, Exercises, contradictions
 from icl_lib.pretrain.lessons import GIST, LESSONS, average, go_on
+from icl_lib.pretrain.pupil import Pupil, positions
 from icl_lib.pretrain.qwen2vl import (
     GRID,
     MERGE,
     PATCH,
-    Pupil,
     make_model,
     make_processor,
     make_tokenizer,
-    positions,
     save_model,
     train_qwen2vl,
 )
@@ -64,7 +63,7 @@ def test_tower_on_a_batch_equals_transformers_own_forward():
     )
 
 
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(world, tmp_path, monkeypatch):
+def test_an_interrupted_training_resumes_to_the_same_weights(world, tmp_path, monkeypatch):
     straight = train_tower(world, tmp_path / "a", steps=4, batch=6)
     from icl_lib.pretrain import tower as module
 
@@ -84,7 +83,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(world, tmp_path, m
         train_tower(world, tmp_path / "b", steps=4, batch=6)
     monkeypatch.setattr(module, "attribute_loss", real)
     resumed = train_tower(world, tmp_path / "b", steps=4, batch=6)
-    for a, b in zip(straight.parameters(), resumed.parameters()):
+    for a, b in zip(straight.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
     accuracy = attribute_accuracy(resumed, world)
     assert set(accuracy) == set(HEADS) and all(
@@ -92,7 +91,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(world, tmp_path, m
     )
 
 
-def test_augmentation_depends_on_its_generator_alone(world):
+def test_augmentation_depends_only_on_its_generator(world):
     pictures = torch.from_numpy(np.array(world.pictures[:4]))
     a, b = (augment(pictures, torch.Generator().manual_seed(1)) for _ in range(2))
     assert torch.equal(a, b) and a.shape == plain(world.pictures[:4]).shape
@@ -161,33 +160,40 @@ def test_the_pupils_sequences_are_the_chat_templates(exercises, world, tmp_path)
     assert make_processor(tokenizer).image_processor.patch_size == PATCH
 
 
-def test_the_language_model_ends_on_a_constant_rate_and_is_made_once(tmp_path):
+def test_the_last_steps_have_a_constant_rate_and_a_second_call_trains_nothing(tmp_path):
     data = generic_set(tmp_path, 40, 3, workers=1)
     tower = AttributeTower(vision_config()).eval()
     prompts = load_prompts("short", repo_root() / "params" / "prompts")
-    make = lambda: train_qwen2vl(
-        data, tower, prompts, tmp_path, steps=2, open_steps=2, open_lr=8e-4, compiled=False
-    )
+
+    def make():
+        return train_qwen2vl(
+            data, tower, prompts, tmp_path, steps=2, open_steps=2, open_lr=8e-4, compiled=False
+        )
+
+    def rate(state):
+        return state["optimiser"]["param_groups"][0]["lr"]
+
     made = make()
     annealed, still_open = (
         torch.load(tmp_path / f"{stage}.pt", weights_only=True)
         for stage in ("qwen2vl", "qwen2vl_open")
     )
-    rate = lambda state: state["optimiser"]["param_groups"][0]["lr"]
     assert rate(still_open) == pytest.approx(8e-4 * 3 / 10), (
         "still in its warm-up of ten steps, and undecayed"
     )
     assert rate(annealed) < 1.5e-3 * 3 / 200, "decayed within its warm-up of 200"
     assert any(
         not torch.equal(a, b)
-        for a, b in zip(annealed["model"].values(), still_open["model"].values())
+        for a, b in zip(annealed["model"].values(), still_open["model"].values(), strict=True)
     )
     again = make()
-    assert all(torch.equal(a, b) for a, b in zip(made.parameters(), again.parameters()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(made.parameters(), again.parameters(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_a_later_lesson_teaches_the_tower_or_leaves_it_alone_and_is_made_once(tmp_path, name):
+def test_a_later_stage_trains_the_tower_only_where_it_says_so_and_only_once(tmp_path, name):
     data = generic_set(tmp_path, 40, 3, workers=1)
     prompts = load_prompts("short", repo_root() / "params" / "prompts")
     tokenizer = make_tokenizer(Exercises(data, prompts))
@@ -198,9 +204,11 @@ def test_a_later_lesson_teaches_the_tower_or_leaves_it_alone_and_is_made_once(tm
         vqa=2,
         texts=tuple(({next(iter(counts)): 2}, *rest) for counts, *rest in LESSONS[name].texts),
     )
-    make = lambda: go_on(
-        Pupil(make_model(tokenizer), tokenizer), data, prompts, tmp_path, name, 2, few
-    )
+
+    def make():
+        pupil = Pupil(make_model(tokenizer), tokenizer)
+        return go_on(pupil, data, prompts, tmp_path, name, 2, few)
+
     before, made = make_model(tokenizer).state_dict(), make()
     changed = {
         part
@@ -210,10 +218,12 @@ def test_a_later_lesson_teaches_the_tower_or_leaves_it_alone_and_is_made_once(tm
     assert any("language_model" in part for part in changed)
     assert any("visual" in part for part in changed) == few.tower
     again = make()
-    assert all(torch.equal(a, b) for a, b in zip(made.parameters(), again.parameters()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(made.parameters(), again.parameters(), strict=True)
+    )
 
 
-def test_a_pupil_s_loss_is_made_of_what_it_is_asked_for(exercises):
+def test_the_loss_has_the_requested_parts(exercises):
     tokenizer = make_tokenizer(exercises)
     pupil = Pupil(make_model(tokenizer), tokenizer)
     said = [
@@ -224,7 +234,7 @@ def test_a_pupil_s_loss_is_made_of_what_it_is_asked_for(exercises):
         whole, numbers = pupil(said, tokens)
         words, _ = pupil(said, tokens, 0.0)
         answers, without = pupil(said, tokens, words=False)
-        focal, weighed = pupil(said, tokens, 0.0, focal=True)
+        focal, _ = pupil(said, tokens, 0.0, focal=True)
     assert words.item() == pytest.approx(numbers["caption_words"], abs=1e-4)
     assert whole.item() == pytest.approx(numbers["caption_words"] + numbers["yes_no"], abs=1e-3)
     assert "caption_words" not in without and answers.item() == pytest.approx(

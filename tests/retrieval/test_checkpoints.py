@@ -300,7 +300,7 @@ def test_a_checkpoint_of_another_size_names_tensor_shapes_and_likely_origin(
         ValueError,
         match=r"best.pth does not fit.*base_model.visual.positional_embedding "
         r"\(33, 128\) instead of \(25, 128\).*looks like an RDE or ICL "
-        r"checkpoint under 'base_model.'.*32 of them a picture",
+        r"checkpoint under 'base_model.'.*32 patches per image",
     ):
         load_backbone(recorded(image_size=[48, 32]), path)
     with pytest.raises(
@@ -319,7 +319,7 @@ def test_a_checkpoint_of_another_size_names_tensor_shapes_and_likely_origin(
         ("rde", irra_state, "an IRRA checkpoint"),
         ("irra", rde_state, "an RDE or ICL checkpoint"),
         ("clip", rde_state, "an RDE or ICL checkpoint"),
-        ("rde", clip_state, "a CLIP by OpenAI's names: a"),
+        ("rde", clip_state, "a CLIP in OpenAI's form: width"),
     ],
 )
 def test_a_checkpoint_of_another_method_is_refused(golden, recorded, tmp_path, wanted, given, told):
@@ -352,20 +352,20 @@ def test_a_deeper_encoder_is_not_cut_down_unnoticed(golden, recorded, tmp_path):
                 "visual.positional_embedding": (50, 768),
                 "positional_embedding": (77, 512),
             },
-            "a CLIP by OpenAI's names: ViT-B/32, width 768, 0 layers, patches of 32 pixels, 49 of them a picture of "
-            "224 x 224, 77 text tokens",
+            "a CLIP in OpenAI's form: width 768, 0 layers, patches of 32 pixels, 49 patches per image, "
+            "77 text tokens",
         ),
         (
             {
                 "base_model.visual.conv1.weight": (768, 3, 16, 16),
                 "base_model.visual.positional_embedding": (193, 768),
             },
-            "a CLIP by OpenAI's names under 'base_model.': ViT-B/16, width 768, 0 layers, patches of 16 pixels, 192 "
-            "of them a picture",
+            "a CLIP in OpenAI's form under 'base_model.': width 768, 0 layers, patches of 16 pixels, "
+            "192 patches per image",
         ),
         (
             {"visual.conv1.weight": (1024, 3, 14, 14)},
-            "a CLIP by OpenAI's names: ViT-L/14, width 1024",
+            "a CLIP in OpenAI's form: width 1024",
         ),
         (
             {
@@ -374,12 +374,12 @@ def test_a_deeper_encoder_is_not_cut_down_unnoticed(golden, recorded, tmp_path):
                 "visual.attnpool.c_proj.weight": (1024, 2048),
                 "text_projection": (512, 1024),
             },
-            "a CLIP with a ResNet for its images, RN50",
+            "a CLIP whose image encoder is a ResNet",
         ),
         ({"base_model.model.visual.conv1.lora_A.weight": (8, 768)}, "a LoRA adapter"),
         (
             {"vision_model.embeddings.patch_embedding.weight": (768, 3, 16, 16)},
-            "a CLIP by the names of Hugging",
+            "a CLIP in the form of Hugging",
         ),
         (
             {"visual.trunk.patch_embed.proj.weight": (768, 3, 16, 16)},
@@ -390,7 +390,7 @@ def test_a_deeper_encoder_is_not_cut_down_unnoticed(golden, recorded, tmp_path):
                 "text.transformer.resblocks.0.ln_1.bias": (4,),
                 "visual.conv1.weight": (768, 3, 16, 16),
             },
-            "an open_clip model whose text encoder stands apart",
+            "an open_clip model with a separate text encoder",
         ),
         ({"model.visual.blocks.0.attn.qkv.weight": (6, 2)}, "a Qwen2-VL"),
         ({"model.layers.0.self_attn.q_proj.weight": (2, 2)}, "a language model"),
@@ -412,7 +412,7 @@ def test_openais_vit_b_32_in_place_of_b_16_says_so(tmp_path, monkeypatch):
     with pytest.raises(
         ValueError,
         match=r"visual.conv1.weight \(64, 3, 32, 32\) instead of \(64, 3, 16, 16\)"
-        r".*patches of 32 pixels, 49 of them a picture of 224 x 224",
+        r".*patches of 32 pixels, 49 patches per image",
     ):
         load_clip(load_params("rstp", "paper", weights=str(tmp_path / "ViT-B-32.pt")))
 
@@ -437,7 +437,7 @@ def test_what_cannot_be_read_says_what_to_do(golden, tmp_path):
             ValueError, match=f"{name}.*(copied or downloaded whole|no file of PyTorch)"
         ):
             read_tensors(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match="none.pth, where there is no file"):
+    with pytest.raises(FileNotFoundError, match="none.pth, but there is no file"):
         read_tensors(tmp_path / "none.pth")
     torch.save({"epoch": 3, "names": ["a"]}, tmp_path / "no.pth")
     with pytest.raises(ValueError, match="holds no tensors by name"):

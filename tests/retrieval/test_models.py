@@ -118,7 +118,7 @@ def test_vectors_are_made_of_open_clips_features(tiny, benchmark_table):
     np.testing.assert_allclose(model.encode_texts(rows["caption"].tolist()), text, atol=1e-5)
 
 
-def test_images_may_come_as_paths_pictures_or_pixels(tiny, benchmark_table):
+def test_images_may_come_as_paths_pictures_ornormalised(tiny, benchmark_table):
     from PIL import Image
 
     model = new_backbone(tiny())
@@ -264,8 +264,8 @@ def test_a_damaged_or_foreign_folder_says_so(tiny, tmp_path):
     )
     with pytest.raises(
         ValueError,
-        match=r"missing \(tse_image.linear.weight.*looks like a CLIP by OpenAI's "
-        r"names under 'clip.'.*12 of them a picture, 40 text tokens",
+        match=r"missing \(tse_image.linear.weight.*looks like a CLIP in OpenAI's "
+        r"form under 'clip.'.*12 patches per image, 40 text tokens",
     ):
         load_backbone(params, tmp_path)
 

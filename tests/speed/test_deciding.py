@@ -1,4 +1,4 @@
-"""The ways of deciding are the same decision; no time is asserted."""
+"""All ways of deciding give the same decision. Times are not asserted."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from icl_lib.figures.speed import deciding
 from icl_lib.mllm import open_picture
 from icl_lib.mllm.local import LocalMLLM
 from icl_lib.mllm.weights import load_model, prompts_of
-from icl_lib.speed import deciding as deciding_speed
+from icl_lib.speed.deciding import GENERATED, PLAIN, SHARED, by_generating, by_texts, enlarged
 
 
 @pytest.fixture(scope="module")
@@ -26,42 +26,48 @@ def pictures(tmp_path_factory):
     ]
 
 
-def test_the_word_is_read_row_by_row(mllm, pictures, monkeypatch):
-    """Against a generate that answers by the length of the prompt: each answer finds its own pair again."""
+def test_each_generated_answer_returns_to_its_own_pair(mllm, pictures, monkeypatch):
+    """With a `generate` whose answer depends on the length of the prompt."""
     monkeypatch.setattr(
         type(mllm.reader),
         "generate",
         lambda self, inputs, new_tokens: inputs["attention_mask"].sum(1, keepdim=True),
     )
-    words = lambda ids, **_: ["Yes." if int(n) % 2 else "No." for n in ids]  # noqa: E731
-    monkeypatch.setattr(mllm.reader.tokenizer, "batch_decode", words, raising=False)
+    monkeypatch.setattr(
+        mllm.reader.tokenizer,
+        "batch_decode",
+        lambda ids, **_: ["Yes." if int(n) % 2 else "No." for n in ids],
+        raising=False,
+    )
     texts = ["a" * n for n in (5, 2, 9, 4, 7, 1)]
     images = [pictures[row % 4] for row in range(6)]
     rendered = [mllm.reader.render(mllm.prompts.ask_match(text), True) for text in texts]
     seen = list(mllm.reader.see(images[:1]).values()) * 6
     lengths = map(len, mllm.reader.tokens(rendered, seen))
-    assert deciding_speed.by_generating(mllm, images, texts).tolist() == [
-        n % 2 == 1 for n in lengths
-    ]
+    assert by_generating(mllm, images, texts).tolist() == [n % 2 == 1 for n in lengths]
 
 
-def test_a_row_a_number_of_texts(mllm, pictures):
-    table = deciding_speed.by_texts(
-        mllm, pictures, ["A man.", "A woman in red.", "x"], counts=(1, 3), repeats=1
-    )
+def test_by_texts_has_a_row_for_each_number_of_texts(mllm, pictures):
+    texts = ["A man.", "A woman in red.", "x"]
+    table = by_texts(mllm, pictures, texts, counts=(1, 3), repeats=1)
     assert list(table.index) == [1, 3]
-    assert (table[[deciding_speed.GENERATED, deciding_speed.PLAIN, deciding_speed.SHARED]] > 0).all(
-        axis=None
-    )
+    assert (table[[GENERATED, PLAIN, SHARED]] > 0).all(axis=None)
     assert (table["difference"] < 1e-4).all() and table["same word"].between(0, 100).all()
     assert table.loc[1, "tokens"] == pytest.approx(1) and 1.1 < table.loc[3, "tokens"] < 3
-    assert mllm.share_prefix, "the switch is put back"
+    assert mllm.share_prefix, "share_prefix has its old value again"
     figure = deciding({"tiny": table})
     assert len(figure.axes[0].patches) == 6
 
 
-def test_generating_stops_at_the_cap(mllm, pictures):
+def test_generation_ends_at_the_limit_of_new_tokens(mllm, pictures):
     chat = mllm.reader
     inputs = chat.batch_of_pictures([chat.render("A man.", picture=True)], pictures[:1])
     assert chat.generate(inputs, 3).shape[1] <= 3
     assert np.array_equal(chat.generate(inputs, 1), chat.generate(inputs, 3)[:, :1])
+
+
+def test_enlarged_pictures_keep_their_proportions(pictures):
+    (larger,) = enlarged(pictures[:1], 50_176)
+    assert larger.width * larger.height == pytest.approx(50_176, rel=0.02)
+    ratio = pictures[0].width / pictures[0].height
+    assert larger.width / larger.height == pytest.approx(ratio, rel=0.02)

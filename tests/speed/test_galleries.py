@@ -28,20 +28,19 @@ def test_grown_vectors_are_unit_seeded_and_like_the_real_ones(vectors):
     assert far + 0.2 < nearest < 1  # clustered, and not copies
 
 
-def test_cells_are_powers_of_two_that_suit_the_size():
+def test_cells_are_powers_of_two_that_grow_with_the_root_of_the_size():
     assert [galleries.cells(n) for n in (1, 10_000, 100_000, 1_000_000)] == [4, 128, 512, 1024]
 
 
-def test_recall_counts_the_exact_best_wherever_they_stand():
+def test_recall_counts_the_exact_best_at_any_rank():
     assert galleries.recall(np.array([[1, 0], [5, 6]]), np.array([[0, 1], [6, 7]])) == 75
     assert galleries.recall(np.array([[-1, -1]]), np.array([[0, 1]])) == 0
 
 
-def test_a_study_has_flat_first_and_bytes_that_are_the_recipes(vectors):
-    recipes = ["IVF*,Flat nprobe=1", "IVF*,Flat nprobe=32", "HNSW8 efSearch=32", "SQ8"]
-    table = galleries.study(
-        vectors, galleries.grow(vectors, 450, seed=2)[400:], [1000, 1500], recipes, k=10
-    )
+def test_a_study_compares_with_flat_and_weighs_each_index_by_its_recipe(vectors):
+    recipes = {"IVF*,Flat": ["nprobe=1", "nprobe=32"], "HNSW8": ["efSearch=32"], "SQ8": [""]}
+    queries = galleries.grow(vectors, 450, seed=2)[400:]
+    table = galleries.study(vectors, queries, [1000, 1500], recipes)
     assert table.groupby("items")["index"].first().tolist() == ["Flat", "Flat"]
     assert len(table) == 2 * 5
     rows = table[table["items"] == 1500].set_index(["index", "options"])
@@ -54,13 +53,13 @@ def test_a_study_has_flat_first_and_bytes_that_are_the_recipes(vectors):
     np.testing.assert_allclose(whole, rows["MB"] * 1e6, rtol=1e-6)
 
 
-def test_paper_sizes_are_items_times_measured_bytes(vectors):
-    weights = galleries.weigh(64, ["Flat", "IVF*,SQ8 nprobe=4", "IVF*,SQ8 nprobe=8"], items=500)
-    assert weights["index"].tolist() == ["Flat", f"IVF{galleries.cells(500)},SQ8"]
-    table = galleries.on_paper(weights, [10**6, 10**9])
+def test_paper_sizes_are_items_times_measured_bytes():
+    weights = galleries.weigh(64, {"IVF*,SQ8": ["nprobe=4", "nprobe=8"]})
+    assert weights["index"].unique().tolist() == ["Flat", f"IVF{galleries.cells(2000)},SQ8"]
+    table = galleries.on_paper(weights)
     assert table.loc["Flat", "1e9"] == pytest.approx(256, rel=1e-3)  # 64 floats of 4 bytes
     assert table.loc["IVF,SQ8", "bytes an item"] == pytest.approx(64 + 8, rel=0.02)
-    fixed = weights["fixed"].iloc[1] * galleries.cells(10**6) / galleries.cells(500)
+    fixed = weights["fixed"].iloc[1] * galleries.cells(10**6) / galleries.cells(2000)
     assert table.loc["IVF,SQ8", "1e6"] == pytest.approx(
         (weights["bytes"].iloc[1] * 10**6 + fixed) / 1e9
     )

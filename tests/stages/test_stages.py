@@ -328,7 +328,7 @@ def test_a_file_of_texts_takes_the_mllms_place(params, done, monkeypatch, tmp_pa
         train, {**parts, next(iter(parts)): [["Another."]]}, tmp_path / "theirs.json"
     )
     assert stages.backbone(given) != first, "another content, another training"
-    with pytest.raises(ValueError, match="set one of them"):
+    with pytest.raises(ValueError, match="set only one of them"):
         load_params("rstp", "demo", **TINY, rda__file="x.json", rda__drop=0.5)
 
 

@@ -1,7 +1,7 @@
 """A stand-in for a benchmark: drawn pedestrians and captions in the benchmark's own files.
 
-Its ground truth lies beside the layout (`standin_truth.json`) for study and tests; no stage of the pipeline
-reads it.
+What was drawn is kept beside them (`standin_truth.json`) for analyses and tests; no stage of the
+pipeline reads it.
 """
 
 from icl_lib.data.standin.make import make_standin

@@ -1,6 +1,4 @@
-"""Shots of the drawn world: the generic one (clean, studio-like) and the surveilled one (cameras of each
-stand-in).
-"""
+"""Pictures of the drawn world: clean ones for pre-training, and those of surveillance cameras."""
 
 import random
 from collections.abc import Sequence
@@ -8,7 +6,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from icl_lib.data.standin.attributes import draw_scene, visible
-from icl_lib.data.standin.cameras import CAMERAS, INDOOR, OUTDOOR, VIEWS, Camera, cover, spoil
+from icl_lib.data.standin.cameras import CAMERAS, VIEWS, Camera, cover, spoil
 from icl_lib.data.standin.draw import SIZE, draw_picture
 
 
@@ -16,9 +14,8 @@ def generic_shot(person: dict, rng: random.Random) -> tuple[Image.Image, dict, s
     """One clean picture of a person: (picture, truth of person and scene, visible attributes)."""
     truth = {**person, **draw_scene(rng)}
     view = rng.choices(VIEWS, (5, 3, 3))[0]
-    picture = draw_picture(
-        truth, view, rng, zoom=rng.uniform(0.84, 1.03), shift=(rng.uniform(-0.07, 0.07), 0)
-    )
+    zoom = rng.uniform(0.84, 1.03)
+    picture = draw_picture(truth, view, rng, zoom=zoom, shift=(rng.uniform(-0.07, 0.07), 0))
     return picture, truth, visible(truth, view)
 
 
@@ -26,18 +23,21 @@ def camera_shot(
     person: dict,
     camera_id: int,
     rng: random.Random,
-    outdoor: bool | None = None,
     cameras: Sequence[Camera] = CAMERAS,
     size: tuple[int, int] = SIZE,
-):
-    """One surveillance picture of `size` (width, height): (picture, truth, visible attributes, view).
+) -> tuple[Image.Image, dict, set[str], str]:
+    """One picture from a surveillance camera: (picture, truth, visible attributes, view).
 
-    `outdoor` limits the scenes to choose from, as does a camera that has scenes of its own.
+    Args:
+        person: Attribute -> value.
+        camera_id: Which of `cameras` sees the person, from 0.
+        rng: Draws everything that differs between pictures.
+        cameras: The cameras of one collection.
+        size: (width, height) in pixels.
     """
     camera, truth = cameras[camera_id], {**person, **draw_scene(rng)}
-    scenes = (OUTDOOR if outdoor else INDOOR) if outdoor is not None else camera.scenes
-    if scenes:
-        truth["background"] = rng.choice(scenes)
+    if camera.scenes:
+        truth["background"] = rng.choice(camera.scenes)
     view = rng.choices(VIEWS, camera.views)[0]
     zoom = rng.uniform(*camera.zoom)
     cut, covered = rng.random() < camera.cut, rng.random() < camera.cover

@@ -8,9 +8,10 @@ import torch
 from icl_lib.data.views import Images, PairViews
 from icl_lib.retrieval.load import new_backbone
 from icl_lib.retrieval.losses import tal
-from icl_lib.speed import epochs
-from icl_lib.speed.evaluation import some_people
-from icl_lib.speed.released import KIT, RELEASED
+from icl_lib.retrieval.objectives import Objective
+from icl_lib.speed import training
+from icl_lib.speed.evaluating import some_people
+from icl_lib.speed.released import KIT, RELEASED, in_way
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +25,18 @@ def pairs(benchmark_table):
 
 
 def test_released_and_saving_epochs_learn_the_same(params, pairs, monkeypatch):
-    """By what the models say, before and after training.
+    """The similarities of the trained models differ far less than training has changed them.
 
-    Biases that no loss can feel (a key's, and one ahead of BatchNorm) have gradients of rounding alone, which
-    Adam scales up to whole steps, each way its own; BatchNorm's running mean follows such a bias late, so the
-    models differ by chance (0.01 to 0.11 of what was learned). With a large eps, rounding stays rounding.
+    Some biases do not affect the loss (a key's, and one before BatchNorm). Their gradients are only
+    rounding errors, which Adam scales up to whole steps, so that models differ by chance by 0.01 to
+    0.11 of what they have learned. A large eps keeps rounding errors small.
     """
     monkeypatch.setattr(torch.optim, "Adam", functools.partial(torch.optim.Adam, eps=1e-3))
-    released, took = epochs.train(params, pairs, RELEASED, 2)
+    released, took = training.train(params, pairs, RELEASED, 2)
     assert len(took) == 2 and min(took) > 0
     learned = {
         "released": released,
-        "saving": epochs.train(params, pairs, KIT, 2)[0],
+        "saving": training.train(params, pairs, KIT, 2)[0],
         "start": new_backbone(params),
     }
     texts, pictures = pairs["caption"].tolist(), pairs["path"].tolist()
@@ -47,23 +48,20 @@ def test_released_and_saving_epochs_learn_the_same(params, pairs, monkeypatch):
     assert moved > 1e-3 and apart < 1e-3 * moved
 
 
-def test_ccd_losses_are_those_of_pairs_taken_one_by_one(params, pairs):
+def test_ccd_losses_equal_those_of_each_batch_encoded_by_the_kit(params, pairs):
     model = new_backbone(params).eval()
     pictures = pairs.drop_duplicates("image_id")["path"].tolist()
     image_of, pids = np.arange(len(pairs)) // 2, torch.from_numpy(pairs["pid"].to_numpy().copy())
     ids = model.tokenise(pairs["caption"].tolist())
-    views = PairViews(
-        Images(pictures, model.image_size),
-        image_of,
-        ids.numpy(),
-        model.tokenizer,
-        params.backbone,
-        0,
-    )
-    found = {
-        way: epochs.pair_losses(model, views, pids, tal, {}, 8, way, np.random.default_rng(5))
+    images = Images(pictures, model.image_size)
+    views = PairViews(images, image_of, ids.numpy(), model.tokenizer, params.backbone, 0)
+    objective = Objective(params.backbone.model_copy(update={"loss": "tal"}))
+    found = [
+        training.pair_losses(
+            in_way(model, way), views, pids, objective, 8, way.once, np.random.default_rng(5)
+        )
         for way in (RELEASED, KIT)
-    }
+    ]
     images = model.branches_of(model.encode_images(pictures))
     texts = model.branches_of(model.encode_ids(ids))
     batches = np.array_split(np.random.default_rng(5).permutation(len(pairs)), 5)
@@ -71,30 +69,26 @@ def test_ccd_losses_are_those_of_pairs_taken_one_by_one(params, pairs):
         expected = np.zeros(len(pairs))
         for batch in batches:
             sim = torch.from_numpy(texts[name][batch] @ images[name][image_of[batch]].T)
-            expected[batch] = tal(sim, pids[batch]).numpy()
-        for losses in found.values():
+            expected[batch] = tal(sim, pids[batch], **objective.options).numpy()
+        for losses in found:
             np.testing.assert_allclose(losses[name], expected, atol=1e-4)
 
 
 def test_savings_end_with_the_kits_own_loop(params, pairs, monkeypatch):
-    monkeypatch.setattr(epochs, "_bf16", lambda: True)
-    table = epochs.savings(params, pairs)
-    assert list(table.index) == [*epochs.STEPS, "the kit's own loop", "+ bf16"]
+    monkeypatch.setattr(training, "fast_bf16", lambda: True)
+    table = training.savings(params, pairs)
+    assert list(table.index) == [*training.STEPS, "the kit's own loop", "+ bf16"]
     assert table["ratio"].iloc[0] == 1 and (table["seconds"] > 0).all()
     np.testing.assert_allclose(table["gain"].cumprod(), table["ratio"])
 
 
 def test_learned_measures_every_way_and_seed(params, pairs, benchmark_table, monkeypatch):
-    monkeypatch.setattr(epochs, "_bf16", lambda: False)
-    table, model = epochs.learned(params, pairs, benchmark_table, 1, [0, 1])
-    assert table["way"].tolist() == ["released", "kit"] * 2 and table["seed"].tolist() == [
-        0,
-        0,
-        1,
-        1,
-    ]
+    monkeypatch.setattr(training, "fast_bf16", lambda: False)
+    table, model = training.learned(params, pairs, benchmark_table, 1, [0, 1])
+    assert table["way"].tolist() == ["released", "kit"] * 2
+    assert table["seed"].tolist() == [0, 0, 1, 1]
     assert table["rank1"].between(0, 100).all() and model.precision == "fp32"
-    assert set(epochs.noise(table).index) == {"released", "kit"}
+    assert set(training.noise(table).index) == {"released", "kit"}
 
 
 def test_noise_is_a_pooled_t_interval_of_the_difference():
@@ -103,22 +97,24 @@ def test_noise_is_a_pooled_t_interval_of_the_difference():
     for _ in range(400):
         ways = np.repeat(["released", "kit", "kit, bf16"], 3)
         table = pd.DataFrame({"way": ways, "rank1": rng.normal(30, 2, 9)})
-        inside += epochs.noise(table).loc["kit", "within"]
+        inside += training.noise(table).loc["kit", "within"]
     assert 0.97 <= inside / 400 <= 1.0
     table.loc[table["way"] == "kit", "rank1"] += 30
-    assert not epochs.noise(table).loc["kit", "within"]
+    assert not training.noise(table).loc["kit", "within"]
     with pytest.raises(ValueError, match="two seeds"):
-        epochs.noise(table.drop_duplicates("way"))
+        training.noise(table.drop_duplicates("way"))
 
 
-def test_a_large_clip_of_random_weights_goes_the_same_way(params, pairs, tmp_path):
-    """With the smallest ViT that open_clip names, as the paper's size needs a GPU to be quick."""
-    big = epochs.large(params, tmp_path, clip="ViT-S-32-alt", size=(64, 32), batch=4)
+def test_a_large_clip_with_random_weights_is_trained_and_encodes(
+    params, pairs, tmp_path, monkeypatch
+):
+    """With the smallest ViT of open_clip, since the paper's is slow without a GPU."""
+    small = {"clip": "ViT-S-32-alt", "image_size": (64, 32), "batch_size": 4, "eval_batch": 4}
+    monkeypatch.setattr(training, "LARGE", training.LARGE | small)
+    big = training.large(params, tmp_path)
     model = new_backbone(big)
     assert model.image_size == (64, 32) and model.widths["tse"] == 1024
-    assert len(epochs.train_kit(big, pairs[:8], "fp32", 1)[1]) == 1
-    with torch.inference_mode():
-        assert epochs.image_branches(model, torch.zeros(2, 3, 64, 32), RELEASED)["tse"].shape == (
-            2,
-            1024,
-        )
+    assert len(training.train_kit(big, pairs[:8], "fp32", 1)[1]) == 1
+    pixels = torch.zeros(2, 3, 64, 32, dtype=torch.uint8)
+    vectors = in_way(model, RELEASED).encode_images(pixels)
+    assert model.branches_of(vectors)["tse"].shape == (2, 1024)
