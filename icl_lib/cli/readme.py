@@ -82,12 +82,12 @@ def dialogue_block(params: Params, folder: Path, link: str) -> str:
     """One repaired query as Markdown, chosen by the rule of notebook 05; its pictures go into `folder`."""
     from icl_lib import stages, thi
     from icl_lib.analysis import cases
-    from icl_lib.figures import cases as cases_figures
+    from icl_lib.figures.dialogue import dialogue
 
     point, run, _ = stages.final(params)
     final, anchor = thi.replay(run.sim, run.sim_refined, run.trace, **point)
     q = cases.pick(cases.cases(run, final, anchor), "repaired", 1)[0]
-    return cases_figures.dialogue(
+    return dialogue(
         run, q, final, anchor, point["K"], point["xi"], f"Query {q} of the test split"
     ).markdown(folder, link)
 

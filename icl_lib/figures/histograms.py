@@ -58,8 +58,11 @@ def words(counts: pd.Series, captions: int, most: int = 24):
     left.tick_params(axis="y", labelsize=8)
     left.grid(False, axis="y")
     right.loglog(np.arange(1, len(counts) + 1), counts, color=BLUE)
-    right.set_title(f"{len(counts):,} different words, {counts.sum():,} in all")
-    right.set(xlabel="rank of the word", ylabel="uses")
+    right.set(
+        title=f"{len(counts):,} different words, {counts.sum():,} in all",
+        xlabel="rank of the word",
+        ylabel="uses",
+    )
     return figure
 
 
@@ -89,8 +92,11 @@ def top1_similarity(top1, right, xi: float, published: float):
         for side, group in (("above", top1 > xi), ("below", top1 <= xi))
     ]
     ax.set_title(f"-- ξ = {xi:.3g}: {', '.join(told)}")
-    ax.set(xlabel="similarity of the first picture, S(q, v̂₁)", ylabel="share of the group (%)")
-    ax.set_xlim(0, 1)
+    ax.set(
+        xlabel="similarity of the first picture, S(q, v̂₁)",
+        ylabel="share of the group (%)",
+        xlim=(0, 1),
+    )
     ax.legend(loc="upper left")
     return figure
 
@@ -121,5 +127,12 @@ def _right_and_wrong(ax, values: np.ndarray, right: np.ndarray, bins, labels) ->
         (right, ~right), labels, (GREEN, RED), ("", "//"), strict=True
     ):
         weights = np.full(group.sum(), 100 / max(1, group.sum()))
-        look = {"color": color, "hatch": hatch, "alpha": 0.55}
-        ax.hist(values[group], bins, weights=weights, label=label, **look)
+        ax.hist(
+            values[group],
+            bins,
+            weights=weights,
+            color=color,
+            hatch=hatch,
+            alpha=0.55,
+            label=label,
+        )

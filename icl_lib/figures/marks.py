@@ -37,9 +37,15 @@ def write_values(ax, image, xs, ys, form: str, size: float = 8) -> np.ndarray:
     values = image.get_array()
     dark = image.to_rgba(values)[..., :3] @ (0.299, 0.587, 0.114) < 0.5
     for (row, column), value in np.ndenumerate(values):
-        color = "white" if dark[row, column] else BLACK
-        told = {"ha": "center", "va": "center", "fontsize": size, "color": color}
-        ax.text(xs[column], ys[row], f"{value:{form}}", **told)
+        ax.text(
+            xs[column],
+            ys[row],
+            f"{value:{form}}",
+            ha="center",
+            va="center",
+            fontsize=size,
+            color="white" if dark[row, column] else BLACK,
+        )
     return dark
 
 

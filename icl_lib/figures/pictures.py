@@ -46,14 +46,12 @@ def pair_sheet(table: pd.DataFrame, columns: int = 4, lines: int = 9):
 
 
 def _heading(row: pd.Series) -> str:
-    parts = []
-    if "label" in row:
-        parts.append("✓ same person" if row["label"] else "✗ another")
-    if "rank" in row:
-        parts.append(f"rank {row['rank']}")
-    if "p" in row:
-        parts.append(f"P(Yes) {row['p']:.2f}")
-    return ", ".join(parts)
+    forms = {
+        "label": lambda label: "✓ same person" if label else "✗ another",
+        "rank": "rank {}".format,
+        "p": "P(Yes) {:.2f}".format,
+    }
+    return ", ".join(form(row[name]) for name, form in forms.items() if name in row)
 
 
 @styled
@@ -132,8 +130,7 @@ def rankings(
             ax.text(middle, -0.02, f"{column + 1} {sign}", ha="center", va="bottom", fontsize=8)
             if picture == anchor:
                 _frame(ax, column, BLACK, "-", margin=0.045)
-                look = {"ha": "center", "va": "top", "fontsize": 8, "weight": "bold"}
-                ax.text(middle, 1.13, "anchor", **look)
+                ax.text(middle, 1.13, "anchor", ha="center", va="top", fontsize=8, weight="bold")
         ax.set_title(name, fontsize=9, loc="left", pad=12, color=GREY, parse_math=False)
     return figure
 
@@ -207,5 +204,6 @@ def _place(ax, path, column: int) -> None:
 
 def _frame(ax, column: int, color: str, style, margin: float = 0.0) -> None:
     corner, size = (column + 0.04 - margin / 2, -margin / 4), (0.92 + margin, 1 + margin / 2)
-    look = {"fill": False, "ec": color, "ls": style, "lw": 2.5, "clip_on": False, "zorder": 2}
-    ax.add_patch(Rectangle(corner, *size, **look))
+    ax.add_patch(
+        Rectangle(corner, *size, fill=False, ec=color, ls=style, lw=2.5, clip_on=False, zorder=2)
+    )

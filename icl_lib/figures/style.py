@@ -122,8 +122,16 @@ def rendered(figure: Figure, corner: str = "") -> Image.Image:
         if corner:
             below = 0.14 / figure.get_figheight()  # room for the small print
             figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))
-            place = {"ha": "right", "va": "bottom"}
-            figure.text(0.997, 0.004, corner, fontsize=7, color=GREY, parse_math=False, **place)
+            figure.text(
+                0.997,
+                0.004,
+                corner,
+                ha="right",
+                va="bottom",
+                fontsize=7,
+                color=GREY,
+                parse_math=False,
+            )
         content = BytesIO()
         figure.savefig(content, format="png", metadata={"Software": None})
     return Image.open(content).convert("RGB")

@@ -18,17 +18,19 @@ def changes(table: pd.DataFrame, paper: dict, ylim: tuple[float, float]):
         ylim: Range in points.
     """
     figure, ((ax,),) = panels()
-    gain, names = table["difference"], [LABELS[name] for name in table.index]
-    colors = np.where(gain > 0, GREEN, RED)
+    gain, published = table["difference"], [paper[name] for name in table.index]
+    names, colors = table.index.map(LABELS), np.where(gain > 0, GREEN, RED)
     interval_bars(ax, gain, table["low"], table["high"], names, colors)
-    published = [paper[name] for name in table.index]
     diamonds(ax, range(len(table)), published)
     tops = np.nanmax([table["high"], published, np.zeros(len(table))], axis=0).clip(max=ylim[1])
     for x, (top, points) in enumerate(zip(tops, gain, strict=True)):
         ax.annotate(f"{points:+.2f}", (x, top), (0, 4), textcoords="offset points", ha="center")
     ax.axhline(0, color=BLACK, lw=1)
-    ax.set(ylabel="change (points)", ylim=ylim)
-    ax.set_xlabel("bars: 95% paired bootstrap over queries; ◇ the paper's change")
+    ax.set(
+        xlabel="bars: 95% paired bootstrap over queries; ◇ the paper's change",
+        ylabel="change (points)",
+        ylim=ylim,
+    )
     return figure
 
 
@@ -47,19 +49,19 @@ def crossing_bars(table: pd.DataFrame, ylim: tuple[float, float]):
         part = whole.drop("none", level="anchor", errors="ignore")
         names = [f"{anchor}, rank {rank}" if rank else anchor for anchor, rank in part.index]
         unit = 100 / whole["queries"].sum()
-        look = {"width": 0.6, "alpha": 0.85}
-        ax.bar(names, unit * part["gained"], color=GREEN, label="enter", **look)
-        ax.bar(names, -unit * part["lost"], color=RED, hatch="//", label="leave", **look)
+        ax.bar(names, unit * part["gained"], 0.6, color=GREEN, alpha=0.85, label="enter")
+        ax.bar(names, -unit * part["lost"], 0.6, color=RED, alpha=0.85, hatch="//", label="leave")
         ax.plot(names, part["points"], "_", color=BLACK, ms=16, mew=2, label="difference")
         ax.tick_params(axis="x", rotation=20)
         ax.axhline(0, color=BLACK, lw=1)
-        name = LABELS[metric].removesuffix(" (%)")
-        ax.set(title=f"{name}: {whole['points'].sum():+.2f} points", ylim=ylim)
+        points = f"{whole['points'].sum():+.2f} points"
+        ax.set(title=f"{LABELS[metric].removesuffix(' (%)')}: {points}", ylim=ylim)
         ax.grid(axis="x", visible=False)
     axes[0].set_ylabel("queries (% of all)")
     axes[-1].legend()
-    note = "anchor: a picture of the right person, or of a wrong one at this rank"
-    figure.supxlabel(note, fontsize=9)
+    figure.supxlabel(
+        "anchor: a picture of the right person, or of a wrong one at this rank", fontsize=9
+    )
     return figure
 
 
@@ -70,20 +72,31 @@ def cause_bars(counts: dict[str, pd.DataFrame]):
     Args:
         counts: {way to fail: `icl_lib.analysis.causes.cause_counts`}.
     """
+    labels = (
+        "cause holds (these overlap)",
+        "first cause of the query (these add up to 100)",
+        "cause holds among the queries that do not fail so",
+    )
     figure, (axes,) = panels(1, len(counts), height=4.2, sharey=True)
     for ax, (way, table) in zip(axes, counts.items(), strict=True):
-        shares = table[["share (%)", "share elsewhere (%)"]]
-        y, label = -np.arange(len(table)), "cause holds (these overlap)"
-        ax.barh(y, table["share (%)"], 0.72, color=SKY, alpha=0.6, label=label)
-        label = "first cause of the query (these add up to 100)"
-        ax.barh(y, table["first share (%)"], 0.34, color=BLUE, label=label)
-        label = "cause holds among the queries that do not fail so"
-        ax.plot(table["share elsewhere (%)"], y, "|", color=BLACK, ms=13, mew=2, label=label)
-        for place, end, row in zip(y, shares.max(axis=1), table.itertuples(), strict=True):
+        y, held, elsewhere = (
+            -np.arange(len(table)),
+            table["share (%)"],
+            table["share elsewhere (%)"],
+        )
+        ax.barh(y, held, 0.72, color=SKY, alpha=0.6, label=labels[0])
+        ax.barh(y, table["first share (%)"], 0.34, color=BLUE, label=labels[1])
+        ax.plot(elsewhere, y, "|", color=BLACK, ms=13, mew=2, label=labels[2])
+        ends = np.maximum(held, elsewhere)
+        for place, end, row in zip(y, ends, table.itertuples(), strict=True):
             ax.text(end + 2, place, f"{row.queries:,} · {row.first:,}", va="center", fontsize=8)
         ax.set_yticks(y, table.index)
-        ax.set(xlabel="share (%); numbers: queries · first", xlim=(0, 119))
-        ax.set(xticks=range(0, 101, 20), title=f"{way}: {table['first'].sum():,} queries")
+        ax.set(
+            title=f"{way}: {table['first'].sum():,} queries",
+            xlabel="share (%); numbers: queries · first",
+            xlim=(0, 119),
+            xticks=range(0, 101, 20),
+        )
         ax.grid(axis="y", visible=False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
@@ -115,11 +128,15 @@ def cost_curve(lines: dict[str, tuple[pd.DataFrame, int]], recommended: int, yli
         last = -np.inf
         for K in line.index:
             if x[K] - last > 0.02 * x.max():  # closer numbers would overlap
-                last, place = x[K], {"textcoords": "offset points", "ha": "center"}
-                ax.annotate(f"{K}", (x[K], y[K]), (0, 7), fontsize=8, **place)
+                last = x[K]
+                ax.text(x[K], y[K] + 0.02 * np.ptp(ylim), f"{K}", ha="center", fontsize=8)
         ax.plot(x[recommended], y[recommended], "o", ms=13, mfc="none", mec=BLACK, mew=1.5)
-    ax.set(xlabel="questions a query (numbers: K)", ylabel=LABELS["rank1"], ylim=ylim)
-    ax.set_title(f"○ K = {recommended}, recommended")
+    ax.set(
+        title=f"○ K = {recommended}, recommended",
+        xlabel="questions a query (numbers: K)",
+        ylabel=LABELS["rank1"],
+        ylim=ylim,
+    )
     ax.legend(loc="lower right")
     return figure
 
@@ -144,10 +161,14 @@ def rank_shift(table: pd.DataFrame):
     for label, (group, color, marker) in kinds.items():
         ranks = table.loc[group & (table["before"] > 0), ["before", "after"]].to_numpy()
         moved = ranks * np.exp(rng.uniform(-0.06, 0.06, ranks.shape))
-        look = {"color": color, "alpha": 0.5, "label": f"{label}: {len(ranks):,} queries"}
-        ax.plot(*moved.T, marker, **look)
+        ax.plot(*moved.T, marker, color=color, alpha=0.5, label=f"{label}: {len(ranks):,} queries")
     ax.axline((1, 1), (10, 10), color=BLACK, lw=1, ls=":")
-    ax.set(xscale="log", yscale="log", xlabel="rank before", ylabel="rank after")
-    ax.set_title("below the dotted line: the person moves up")
+    ax.set(
+        title="below the dotted line: the person moves up",
+        xscale="log",
+        yscale="log",
+        xlabel="rank before",
+        ylabel="rank after",
+    )
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

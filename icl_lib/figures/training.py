@@ -48,8 +48,11 @@ def loss_curve(log: pd.DataFrame):
     ax.plot(log["step"], mean, color=BLACK, label=f"mean of the last {window}")
     for epoch in range(1, int(np.ceil(log["epoch"].max()))):
         ax.axvline(np.interp(epoch, log["epoch"], log["step"]), color=GREY, ls=":", lw=1)
-    ax.set(xlabel="optimiser step (dotted: end of an epoch)", ylim=(0, None))
-    ax.set_ylabel("loss of an answer token (nats)")
+    ax.set(
+        xlabel="optimiser step (dotted: end of an epoch)",
+        ylabel="loss of an answer token (nats)",
+        ylim=(0, None),
+    )
     ax.legend()
     return figure
 
@@ -115,12 +118,14 @@ def trade_curve(table: pd.DataFrame, chosen: float):
         chosen: The share (percent) to mark.
     """
     figure, ((ax,),) = panels()
-    true, false = table["true kept"], table["contradicted"]
-    ax.plot(true, marker="o", label="true sub-sentences that are kept")
-    ax.plot(false, marker="x", ls="--", label="share of what is kept that the picture contradicts")
+    ax.plot(table["true kept"], "o-", label="true sub-sentences that are kept")
+    ax.plot(table["contradicted"], "x--", label="contradicted by the picture, of what is kept")
     ax.axvline(chosen, color=BLACK, ls=":", lw=1.2)
-    ax.set_xlabel("sub-sentences removed of those that the MLLM added, lowest P(Yes) first (%)")
-    ax.set(ylabel="sub-sentences (%)", ylim=(0, 102))
+    ax.set(
+        xlabel="sub-sentences removed of those that the MLLM added, lowest P(Yes) first (%)",
+        ylabel="sub-sentences (%)",
+        ylim=(0, 102),
+    )
     ax.legend(loc="center right")
     return figure
 
@@ -175,9 +180,9 @@ def noise_lines(table: pd.DataFrame):
         for ccd, rows in table.groupby("CCD"):
             ends = np.array([intervals[metric] for intervals in rows["ci95"]]).T  # [2, shares]
             error = np.abs(ends - rows[metric].to_numpy())
-            line, label = ("-", "with CCD") if ccd else ("--", "without CCD")
-            look = {"marker": "o", "capsize": 4, "ls": line, "label": label}
-            ax.errorbar(rows["wrong pairs (%)"], rows[metric], error, **look)
+            style, label = ("o-", "with CCD") if ccd else ("o--", "without CCD")
+            shares = rows["wrong pairs (%)"]
+            ax.errorbar(shares, rows[metric], error, fmt=style, capsize=4, label=label)
         ax.set(xlabel="wrong training pairs (%)", ylabel=LABELS[metric], ylim=(0, 100))
     axes[0].legend()
     return figure

@@ -69,14 +69,13 @@ def saved_and_lost(table: pd.DataFrame, limit: int = 100):
         limit: Queries that the axis reaches up and down to.
     """
     figure, ((ax,),) = panels(height=3.2)
-    for side, up, down, labels in (
-        (-1, "saved", "lost", ("harmed queries saved", "repaired queries lost")),
-        (1, "newly repaired", "newly harmed", ("newly repaired", "newly harmed")),
+    for shift, hatch, up, down, labels in (
+        (-0.18, "", "saved", "lost", ("harmed queries saved", "repaired queries lost")),
+        (0.18, "//", "newly repaired", "newly harmed", ("newly repaired", "newly harmed")),
     ):
-        x = np.arange(len(table)) + 0.18 * side
-        look = {"width": 0.36, "alpha": 0.8, "hatch": "//" if side > 0 else ""}
-        ax.bar(x, table[up], color=GREEN, label=labels[0], **look)
-        ax.bar(x, -table[down], color=RED, label=labels[1], **look)
+        x = np.arange(len(table)) + shift
+        ax.bar(x, table[up], 0.36, color=GREEN, alpha=0.8, hatch=hatch, label=labels[0])
+        ax.bar(x, -table[down], 0.36, color=RED, alpha=0.8, hatch=hatch, label=labels[1])
         for place, high, low in zip(x, table[up], table[down], strict=True):
             ax.text(place, min(high, limit), f"{high}", ha="center", va="bottom", fontsize=8)
             ax.text(place, max(-low, -limit), f"{low}", ha="center", va="top", fontsize=8)
@@ -114,8 +113,10 @@ def rate_heatmap(table: pd.DataFrame, points: dict[str, tuple[dict, float]], lim
         told = f"{label}: TPR {rate['TPR']:.0f}%, FPR {rate['FPR']:.0f}%; measured gain {gain:+.1f}"
         look = {"ms": 11, "color": GREEN, "mec": BLACK, "mew": 1.5, "label": told}
         ax.plot(rate["FPR"], rate["TPR"], marker, **look)
-    ax.set_xlabel("false-positive rate: Yes to other people (%)")
-    ax.set_ylabel("true-positive rate: Yes to the right person (%)")
+    ax.set(
+        xlabel="false-positive rate: Yes to other people (%)",
+        ylabel="true-positive rate: Yes to the right person (%)",
+    )
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1))
     ax.grid(False)
     figure.colorbar(image, ax=ax, label="Rank-1 gain with a simulated answerer (points)")

@@ -57,11 +57,16 @@ def reliability_curve(tables: dict[str, pd.DataFrame]):
     for color, (label, table) in zip(CYCLE, tables.items(), strict=False):
         area = 8 + 300 * table["pairs"] / table["pairs"].sum()
         ax.plot(table["said"], table["true"], color=color, lw=1.2)
-        look = {"color": color, "alpha": 0.75, "label": label, "zorder": 3}
-        ax.scatter(table["said"], table["true"], area, **look)
+        ax.scatter(
+            table["said"], table["true"], area, color=color, alpha=0.75, label=label, zorder=3
+        )
     ax.axline((0, 0), (100, 100), color=GREY, ls=":", lw=1.2, label="perfectly calibrated")
-    ax.set(xlabel="mean P(Yes) of a bin (%)", ylabel="share of the right person (%)")
-    ax.set(xlim=(-3, 103), ylim=(-3, 103))
+    ax.set(
+        xlabel="mean P(Yes) of a bin (%)",
+        ylabel="share of the right person (%)",
+        xlim=(-3, 103),
+        ylim=(-3, 103),
+    )
     ax.legend(loc="upper left")
     return figure
 
@@ -77,8 +82,8 @@ def accuracy_bars(results: dict[str, pd.Series], baseline: pd.Series):
     figure, ((ax,),) = panels(height=3.6)
     table = pd.DataFrame(results)
     table.plot.bar(ax=ax, width=0.8, alpha=0.85, rot=40)
-    x, label = np.arange(len(table)), "always the most frequent answer"
-    ax.hlines(baseline[table.index], x - 0.4, x + 0.4, color=BLACK, lw=1.6, label=label)
+    x, often = np.arange(len(table)), baseline[table.index]
+    ax.hlines(often, x - 0.4, x + 0.4, color=BLACK, lw=1.6, label="always the most frequent answer")
     ax.set_xticks(x, table.index, ha="right")
     ax.set(xlabel="", ylabel="answered as drawn (%)", ylim=(0, 100))
     ax.grid(axis="x", visible=False)
