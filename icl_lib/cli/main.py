@@ -1,11 +1,12 @@
-"""The `icl` command: run notebooks with parameters, list them, check a data set, draw a stand-in."""
+"""The `icl` command: run and list the notebooks, check a data set, draw a stand-in."""
 
 import time
 from pathlib import Path
 
 import click
 
-# Everything heavier (papermill, pandas, torch) is imported where it is used, so that `icl --help` is quick.
+# Whatever is slow to import (papermill, pandas, torch) is imported where it is used, so that
+# `icl --help` is quick.
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,126 +15,119 @@ def app() -> None:
     """ICL for text-to-image person re-identification: notebooks and data."""
 
 
-@app.command(short_help="Execute notebooks with parameters.")
-@click.argument("notebooks", nargs=-1, required=True, metavar="NOTEBOOK...")
-@click.option(
-    "-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter."
-)
-@click.option(
-    "-y",
-    "--parameters_yaml",
-    "yaml_texts",
-    multiple=True,
-    metavar="YAML",
-    help="Set parameters from a piece of YAML.",
-)
-@click.option(
-    "-f",
-    "--parameters_file",
-    "yaml_files",
-    multiple=True,
-    metavar="FILE",
-    help="Set parameters from a YAML file.",
-)
-def run(notebooks, parameters, yaml_texts, yaml_files) -> None:
-    """Execute notebooks by papermill into results/<profile>/<dataset>/, with an HTML copy of each.
+def parameter_options(command):
+    """Gives a command papermill's options -p, -y and -f; see `icl_lib.cli.notebooks.merged`."""
+    for name, long_name, metavar, nargs, help_text in (
+        ("-f", "--parameters_file", "FILE", 1, "Set parameters from a YAML file."),
+        ("-y", "--parameters_yaml", "YAML", 1, "Set parameters from YAML text."),
+        ("-p", "--parameters", "NAME VALUE", 2, "Set a parameter."),
+    ):
+        command = click.option(
+            name, long_name, nargs=nargs, multiple=True, metavar=metavar, help=help_text
+        )(command)
+    return command
 
-    NOTEBOOK is 04_thi, 04_thi.ipynb, the beginning of one name only (04), or a path; several run one after
-    another. -p, -y and -f mean what they mean to papermill. For example:
+
+@app.command(short_help="Execute notebooks with parameters.")
+@click.argument("names", nargs=-1, required=True, metavar="NOTEBOOK...")
+@parameter_options
+def run(names, parameters, parameters_yaml, parameters_file) -> None:
+    """Execute notebooks with papermill into results/<profile>/<dataset>/, and write HTML copies.
+
+    NOTEBOOK is 04_thi, 04_thi.ipynb, a beginning that only one name has (04), or a path. Several
+    are executed one after another. -p, -y and -f mean what they mean to papermill. For example:
 
         icl run 04_thi -p dataset rstp -p K 3
     """
-    from icl_lib.cli import notebooks as notebooks_cli
-    from icl_lib.cli import ticker as ticker_cli
+    from icl_lib.cli import notebooks
+    from icl_lib.cli.ticker import Ticker, clock
 
-    given = notebooks_cli.merge_parameters(yaml_files, yaml_texts, parameters)
-    jobs = notebooks_cli.plan(
-        [notebooks_cli.find(name) for name in notebooks], given
-    )  # refuses before anything runs
+    given = notebooks.merged(parameters_file, parameters_yaml, parameters)
+    jobs = notebooks.plan([notebooks.find(name) for name in names], given)
     for job in jobs:
         start = time.time()
         click.echo(f"{job.path.stem}: {job.described()}")
         try:
-            with ticker_cli.Ticker(job.path.stem) as ticker:
-                notebooks_cli.execute(job, ticker)
-        except notebooks_cli.CellFailed as failure:
-            click.echo(f"{failure}\nThe notebook up to there: {job.output}", err=True)
+            with Ticker(job.path.stem) as ticker:
+                notebooks.execute(job, ticker)
+        except notebooks.CellFailed as failure:
+            click.echo(f"{failure}\nThe notebook up to this cell: {job.output}", err=True)
             raise SystemExit(1) from None
         except KeyboardInterrupt:
             click.echo(
-                "stopped; what was finished is kept: run it again, it goes on from there", err=True
+                "stopped; what was finished is kept: run it again and it continues from there",
+                err=True,
             )
             raise SystemExit(130) from None
-        click.echo(f"{job.path.stem}: done in {ticker_cli.clock(time.time() - start)}")
-        click.echo(f"  notebook {job.output}\n  HTML     {notebooks_cli.to_html(job.output)}")
-        for figure in notebooks_cli.figures_since(job.output.parent, start):
+        click.echo(f"{job.path.stem}: done in {clock(time.time() - start)}")
+        click.echo(f"  notebook {job.output}\n  HTML     {notebooks.to_html(job.output)}")
+        for figure in notebooks.figures_since(job.output.parent, start):
             click.echo(f"  figure   {figure}")
 
 
-@app.command("list", short_help="Notebooks, their titles and parameters.")
+@app.command("list", short_help="List the notebooks and their parameters.")
 def list_notebooks() -> None:
-    """The notebooks with their titles, and their parameters with the defaults."""
-    from icl_lib.cli import notebooks as notebooks_cli
+    """List the notebooks with their titles, and their parameters with the default values."""
+    from icl_lib.cli import notebooks
 
-    for path in notebooks_cli.available():
-        click.echo(f"{path.stem:24} {notebooks_cli.title(path)}")
-        for name, default in notebooks_cli.parameters_of(path).items():
+    for path in notebooks.available():
+        click.echo(f"{path.stem:24} {notebooks.title(path)}")
+        for name, default in notebooks.parameters_of(path).items():
             click.echo(f"{'':26}-p {name} {default}")
 
 
 @app.group("data")
 def data_group() -> None:
-    """Look at a benchmark's files, or draw a stand-in for one."""
+    """Check a benchmark's files, or draw a stand-in for them."""
 
 
-@data_group.command("check", short_help="Counts found and published, and what was skipped.")
+@data_group.command("check", short_help="Compare a data set's files with what was published.")
 @click.argument("name")
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option("--strict", is_flag=True, help="Stop at the first bad record.")
 @click.option("--pictures", is_flag=True, help="Decode every picture, not only its header and end.")
 @click.option("--annotation", help="Another annotation file in the folder, as caption_all.json.")
 def check_data(name, root, strict, pictures, annotation) -> None:
-    """Counts found and published, what was skipped, duplicates, lengths and sizes of a data set.
+    """Print counts, skipped records, duplicates, caption lengths and picture sizes of a data set.
 
-    NAME is cuhk, icfg, rstp or ufine, and ROOT the benchmark's folder, or the one that holds it; or NAME is
-    folder, and ROOT holds pictures of your own, with or without captions.csv.
+    NAME is cuhk, icfg, rstp or ufine, and ROOT is the benchmark's folder or the folder above it. Or
+    NAME is folder, and ROOT holds pictures of your own, with or without captions.csv.
     """
     import warnings
 
-    import pandas as pd
-
-    from icl_lib.data import benchmarks, checks, folder
+    from icl_lib.data import check, read_benchmark, read_folder
+    from icl_lib.data.benchmarks import short_name
 
     own = name == "folder"
     if own and annotation:
         raise ValueError(
-            "--annotation belongs to a benchmark; a folder of your own has captions.csv at most"
+            "--annotation is for a benchmark; a folder of your own has at most a captions.csv"
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the table and the list below say the same, and more
+    benchmark = None if own else short_name(name)
+    with warnings.catch_warnings(action="ignore"):  # what is printed below says the same, and more
         if own:
-            manifest = folder.read_folder(root, strict=strict, check_pictures=pictures)
+            manifest = read_folder(root, strict=strict, check_pictures=pictures)
         else:
-            name = benchmarks.short_name(name)
-            manifest = benchmarks.read_benchmark(name, root, strict, pictures, annotation)
-    wide = ["display.max_rows", None, "display.max_columns", None, "display.width", None]
-    with pd.option_context(*wide, "display.max_colwidth", 200):
-        click.echo(checks.check(manifest, None if own else name).to_string(index=False))
-    problems = manifest.attrs["problems"]
-    for message in problems[:10]:
+            manifest = read_benchmark(benchmark, root, strict, pictures, annotation)
+    click.echo(check(manifest, benchmark).to_string(index=False, max_colwidth=200))
+    shown, skipped = manifest.attrs["problems"][:10], sum(manifest.attrs["report"].values())
+    for message in shown:
         click.echo(f"skipped: {message}")
-    skipped = sum(manifest.attrs["report"].values())
-    if skipped > len(problems[:10]):
-        click.echo(f"  … and {skipped - len(problems[:10])} more")
-    said = int((manifest["caption_id"] >= 0).sum())
-    click.echo(f"{manifest.attrs['root']}: {said} captions read, {skipped} skips of any kind")
+    if skipped > len(shown):
+        click.echo(f"  … and {skipped - len(shown)} more")
+    read = int((manifest["caption_id"] >= 0).sum())
+    click.echo(f"{manifest.attrs['root']}: {read} captions read, {skipped} skips of any kind")
 
 
-@data_group.command("standin", short_help="Draw a stand-in in the benchmark's own layout.")
+@data_group.command("standin", short_help="Draw a stand-in in a benchmark's own file layout.")
 @click.argument("name")
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option(
-    "--identities", type=click.IntRange(min=1), help="Drawn persons in all.  [default: 200]"
+    "--identities",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Number of people drawn, all splits together.",
 )
 @click.option(
     "--seed",
@@ -142,14 +136,13 @@ def check_data(name, root, strict, pictures, annotation) -> None:
     show_default=True,
     help="The same seed draws the same people.",
 )
-def make_standin(name, root, identities, seed) -> None:
-    """Draw a stand-in for benchmark NAME (cuhk, icfg, rstp, ufine), in its own layout, in folder ROOT."""
-    from icl_lib.data import standin
+def draw_standin(name, root, identities, seed) -> None:
+    """Draw a stand-in for benchmark NAME (cuhk, icfg, rstp, ufine), in its layout, in ROOT."""
+    from icl_lib.data.standin import make_standin
     from icl_lib.params import load_params
 
     params = load_params(name)  # refuses an unknown name
-    chosen = {} if identities is None else {"identities": identities}
-    standin.make_standin(params.dataset, root, **chosen, seed=seed)
+    make_standin(params.dataset, root, identities=identities, seed=seed)
     click.echo(f"drew {params.data.title} in {root}; look at it with: icl data check {name} {root}")
 
 
@@ -158,8 +151,8 @@ def main() -> None:
     guarded(app)
 
 
-def guarded(command) -> None:
-    """Runs a click command: bad input ends in one paragraph and exit code 2, not in a traceback."""
+def guarded(command: click.Command) -> None:
+    """Runs a command; bad input ends in one paragraph and exit code 2 instead of a traceback."""
     try:
         command()
     except (ValueError, FileNotFoundError) as error:

@@ -1,4 +1,4 @@
-"""Finding, checking and executing the kit's notebooks: what `icl run` and `icl list` stand on."""
+"""Finding, checking and executing the kit's notebooks, for `icl run` and `icl list`."""
 
 import ast
 import os
@@ -12,62 +12,57 @@ from typing import Any
 import yaml
 
 from icl_lib.cli.ticker import Ticker
-from icl_lib.params import load
-from icl_lib.params import names as names_params
-from icl_lib.params import paths as paths_params
+from icl_lib.params import load_params
+from icl_lib.params.load import unique_fields
+from icl_lib.params.names import did_you_mean
+from icl_lib.params.paths import repo_root
 from icl_lib.results import atomic_write
 
-LAST_LINES = 25  # of a failed cell's error
-START_SECONDS = 300  # that a kernel may take to answer, on a machine that is busy with other things
+LAST_LINES = 25  # of a failed cell's traceback are shown
+START_SECONDS = 300  # a kernel may take this long to start on a busy machine
 
 
 class CellFailed(Exception):
-    """A cell of an executed notebook raised; the text is the error's end."""
+    """A cell of an executed notebook failed; the message is the end of its traceback."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One notebook to execute: where it is, what it is given, where the executed copy goes."""
+    """One notebook to execute."""
 
     path: Path
-    given: dict[str, Any]
-    output: Path
+    given: dict[str, Any]  # parameters
+    output: Path  # where the executed copy goes
 
     def described(self) -> str:
-        """What was asked for, on one line."""
-        return (
-            " ".join(f"{name}={value}" for name, value in self.given.items()) or "with its defaults"
-        )
+        """The parameters on one line."""
+        pairs = [f"{name}={value}" for name, value in self.given.items()]
+        return " ".join(pairs) or "with its defaults"
 
 
 def available() -> list[Path]:
     """The kit's notebooks, in order."""
-    return sorted((paths_params.repo_root() / "notebooks").glob("*.ipynb"))
+    return sorted((repo_root() / "notebooks").glob("*.ipynb"))
 
 
 def find(name: str) -> Path:
-    """The notebook meant by `name`: a path, 04_thi, 04_thi.ipynb, or the beginning of one name only.
+    """The notebook that `name` means: a path, 04_thi, 04_thi.ipynb, or the beginning of one name.
 
-    Raises ValueError with the nearest valid name.
+    Raises ValueError, with the nearest valid name, if there is none or more than one.
     """
     if Path(name).suffix == ".ipynb" and Path(name).is_file():
         return Path(name).resolve()
     books = {path.stem: path for path in available()}
     stem = Path(name).name.removesuffix(".ipynb")
-    fits = (
-        [stem] if stem in books else [known for known in books if stem and known.startswith(stem)]
-    )
+    fits = [stem] if stem in books else [book for book in books if stem and book.startswith(stem)]
     if len(fits) == 1:
         return books[fits[0]]
-    valid = f"Valid: {', '.join(books) or 'none, notebooks/ is empty'}."
     if fits:
         raise ValueError(
             f"{name!r} begins {len(fits)} notebooks: {', '.join(fits)}. Give more of the name."
         )
-    close = names_params.nearest(stem, books)
-    raise ValueError(
-        f"no notebook {name!r}{f': did you mean {close!r}?' if close else '.'} {valid}"
-    )
+    hint, valid = did_you_mean(stem, books) or ".", ", ".join(books) or "none, notebooks/ is empty"
+    raise ValueError(f"no notebook {name!r}{hint} Valid: {valid}.")
 
 
 def title(path: Path) -> str:
@@ -80,17 +75,17 @@ def title(path: Path) -> str:
 
 
 def parameters_of(path: Path) -> dict[str, str]:
-    """Names in the notebook's cell tagged `parameters`, with the defaults as written there."""
+    """The names in the notebook's cell tagged `parameters`, with the source of their defaults."""
     import logging
 
     from papermill import inspect_notebook
 
     logging.getLogger("papermill").setLevel(logging.WARNING)
-    return {name: str(told["default"]) for name, told in inspect_notebook(str(path)).items()}
+    return {name: str(found["default"]) for name, found in inspect_notebook(str(path)).items()}
 
 
 def infer_type(text: str) -> Any:
-    """The value papermill makes of `-p name text`: True, False, None, an int, a float, else the text."""
+    """The value papermill makes of `-p name text`: True, False, None, int, float or the text."""
     if text in ("True", "False", "None"):
         return ast.literal_eval(text)
     for kind in (int, float):
@@ -101,13 +96,13 @@ def infer_type(text: str) -> Any:
     return text
 
 
-def merge_parameters(
+def merged(
     files: Iterable[str], texts: Iterable[str], pairs: Iterable[tuple[str, str]]
-) -> dict:
-    """Parameters from YAML files, YAML texts and name–value pairs; later ones win, as with papermill."""
-    from papermill.iorw import NoDatesSafeLoader  # dates stay text
+) -> dict[str, Any]:
+    """Parameters from YAML files, YAML texts and pairs of name and value; later ones win."""
+    from papermill.iorw import NoDatesSafeLoader  # keeps dates as text
 
-    merged: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     for source in [*map(Path, files), *texts]:
         if isinstance(source, Path) and not source.is_file():
             raise FileNotFoundError(
@@ -120,44 +115,42 @@ def merge_parameters(
             raise ValueError(f"{source} is not readable as YAML: {error}") from None
         if not isinstance(content, dict):
             raise ValueError(f"{source} should hold `name: value`, not {type(content).__name__}.")
-        merged |= content
-    return merged | {name: infer_type(value) for name, value in pairs}
+        parameters |= content
+    return parameters | {name: infer_type(value) for name, value in pairs}
 
 
 def plan(paths: list[Path], given: dict[str, Any]) -> list[Job]:
-    """One `Job` a notebook. Each gets those of `given` that it has; what none of them has is refused.
+    """One job for each notebook, which gets those of the parameters that it has.
 
-    Values of settings are checked here too, so that a typing error does not cost a run.
+    Names and values are checked here, so that a typing error is found before anything runs. Raises
+    ValueError for a name that none of the notebooks has, and for a setting with a wrong value.
     """
-    known = {path: parameters_of(path) for path in paths}
-    every = sorted({name for names in known.values() for name in names})
+    defaults = {path: parameters_of(path) for path in paths}
+    every = sorted({name for names in defaults.values() for name in names})
     for name in given:
         if name not in every:
-            close = names_params.nearest(name, every)
-            hint = f": did you mean {close!r}?" if close else "."
             books, valid = ", ".join(path.stem for path in paths), ", ".join(every) or "none"
+            hint = did_you_mean(name, every) or "."
             raise ValueError(f"unknown parameter {name!r} for {books}{hint} Valid: {valid}.")
-    jobs = []
-    for path, names in known.items():
-        mine = {name: value for name, value in given.items() if name in names}
-        used = {name: mine.get(name, _literal(default)) for name, default in names.items()}
-        fields = load.unique_fields() - {"dataset", "profile"}
-        where = {name: used[name] for name in ("dataset", "profile") if name in used}
-        params = load.load_params(**where, **{name: mine[name] for name in mine if name in fields})
-        folder = params.results_dir if "dataset" in used else params.results_dir.parent
-        jobs.append(Job(path, mine, folder / path.name))
+    settings, jobs = unique_fields() | {"dataset", "profile"}, []
+    for path, names in defaults.items():
+        own = {name: value for name, value in given.items() if name in names}
+        of_run = {key: names[key].strip("'\"") for key in ("dataset", "profile") if key in names}
+        params = load_params(**of_run | {name: own[name] for name in own if name in settings})
+        folder = params.results_dir if "dataset" in names else params.results_dir.parent
+        jobs.append(Job(path, own, folder / path.name))
     return jobs
 
 
-def execute(job: Job, ticker: "Ticker") -> None:
-    """Runs the notebook by papermill in this interpreter's own environment. Raises CellFailed."""
+def execute(job: Job, ticker: Ticker) -> None:
+    """Runs a notebook with papermill and this interpreter's own environment. Raises CellFailed."""
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.engines import NBClientEngine, papermill_engines
     from papermill.exceptions import PapermillExecutionError, strip_color
 
     class WatchedEngine(NBClientEngine):
-        """papermill's own engine, telling the ticker which cell it is at."""
+        """papermill's own engine, which tells the ticker which cell it runs."""
 
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, **options):
@@ -186,33 +179,27 @@ def execute(job: Job, ticker: "Ticker") -> None:
                 start_timeout=START_SECONDS,
             )
     except PapermillExecutionError as error:
-        lines = strip_color(
-            "\n".join(error.traceback) or f"{error.ename}: {error.evalue}"
-        ).splitlines()
-        raise CellFailed(
-            "\n".join(
-                [f"{job.path.stem}: cell In [{error.exec_count}] failed:", *lines[-LAST_LINES:]]
-            )
-        ) from None
+        told = strip_color("\n".join(error.traceback) or f"{error.ename}: {error.evalue}")
+        end = "\n".join(told.splitlines()[-LAST_LINES:])
+        raise CellFailed(f"{job.path.stem}: cell In [{error.exec_count}] failed:\n{end}") from None
     except DeadKernelError:
-        told = f"{job.path.stem}: the kernel died at {ticker.place}, perhaps for want of memory."
         raise CellFailed(
-            f"{told} What was finished is kept: run it again, it goes on from there."
+            f"{job.path.stem}: the kernel died at {ticker.place}, perhaps for lack of memory. What "
+            "was finished is kept: run it again and it continues from there."
         ) from None
 
 
 @contextmanager
 def own_kernel() -> Iterator[str]:
-    """Name of a kernel that is this very interpreter, whatever other `python3` kernels are installed."""
+    """The name of a kernel that is this interpreter, whatever `python3` kernels are installed."""
     from ipykernel.kernelspec import write_kernel_spec
 
     before = os.environ.get("JUPYTER_PATH")
     with tempfile.TemporaryDirectory(prefix="icl-kernel-") as folder:
-        # Quiet: a kernel warns that its sockets, on this machine alone, are plain; stopped, it complains.
-        write_kernel_spec(
-            os.path.join(folder, "kernels", "python3"), extra_arguments=["--log-level=50"]
-        )
-        os.environ["JUPYTER_PATH"] = os.pathsep.join([folder, before] if before else [folder])
+        # The log level hides a kernel's warnings about local sockets and about being stopped.
+        spec = os.path.join(folder, "kernels", "python3")
+        write_kernel_spec(spec, extra_arguments=["--log-level=50"])
+        os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, before]))
         try:
             yield "python3"
         finally:
@@ -222,7 +209,7 @@ def own_kernel() -> Iterator[str]:
 
 
 def to_html(notebook: Path) -> Path:
-    """Writes the executed notebook as HTML beside it."""
+    """Writes the executed notebook as HTML next to it."""
     from nbconvert import HTMLExporter
 
     body, _ = HTMLExporter().from_filename(str(notebook))
@@ -231,14 +218,6 @@ def to_html(notebook: Path) -> Path:
 
 def figures_since(folder: Path, start: float) -> list[Path]:
     """PNG files in <folder>/figures written at or after `start` (seconds since 1970)."""
-    # Some file systems keep whole seconds only.
-    return sorted(
-        path for path in (folder / "figures").glob("*.png") if path.stat().st_mtime >= int(start)
-    )
-
-
-def _literal(source: str) -> Any:
-    try:
-        return ast.literal_eval(source)
-    except (ValueError, SyntaxError):
-        return source
+    # Some file systems store whole seconds only.
+    files = (folder / "figures").glob("*.png")
+    return sorted(path for path in files if path.stat().st_mtime >= int(start))

@@ -1,4 +1,4 @@
-"""Keeps the README's numbers and dialogue equal to what a run computed: `python -m icl_lib.cli.readme`."""
+"""Writes the numbers and the dialogue of a run into the README: `python -m icl_lib.cli.readme`."""
 
 import re
 import sys
@@ -8,12 +8,6 @@ from icl_lib.analysis.paper import METRICS, paper_results
 from icl_lib.params import Params, load_params
 from icl_lib.params.paths import repo_root
 from icl_lib.results import atomic_write, read_summary
-
-ROWS = (
-    ("backbone without RDA", "baseline", "RDE"),
-    ("ICL: backbone with RDA", "rda", "ICL"),
-    ("ICL + THI", None, "ICL+THI"),
-)
 
 STAGES = {
     "data": "draw the stand-in",
@@ -28,89 +22,99 @@ STAGES = {
 
 
 def results_block(params: Params) -> str:
-    """The README's table and what it says, from summary.json alone: our percent with intervals, the paper's beside."""
-    told, paper = read_summary(params), paper_results(params.dataset)
+    """The table of results and two sentences, from summary.json, next to the paper's numbers."""
+    run, paper = read_summary(params), paper_results(params.dataset)
+    final, cost = run["thi"]["final"], run["cost"]
     lines = [
-        "| stand-in, `demo` | Rank-1 | Rank-5 | Rank-10 | mAP | mINP | paper, real data: Rank-1 / mAP |",
+        "| stand-in, `demo` | Rank-1 | Rank-5 | Rank-10 | mAP | mINP "
+        "| paper, real data: Rank-1 / mAP |",
         "|---|---|---|---|---|---|---|",
     ]
-    for label, name, theirs in ROWS:
-        ours = told["backbone"][name] if name else told["thi"]["final"]
-        cells = [
-            f"{ours[m]:.1f}"
-            + (" ({:.1f}–{:.1f})".format(*ours["ci95"][m]) if m in ours["ci95"] else "")
-            for m in METRICS
+    for label, ours, row in (
+        ("backbone without RDA", run["backbone"]["baseline"], "RDE"),
+        ("ICL: backbone with RDA", run["backbone"]["rda"], "ICL"),
+        ("ICL + THI", final, "ICL+THI"),
+    ):
+        cells = [f"{ours[metric]:.1f}{_interval(ours, metric)}" for metric in METRICS]
+        theirs = f"{paper.loc[row, 'rank1']:.2f} / {paper.loc[row, 'mAP']:.2f}"
+        lines.append(f"| {' | '.join([label, *cells, theirs])} |")
+    raw, lora = run["mllm"]["raw"]["top10"], run["mllm"]["lora"]["top10"]
+    return "\n".join(
+        [
+            *lines,
+            f"| a perfect reader of the captions | {run['oracle']['rank1']:.1f} | | | | | |",
+            "",
+            "Yes/No about the backbone's Top-10 of test captions: the raw MLLM has an AUC of "
+            f"{raw['AUC']:.1f}, the MLLM with LoRA {lora['AUC']:.1f}, and the backbone's "
+            f"similarity alone {run['mllm']['similarity_top10_AUC']:.1f}. With LoRA, at the "
+            f"threshold chosen on val, {lora['precision']:.0f}% of the Yes answers are right, and "
+            f"{lora['recall']:.0f}% of the right pictures get a Yes. THI at K = {final['K']}, "
+            f"xi = {final['xi']:.3f}, lambda = {final['lam']:.1f} asks {cost['questions']:,} "
+            f"questions for {cost['queries']:,} queries; the released code asks "
+            f"{cost['released_questions']:,} for the same ranking.",
         ]
-        lines.append(
-            f"| {label} | {' | '.join(cells)} | {paper.loc[theirs, 'rank1']:.2f} / {paper.loc[theirs, 'mAP']:.2f} |"
-        )
-    lines.append(f"| a perfect reader of the captions | {told['oracle']['rank1']:.1f} | | | | | |")
-    raw, lora, point, cost = (
-        told["mllm"]["raw"]["top10"],
-        told["mllm"]["lora"]["top10"],
-        told["thi"]["final"],
-        told["cost"],
     )
-    lines += [
-        "",
-        f"Yes/No on the backbone's own Top-10 of held-out people: AUC {raw['AUC']:.1f} for the raw model, {lora['AUC']:.1f} with LoRA, "
-        f"{told['mllm']['similarity_top10_AUC']:.1f} for the backbone's similarity alone; with LoRA, at the threshold chosen on val, "
-        f"{lora['precision']:.0f}% of its Yes are right and it finds {lora['recall']:.0f}% of the right pictures. "
-        f"THI at K = {point['K']}, xi = {point['xi']:.3f}, lambda = {point['lam']:.1f} asked {cost['questions']:,} questions for "
-        f"{cost['queries']:,} queries; the released code's way of asking takes {cost['released_questions']:,} for the same ranking.",
-    ]
-    return "\n".join(lines)
 
 
 def cost_block(params: Params) -> str:
-    """What the stages took on the machine of the committed run, and what asking took, from summary.json alone."""
-    told = read_summary(params)
-    seconds, cost = told["seconds"], told["cost"]
-    lines = ["| stage | seconds, 2 CPU cores |", "|---|---|"]
-    lines += [
-        f"| {label} | {seconds[name]:.0f} |" for name, label in STAGES.items() if name in seconds
-    ]
-    lines += [
-        "",
-        f"At the chosen point THI asks {cost['questions'] / cost['queries']:.1f} questions a query and describes "
-        f"{cost['pictures_described']:,} pictures for {cost['queries']:,} queries. Every answer is kept: a second run asks nothing.",
-    ]
-    return "\n".join(lines)
+    """The seconds of each stage, and how much THI asks, from summary.json."""
+    run = read_summary(params)
+    seconds, cost = run["seconds"], run["cost"]
+    rows = [f"| {STAGES[name]} | {seconds[name]:.0f} |" for name in STAGES if name in seconds]
+    return "\n".join(
+        [
+            "| stage | seconds, 2 CPU cores |",
+            "|---|---|",
+            *rows,
+            "",
+            f"At the chosen point, THI asks {cost['questions'] / cost['queries']:.1f} questions "
+            f"per query and describes {cost['pictures_described']:,} pictures for "
+            f"{cost['queries']:,} queries. Every answer is kept, so a second run asks nothing.",
+        ]
+    )
 
 
 def dialogue_block(params: Params, folder: Path, link: str) -> str:
-    """One repaired query as Markdown, chosen by the rule of notebook 05; its pictures go into `folder`."""
+    """A repaired query as Markdown, chosen by the rule of notebook 05; pictures go to `folder`."""
     from icl_lib import stages, thi
-    from icl_lib.analysis import cases
+    from icl_lib.analysis.cases import cases, pick
     from icl_lib.figures.dialogue import dialogue
 
     point, run, _ = stages.final(params)
     final, anchor = thi.replay(run.sim, run.sim_refined, run.trace, **point)
-    q = cases.pick(cases.cases(run, final, anchor), "repaired", 1)[0]
-    return dialogue(
-        run, q, final, anchor, point["K"], point["xi"], f"Query {q} of the test split"
-    ).markdown(folder, link)
+    q = pick(cases(run, final, anchor), "repaired", 1)[0]
+    title = f"Query {q} of the test split"
+    shown = dialogue(run, q, final, anchor, point["K"], point["xi"], title)
+    return shown.markdown(folder, link).strip()
 
 
 def put(text: str, name: str, block: str) -> str:
-    """`text` with what stands between <!-- name:begin --> and <!-- name:end --> replaced. ValueError if a mark is missing."""
+    """`text` with `block` between <!-- name:begin --> and <!-- name:end -->.
+
+    Raises ValueError if a mark is missing.
+    """
     pattern = rf"(<!-- {name}:begin -->\n).*?(\n<!-- {name}:end -->)"
     if not re.search(pattern, text, re.S):
-        raise ValueError(
-            f"the marks <!-- {name}:begin --> and <!-- {name}:end --> are not in the text"
-        )
+        raise ValueError(f"the text lacks the marks <!-- {name}:begin --> and <!-- {name}:end -->")
     return re.sub(pattern, lambda m: m[1] + block + m[2], text, flags=re.S)
 
 
 def main() -> None:
-    """Rewrite README.md from the demo run on rstp."""
+    """Rewrites README.md with the results of the demo run on rstp."""
     params, path = load_params("rstp", "demo"), repo_root() / "README.md"
+    link = "results/demo/rstp/figures/readme"
     text = put(path.read_text(), "results", results_block(params))
     text = put(text, "cost", cost_block(params))
-    link = "results/demo/rstp/figures/readme"
-    text = put(text, "dialogue", dialogue_block(params, repo_root() / link, link).strip())
+    text = put(text, "dialogue", dialogue_block(params, repo_root() / link, link))
     atomic_write(path, text)
     print(f"{path} rewritten", file=sys.stderr)
+
+
+def _interval(metrics: dict, metric: str) -> str:
+    if metric not in metrics["ci95"]:
+        return ""
+    low, high = metrics["ci95"][metric]
+    return f" ({low:.1f}–{high:.1f})"
 
 
 if __name__ == "__main__":

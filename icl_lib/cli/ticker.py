@@ -4,6 +4,8 @@ import sys
 import threading
 import time
 
+QUIET_SECONDS = 30  # between two progress lines where there is no terminal
+
 
 def clock(seconds: float) -> str:
     """72.4 → "1:12"."""
@@ -11,16 +13,17 @@ def clock(seconds: float) -> str:
 
 
 class Ticker:
-    """What the notebook prints, above one line that tells the cell and the time: `04_thi  cell 3/20  1:12`.
+    """Shows what a notebook prints, above one line with the cell and the time.
 
-    Off a terminal there is no live line; each 30 seconds at most it is printed as a line of its own.
+    The line looks like `04_thi  cell 3/20  1:12` and is redrawn every second. If the output is not
+    a terminal, it is printed every 30 seconds instead. Papermill writes to a ticker as to a file.
     """
 
     def __init__(self, name: str, out=None):
         self.name, self.out = name, out or sys.stdout
         self.live = self.out.isatty()
         self.place, self.unfinished = "starting", ""
-        self.start = self.said = time.monotonic()
+        self.start = self.shown = time.monotonic()
         self._stop, self._lock = threading.Event(), threading.RLock()
         self._thread = threading.Thread(target=self._tick, daemon=True)
 
@@ -33,44 +36,39 @@ class Ticker:
         self._thread.join()
         if self.unfinished:
             self.write("\n")
-        self._erase()
+        self._redraw()
 
     def at(self, cell: int, cells: int) -> None:
-        """Says that code cell `cell` of `cells` begins."""
+        """Shows that code cell `cell` of `cells` begins."""
         with self._lock:
             self.place = f"cell {cell}/{cells}"
-            self._draw()
+            self._redraw(self._line())
 
     def write(self, text: str) -> None:
-        """Takes what the notebook prints; whole lines are shown, indented, as they come."""
+        """Shows whole lines, indented, as they come; the rest waits for its line's end."""
         with self._lock:
-            # A carriage return redraws a line; only its last state is worth a line here.
             *lines, self.unfinished = (self.unfinished + text).split("\n")
-            self._erase()
+            self._redraw()
             for line in lines:
+                # A carriage return redraws a line; only its last state is shown.
                 print("  " + line.rstrip("\r").split("\r")[-1], file=self.out)
-            self._draw()
+            self._redraw(self._line())
 
     def flush(self) -> None:
-        """Part of being a file."""
+        """Flushes the output, as a file does."""
         self.out.flush()
 
     def _line(self) -> str:
         return f"{self.name}  {self.place}  {clock(time.monotonic() - self.start)}"
 
-    def _draw(self) -> None:
+    def _redraw(self, line: str = "") -> None:
         if self.live:
-            print(f"\r\x1b[2K{self._line()}", end="", file=self.out, flush=True)
-
-    def _erase(self) -> None:
-        if self.live:
-            print("\r\x1b[2K", end="", file=self.out, flush=True)
+            print(f"\r\x1b[2K{line}", end="", file=self.out, flush=True)
 
     def _tick(self) -> None:
         while not self._stop.wait(1):
             with self._lock:
-                if self.live:
-                    self._draw()
-                elif time.monotonic() - self.said >= 30:
+                if not self.live and time.monotonic() - self.shown >= QUIET_SECONDS:
                     print(self._line(), file=self.out, flush=True)
-                    self.said = time.monotonic()
+                    self.shown = time.monotonic()
+                self._redraw(self._line())

@@ -1,4 +1,4 @@
-"""Reorganisation data augmentation (RDA): enrich, decompose, rewrite and reorganise training captions."""
+"""Reorganisation data augmentation (RDA): captions enriched, decomposed, rewritten, reorganised."""
 
 from icl_lib.data.augment import reorganise as draw
 from icl_lib.rda.augment import augment

@@ -1,63 +1,63 @@
-"""Reorganisation data augmentation: enrich -> decompose -> rewrite -> reorganise (the paper's RDA)."""
-
-from __future__ import annotations
+"""The four steps of RDA, from training captions to texts that training draws from."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from icl_lib.data.augment import reorganise as draw
 from icl_lib.mllm.base import MLLM
 from icl_lib.mllm.tasks import aggregate, decompose, describe, rewrite
-from icl_lib.rda.diversity_file import read_diversity, write_diversity
-from icl_lib.rda.filter import sub_sentences, without_least
-from icl_lib.results.journal import _step
-
-__all__ = ["augment", "draw", "read_diversity", "sub_sentences", "without_least", "write_diversity"]
+from icl_lib.params.names import digest
+from icl_lib.results import Journal
 
 
 def augment(captions: pd.DataFrame, mllm: MLLM, folder: str | Path, m: int) -> dict[int, dict]:
-    """RDA of every caption -> {caption_id: {"vqa", "enriched", "sentences", "parts"}}.
+    """Enriches, decomposes and rewrites every caption.
 
-    Steps: the picture's answers (T_vqa, once a picture); merged with the caption (T_aggr); cut into
-    sub-sentences (T_dec); each DISTINCT sub-sentence rewritten into up to `m` (T_rwt, once over the whole
-    set). `vqa` maps characteristic to answer or None, `enriched` is a text, `sentences` [n] are the
-    sub-sentences, `parts` [n][<= m] their rewritings.
+    1. T_vqa: the MLLM describes each image, once. 2. T_aggr: its answers are merged into the
+    image's captions. 3. T_dec: each enriched text is cut into n sub-sentences. 4. T_rwt: each
+    sub-sentence is rewritten into up to `m` sentences, once for all captions that share it.
 
-    Every step's texts stay in `folder` (vqa, enriched, sentences, rewritten .jsonl), appended as they come;
-    run again on the same captions, it goes on where it stopped. Raises ValueError if the folder holds other
-    captions.
+    All texts are kept in `folder` as they come, so a killed run goes on where it stopped, and a
+    second run asks nothing. Texts of other captions or of another MLLM go into a file of their
+    own.
+
+    Returns:
+        {caption_id: {"vqa", "enriched", "sentences", "parts"}}: the answers about the image
+        ({characteristic: answer or None}), the enriched text, its sub-sentences [n], and their
+        rewritings [n][≤ m].
     """
-    folder = Path(folder)
-    ids, texts = captions["caption_id"].astype(int).tolist(), captions["caption"].tolist()
-    pictures = captions.drop_duplicates("image_id").set_index("image_id")["path"].to_dict()
-    image_of = dict(zip(ids, captions["image_id"]))
+    rows = list(captions[["caption_id", "image_id", "caption", "path"]].itertuples(index=False))
+    # A data set may be moved between two runs, so only the names of its images count.
+    about = [[int(i), int(image), text, Path(path).name] for i, image, text, path in rows]
+    journal = Journal(Path(folder) / f"texts-{digest([mllm.writer_name, about])}.jsonl")
 
-    vqa = _step(
-        folder / "vqa.jsonl",
-        {int(image): str(path) for image, path in pictures.items()},
-        lambda images, paths: describe(mllm, paths),
+    def step(name: str, inputs: dict, make) -> dict:
+        keys = {(name, key): given for key, given in inputs.items()}
+        return dict(zip(inputs, journal.complete(keys, make, desc=name), strict=True))
+
+    image_of = {int(row.caption_id): int(row.image_id) for row in rows}
+    vqa = step(
+        "describing",
+        {int(row.image_id): str(row.path) for row in rows},
+        lambda paths: describe(mllm, paths),
     )
-    enriched = _step(
-        folder / "enriched.jsonl",
-        dict(zip(ids, texts)),
-        lambda some, given: aggregate(mllm, [vqa[int(image_of[i])] for i in some], given),
+    enriched = step(
+        "merging",
+        {int(row.caption_id): (vqa[int(row.image_id)], row.caption) for row in rows},
+        lambda pairs: aggregate(mllm, *zip(*pairs, strict=True)),
     )
-    sentences = _step(
-        folder / "sentences.jsonl", enriched, lambda some, given: decompose(mllm, given)
-    )
-    distinct = dict.fromkeys(sentence for own in sentences.values() for sentence in own)
-    rewritten = _step(
-        folder / f"rewritten-{m}.jsonl",
-        {sentence: sentence for sentence in distinct},
-        lambda some, given: rewrite(mllm, given, m),
+    sentences = step("decomposing", enriched, lambda texts: decompose(mllm, texts))
+    rewritten = step(
+        f"rewriting into {m}",
+        {sentence: sentence for own in sentences.values() for sentence in own},
+        lambda some: rewrite(mllm, some, m),
     )
     return {
         i: {
-            "vqa": vqa[int(image_of[i])],
+            "vqa": vqa[image_of[i]],
             "enriched": enriched[i],
-            "sentences": sentences[i],
-            "parts": [rewritten[sentence] for sentence in sentences[i]],
+            "sentences": own,
+            "parts": [rewritten[sentence] for sentence in own],
         }
-        for i in ids
+        for i, own in sentences.items()
     }

@@ -1,16 +1,13 @@
-"""The file of RDA texts (`diversity_captions`), written and read in the authors' form."""
-
-from __future__ import annotations
+"""The file of RDA's texts in the authors' form: annotations with `diversity_captions`."""
 
 import os
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 from icl_lib.results import read_json, write_json
 
-Parts = list[list[str]]  # sub-sentences x rewritings
+Parts = list[list[str]]  # sub-sentences, each a list of rewritings
 
 
 def write_diversity(
@@ -20,11 +17,18 @@ def write_diversity(
     root: str | Path | None = None,
     path_key: str = "img_path",
 ) -> None:
-    """Writes RDA in the authors' format: the annotation list, each record with `diversity_captions`.
+    """Writes RDA's texts in the authors' form, one record an image.
 
-    One record a picture: id, split, `path_key` (relative to `root`/imgs; "img_path" for RSTPReid, "file_path"
-    for the others), captions, and per caption a list (sub-sentences) of lists (rewritings). `root` is the
-    benchmark's folder, by default the manifest's own.
+    A record has the fields id, split, `path_key`, captions, and diversity_captions: for each
+    caption a list (sub-sentences) of lists (rewritings).
+
+    Args:
+        captions: a manifest.
+        parts: {caption_id: sub-sentences, each a list of rewritings}.
+        path: the file to write.
+        root: the benchmark's folder, by default the manifest's own.
+        path_key: the field for the image's path below `root`/imgs: "img_path" in RSTPReid,
+            "file_path" in the others.
     """
     root = Path(
         root or captions.attrs.get("root", "") or os.path.commonpath(captions["path"].tolist())
@@ -37,7 +41,7 @@ def write_diversity(
             {
                 "id": int(first["pid"]),
                 "split": first["split"],
-                path_key: PurePosixPath(os.path.relpath(first["path"], base)).as_posix(),
+                path_key: os.path.relpath(first["path"], base),
                 "captions": rows["caption"].tolist(),
                 "diversity_captions": [parts.get(int(i), []) for i in rows["caption_id"]],
             }
@@ -46,10 +50,13 @@ def write_diversity(
 
 
 def read_diversity(path: str | Path, captions: pd.DataFrame) -> dict[int, Parts]:
-    """Reads the authors' format -> {caption_id: parts} for the captions of the manifest that it knows.
+    """Reads a file in the authors' form: {caption_id: parts}, for captions of the manifest.
 
-    A record is matched by its picture's path and each caption by its text. Raises ValueError that names the
-    record whose fields are missing or of the wrong form, and if no record fits the manifest at all.
+    A record is matched by its image's path, and each of its captions by the text.
+
+    Raises:
+        ValueError: a record (named in the message) lacks a field or has one of the wrong form, or
+            no record fits the manifest.
     """
     records = read_json(path)
     if not isinstance(records, list):
@@ -58,35 +65,34 @@ def read_diversity(path: str | Path, captions: pd.DataFrame) -> dict[int, Parts]
         )
     by_name: dict[str, list] = {}
     for row in captions.itertuples():
-        by_name.setdefault(PurePosixPath(row.path.replace(os.sep, "/")).name, []).append(row)
+        by_name.setdefault(Path(row.path).name, []).append(row)
     found: dict[int, Parts] = {}
     for number, record in enumerate(records):
-        where, own, diverse = _record(record, f"{path}, record {number}")
-        fits = [
-            row for row in by_name.get(PurePosixPath(where).name, []) if _ends_with(row.path, where)
-        ]
-        for caption, parts in zip(own, diverse):
-            found.update(
-                {int(row.caption_id): parts for row in fits if row.caption == caption and parts}
-            )
+        image, own, diverse = _fields(record, f"{path}, record {number}")
+        tail = "/" + image.lstrip("./")
+        fits = [row for row in by_name.get(Path(image).name, []) if f"/{row.path}".endswith(tail)]
+        for caption, parts in zip(own, diverse, strict=True):
+            found |= {
+                int(row.caption_id): parts for row in fits if parts and row.caption == caption
+            }
     if records and not found:
         raise ValueError(
-            f"None of the {len(records)} records of {path} fits the {len(captions)} captions given: is "
-            "it another benchmark's or split's file?"
+            f"None of the {len(records)} records of {path} fits the {len(captions)} captions "
+            "given: is it another benchmark's or split's file?"
         )
     return found
 
 
-def _record(record, name: str) -> tuple[str, Sequence[str], Sequence[Parts]]:
-    where = (
-        (record.get("img_path") or record.get("file_path")) if isinstance(record, dict) else None
-    )
-    if not isinstance(where, str):
+def _fields(record, name: str) -> tuple[str, list[str], list[Parts]]:
+    """The image's path, captions and diversity_captions of a record, whose form is checked."""
+    record = record if isinstance(record, dict) else {}
+    image = record.get("img_path") or record.get("file_path")
+    if not isinstance(image, str):
         raise ValueError(f"{name} has neither img_path nor file_path.")
     own, diverse = record.get("captions"), record.get("diversity_captions")
     if not isinstance(own, list) or not isinstance(diverse, list) or len(own) != len(diverse):
         raise ValueError(
-            f"{name} ({where}) needs `captions` and, equally long, `diversity_captions`."
+            f"{name} ({image}) needs `captions` and, equally long, `diversity_captions`."
         )
     for parts in diverse:
         if not isinstance(parts, list) or not all(
@@ -94,11 +100,7 @@ def _record(record, name: str) -> tuple[str, Sequence[str], Sequence[Parts]]:
             for part in parts
         ):
             raise ValueError(
-                f"{name} ({where}): diversity_captions should be, per caption, a list (sub-sentences) of "
-                "non-empty lists of texts (rewritings)."
+                f"{name} ({image}): diversity_captions should be, for each caption, a list "
+                "(sub-sentences) of non-empty lists of texts (rewritings)."
             )
-    return where, own, diverse
-
-
-def _ends_with(path: str, tail: str) -> bool:
-    return ("/" + path.replace(os.sep, "/").lstrip("/")).endswith("/" + tail.lstrip("./"))
+    return image, own, diverse

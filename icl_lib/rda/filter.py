@@ -1,6 +1,4 @@
-"""Which of the MLLM's additions to a caption are kept: by P(Yes), least believed first."""
-
-from __future__ import annotations
+"""Leaves out the additions to a caption that the MLLM itself believes least (not in the paper)."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,59 +8,60 @@ import pandas as pd
 def sub_sentences(
     texts: dict[int, dict], captions: pd.DataFrame, own: Sequence[Sequence[str]]
 ) -> pd.DataFrame:
-    """The distinct pairs of picture and sub-sentence in `augment`'s texts: path, text, captioned.
+    """Lists the distinct pairs of image and sub-sentence: path, text, captioned.
 
-    own: the captions themselves, not enriched, each cut into sub-sentences (T_dec). `captioned` sub-sentences
-    are among those of a caption of the same picture, word for word: a human said them, M did not add them.
+    A sub-sentence is captioned if a person said it, that is, if a caption of the same image holds
+    it word for word. All others are additions by the MLLM.
+
+    Args:
+        texts: what `augment` returns.
+        captions: the captions that `texts` are made of.
+        own: those captions as they are, each cut into sub-sentences (T_dec).
     """
     ids, paths = captions["caption_id"].astype(int), captions["path"]
     said = {(path, text) for path, parts in zip(paths, own, strict=True) for text in parts}
-    told = dict.fromkeys(
-        (path, text) for i, path in zip(ids, paths) for text in texts[i]["sentences"]
+    pairs = dict.fromkeys(
+        (path, text) for i, path in zip(ids, paths, strict=True) for text in texts[i]["sentences"]
     )
-    table = pd.DataFrame(list(told), columns=["path", "text"])
-    return table.assign(captioned=[pair in said for pair in told])
+    table = pd.DataFrame(list(pairs), columns=["path", "text"])
+    return table.assign(captioned=[pair in said for pair in pairs])
 
 
 def without_least(
     texts: dict[int, dict], captions: pd.DataFrame, checked: pd.DataFrame, share: float
 ) -> dict[int, dict]:
-    """`augment`'s texts less the `share` of M's additions that M itself believes least (not in the paper).
+    """Leaves out the `share` of all additions that have the lowest P(Yes).
 
-    checked: `sub_sentences` of them with p, P(Yes) of each given its picture; see `least_believed`. A caption of
-    which nothing would be left keeps its most believed sub-sentence.
+    A caption that would lose all its sub-sentences keeps the one with the highest P(Yes).
+
+    Args:
+        texts: what `augment` returns.
+        captions: the captions that `texts` are made of.
+        checked: the table of `sub_sentences`, with a column p: P(Yes) of the text given its image.
+        share: the share of additions to leave out, in [0, 1].
     """
-    pairs = list(zip(checked["path"], checked["text"]))
-    out = {pair for pair, least in zip(pairs, least_believed(checked, share)) if least}
-    p, path_of = (
-        dict(zip(pairs, checked["p"])),
-        dict(zip(captions["caption_id"].astype(int), captions["path"])),
-    )
+    path_of = dict(zip(captions["caption_id"].astype(int), captions["path"], strict=True))
+    by_pair = checked.assign(out=least_believed(checked, share)).set_index(["path", "text"])
+    out, p = by_pair["out"].to_dict(), by_pair["p"].to_dict()
     return kept(
-        texts, lambda i, text: (path_of[i], text) not in out, lambda i, text: p[path_of[i], text]
+        texts, lambda i, text: not out[path_of[i], text], lambda i, text: p[path_of[i], text]
     )
 
 
 def least_believed(checked: pd.DataFrame, share: float) -> pd.Series:
-    """Bool, a row of `checked`: among the `share` of lowest p of those that are not captioned."""
-    place = (
-        checked["p"].where(~checked["captioned"]).rank(method="first", pct=True)
-    )  # in (0, 1], NaN if captioned
-    return place <= share
+    """Marks (bool) the rows of `checked` among the `share` of additions that have the lowest p."""
+    rank = checked["p"].where(~checked["captioned"]).rank(method="first", pct=True)
+    return rank <= share  # NaN, and so False, for what is captioned
 
 
 def kept(
     texts: dict[int, dict], fits: Callable[[int, str], bool], belief: Callable[[int, str], float]
-) -> dict:
-    """The texts with those sub-sentences alone that `fits(caption_id, text)`; else the one of most `belief`."""
+) -> dict[int, dict]:
+    """Keeps the sub-sentences that `fits(caption_id, text)`, or the one of the highest `belief`."""
     left = {}
     for i, row in texts.items():
-        chosen = [n for n, text in enumerate(row["sentences"]) if fits(i, text)]
-        chosen = chosen or [
-            max(range(len(row["sentences"])), key=lambda n: belief(i, row["sentences"][n]))
-        ]
-        left[i] = {
-            **row,
-            **{name: [row[name][n] for n in chosen] for name in ("sentences", "parts")},
-        }
+        sentences = row["sentences"]
+        chosen = [n for n, text in enumerate(sentences) if fits(i, text)]
+        chosen = chosen or [max(range(len(sentences)), key=lambda n: belief(i, sentences[n]))]
+        left[i] = row | {name: [row[name][n] for n in chosen] for name in ("sentences", "parts")}
     return left

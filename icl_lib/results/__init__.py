@@ -1,4 +1,4 @@
-"""Where results lie: made once, written whole or not at all, with their provenance."""
+"""The results on disk: each is made once, written whole or not at all, and says what made it."""
 
 from icl_lib.results.files import (
     atomic_path,
@@ -9,18 +9,19 @@ from icl_lib.results.files import (
     read_json,
     write_json,
 )
+from icl_lib.results.journal import Journal
 from icl_lib.results.made import is_made, made, made_folder
 from icl_lib.results.progress import progress, watched
 from icl_lib.results.summary import (
     made_by,
     read_summary,
     record_seconds,
-    summary_path,
     update_summary,
     versions,
 )
 
 __all__ = [
+    "Journal",
     "atomic_path",
     "atomic_write",
     "file_hash",
@@ -34,7 +35,6 @@ __all__ = [
     "read_json",
     "read_summary",
     "record_seconds",
-    "summary_path",
     "update_summary",
     "versions",
     "watched",

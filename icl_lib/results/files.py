@@ -1,9 +1,10 @@
-"""Files written whole or not at all, their hashes, and locks between processes."""
+"""Files that are written whole or not at all, their hashes, and locks between processes."""
 
 import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
@@ -13,57 +14,63 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_TEMP = ".tmp-"
+TEMP = ".tmp-"  # how the name of an unfinished file begins
+MIB = 2**20
+WHOLE = 256 * MIB  # larger files are not hashed whole
+MODEL_FILES = {".json", ".safetensors", ".bin", ".jinja", ".txt", ".model"}
 
 
 def file_hash(file: str | Path) -> str:
-    """12 hex digits of a file's name, size and content (see `folder_hash` for large ones)."""
+    """Returns 12 hex digits that stand for a file's name, size and content.
+
+    Files above 256 MiB are not read whole; see `folder_hash`.
+    """
     return _files_hash([Path(file)])
 
 
 def folder_hash(folder: str | Path) -> str:
-    """12 hex digits of a model's or adapter's own files, whole ones up to 256 MiB.
+    """Returns 12 hex digits that stand for the files of a model, or of an adapter, in a folder.
 
-    Of larger ones the size and the first and last MiB count: reading 15 GB at every start would cost a
-    minute.
+    Files up to 256 MiB are read whole. Of larger ones only the size and the first and last MiB
+    count, because reading 15 GB would cost a minute at every start.
     """
-    known = {".json", ".safetensors", ".bin", ".jinja", ".txt", ".model"}
+    folder = Path(folder)
     files = sorted(
-        path
-        for path in Path(folder).iterdir()
-        if path.suffix in known and path.stem != "provenance"
+        file
+        for file in folder.iterdir()
+        if file.suffix in MODEL_FILES and file.stem != "provenance"
     )
-    if (Path(folder) / "adapter_config.json").is_file():
-        files = [path for path in files if path.name.startswith("adapter_")]
+    if (folder / "adapter_config.json").is_file():
+        files = [file for file in files if file.name.startswith("adapter_")]
     return _files_hash(files)
 
 
-def _files_hash(files: list[Path], whole: int = 256 * 2**20) -> str:
+def _files_hash(files: list[Path]) -> str:
     hashed = hashlib.sha256()
     for file in files:
         size = file.stat().st_size
         hashed.update(f"{file.name} {size}\n".encode())
         with file.open("rb") as stream:
-            if size <= whole:
-                for block in iter(lambda: stream.read(2**20), b""):
-                    hashed.update(block)
-            else:
-                hashed.update(stream.read(2**20))
-                stream.seek(-(2**20), os.SEEK_END)
-                hashed.update(stream.read(2**20))
+            if size > WHOLE:
+                hashed.update(stream.read(MIB))
+                stream.seek(-MIB, os.SEEK_END)
+            hashed.update(stream.read())
     return hashed.hexdigest()[:12]
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path in the folder of `path` (same suffix) that takes its place when the block ends well.
+    """Gives a temporary path beside `path`; when the block ends well, the new file replaces `path`.
 
-    On any error the temporary file is removed and the old file stays. A full disk raises OSError (ENOSPC)
-    naming the file.
+    The temporary path has the same suffix. If the block fails, the temporary file is removed and
+    the old file stays as it was.
+
+    Raises:
+        OSError: the disk is full (ENOSPC); the message names the file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temp = path.with_name(f"{_TEMP}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    temp = path.with_name(f"{TEMP}{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
         yield temp
         with open(temp, "rb+") as written:
@@ -71,31 +78,30 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temp, path)
     except BaseException as error:
         temp.unlink(missing_ok=True)
-        # safetensors and torch wrap the system's error in their own, so its words count too.
+        # safetensors and torch hide the system's error behind their own, so the message counts too.
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
-            free = shutil.disk_usage(path.parent).free // 2**20
+            free = shutil.disk_usage(path.parent).free // MIB
             kept = "the old file is intact" if path.exists() else "nothing was written"
-            told = f"the disk is full ({free} MiB left): {kept}; make room and run again"
-            raise OSError(errno.ENOSPC, told, str(path)) from error
+            message = f"the disk is full ({free} MiB left): {kept}; make room and run again"
+            raise OSError(errno.ENOSPC, message, str(path)) from error
         raise
 
 
 def atomic_write(path: str | Path, content: bytes | str) -> Path:
-    """Writes `content` (str as UTF-8) to `path` whole or not at all."""
+    """Writes `content` (a str as UTF-8) to `path`, whole or not at all."""
     with atomic_path(path) as temp:
         temp.write_bytes(content.encode() if isinstance(content, str) else content)
     return Path(path)
 
 
 def write_json(path: str | Path, value: Any) -> Path:
-    """Writes `value` as indented JSON; numpy becomes numbers and lists, NaN becomes null."""
-    return atomic_write(
-        path, json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+    """Writes `value` as indented JSON, whole or not at all; see `plain` for what JSON lacks."""
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    return atomic_write(path, text + "\n")
 
 
 def read_json(path: str | Path) -> Any:
-    """What `path` holds. Raises ValueError naming the file if it is not JSON."""
+    """Reads a JSON file; if it is not JSON, raises a ValueError that names the file."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -104,9 +110,29 @@ def read_json(path: str | Path) -> Any:
         ) from None
 
 
+def plain(value: Any) -> Any:
+    """Turns a value into what JSON can hold.
+
+    NumPy and torch values become numbers and lists, tuples become lists, keys and paths become
+    strings, and NaN and infinities become None.
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):  # NumPy and torch
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
 @contextmanager
 def locked(path: str | Path, waiting: str = "") -> Iterator[None]:
-    """Holds <path>.lock against other processes; the system frees it when the holder dies."""
+    """Holds <path>.lock so that other processes wait; the system releases it if this process dies.
+
+    `waiting` is printed to stderr if another process holds the lock.
+    """
     lock = Path(f"{path}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "a") as handle:
@@ -117,17 +143,3 @@ def locked(path: str | Path, waiting: str = "") -> Iterator[None]:
                 print(waiting, file=sys.stderr, flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):  # numpy and torch
-        return _plain(value.tolist())
-    if isinstance(value, float) and value - value != 0:  # NaN and infinities have no JSON
-        return None
-    return value

@@ -1,58 +1,77 @@
-"""An append-only file of records, read back after a kill."""
-
-from __future__ import annotations
+"""A journal: results go to a file as they come, so that a killed run can go on where it stopped."""
 
 import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-PORTION = 512  # records between two appends; a killed run loses at most these
-
-
-def _step(file: Path, given: dict, make: Callable[[list, list], Iterable]) -> dict:
-    """{key: result} for all keys of `given` {key: input}; appended to `file` by portions."""
-    done = _read_lines(file, given)
-    todo = [key for key in given if key not in done]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as stream:
-        for start in range(0, len(todo), PORTION):
-            keys = todo[start : start + PORTION]
-            for key, result in zip(keys, make(keys, [given[key] for key in keys])):
-                done[key] = result
-                line = {"key": key, "given": _told(given[key]), "result": result}
-                stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-    return {key: done[key] for key in given}
+from icl_lib.results.progress import progress
 
 
-def _read_lines(file: Path, given: dict) -> dict:
-    """What an earlier run finished; a last line torn by a kill is cut off."""
-    if not file.is_file():
-        return {}
-    content = file.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
+class Journal:
+    """Results by key, kept in a file of JSON lines, or in memory only if `file` is None.
+
+    A key is a tuple of numbers and strings; a result is anything that JSON can hold. A last line
+    that a kill cut short is removed, and its result is made again.
+
+    Raises:
+        ValueError: another line of the file is damaged.
+    """
+
+    def __init__(self, file: str | Path | None):
+        self.file = None if file is None else Path(file)
+        self.results: dict[tuple, Any] = {}
+        if self.file is not None and self.file.is_file():
+            self._read(self.file)
+
+    def complete(
+        self,
+        inputs: dict[tuple, Any],
+        make: Callable[[list], Iterable],
+        portion: int = 512,
+        desc: str = "",
+    ) -> list:
+        """Returns the result of every key in `inputs`, and makes those that the journal lacks.
+
+        Args:
+            inputs: {key: input}.
+            make: turns a list of inputs into as many results.
+            portion: inputs in one call of `make`. Their results are on disk before the next call,
+                so a killed run loses one portion at most.
+            desc: the label of the progress bar.
+        """
+        missing = [key for key in inputs if key not in self.results]
+        for start in progress(range(0, len(missing), portion), desc):
+            keys = missing[start : start + portion]
+            results = make([inputs[key] for key in keys])
+            self._add(dict(zip(keys, results, strict=True)))
+        return [self.results[key] for key in inputs]
+
+    def _add(self, results: dict[tuple, Any]) -> None:
+        if self.file is not None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            rows = [{"key": key, "result": result} for key, result in results.items()]
+            try:
+                with self.file.open("a", encoding="utf-8") as stream:
+                    stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            except OSError as error:
+                message = f"{error.strerror}; all earlier results are kept, run again to go on"
+                raise OSError(error.errno, message, str(self.file)) from error
+        self.results |= results
+
+    def _read(self, file: Path) -> None:
+        content = file.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
         os.truncate(file, len(whole))
-    done = {}
-    for number, line in enumerate(whole.decode().split("\n")[:-1], 1):
-        try:
-            entry = json.loads(line)
-            key, told, result = entry["key"], entry["given"], entry["result"]
-        except (ValueError, KeyError, TypeError) as problem:
-            raise ValueError(
-                f"{file}, line {number} is damaged ({problem}). Remove the line, or the file, and run again."
-            ) from problem
-        if key in given and _told(given[key]) != told:
-            raise ValueError(
-                f"{file} was made from other captions (line {number}: {told!r}, now "
-                f"{_told(given[key])!r}). Give RDA a folder of its own for each set of captions."
-            )
-        done[key] = result
-    return done
-
-
-def _told(value) -> str:
-    # A data set may be moved between two runs: of a picture's path, only the name must stay.
-    return os.path.basename(value) if isinstance(value, str) and os.path.isabs(value) else value
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                row = json.loads(line)
+                self.results[tuple(row["key"])] = row["result"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{file}, line {number} is damaged ({error!r}). "
+                    "Remove the line, or the file, and run again."
+                ) from error

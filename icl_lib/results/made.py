@@ -1,4 +1,4 @@
-"""Where results lie: made once by the hash of their causes, written atomically, with their provenance."""
+"""A result is made once, in a folder named by the hash of everything that it depends on."""
 
 import platform
 import time
@@ -8,28 +8,38 @@ from typing import Any
 
 from icl_lib.params import Params
 from icl_lib.params.names import digest
-from icl_lib.results.files import _TEMP, _plain, locked, write_json
+from icl_lib.results.files import TEMP, locked, plain, write_json
 from icl_lib.results.summary import made_by, versions
 
-PROVENANCE = "provenance.json"
+PROVENANCE = "provenance.json"  # is written last, so a folder that has it is finished
 
 
 def made_folder(params: Params, name: str, key: dict) -> Path:
-    """<cache_dir>/<name>-<12 hex of key>: where `made` puts it, whether or not it is there yet."""
-    return params.cache_dir / f"{name}-{digest(_plain(key))}"
+    """Returns <cache_dir>/<name>-<12 hex digits of key>, the folder of `made`, finished or not."""
+    return params.cache_dir / f"{name}-{digest(plain(key))}"
 
 
 def is_made(params: Params, name: str, key: dict) -> bool:
-    """Whether `made` with the same arguments would find the folder finished."""
+    """Says whether `made` with the same arguments would find a finished folder."""
     return (made_folder(params, name, key) / PROVENANCE).is_file()
 
 
 def made(params: Params, name: str, key: dict, build: Callable[[Path], Any]) -> Path:
-    """The folder that `build` fills, built once for one `key` (JSON-like: all that the content depends on).
+    """Returns the folder that `build` fills; it is built the first time only.
 
-    `build(part)` works in <folder>.part, which outlives a killed run, so a resumable build finds its own
-    unfinished work there; then the folder takes its final name in one step, with provenance.json inside. A
-    second process that wants the same folder waits for the first.
+    `build` works in <folder>.part. If the run is killed, that folder stays, and the next `build`
+    finds the unfinished work in it. When `build` ends well, provenance.json is added and the
+    folder gets its final name in one step. A second process that asks for the same folder waits
+    for the first.
+
+    Args:
+        params: the settings; they say where the folder lies.
+        name: the beginning of the folder's name.
+        key: all that the content depends on, as values that JSON can hold.
+        build: called with the folder to fill.
+
+    Raises:
+        FileNotFoundError: a folder of that name exists, but `made` did not finish it.
     """
     folder = made_folder(params, name, key)
     if is_made(params, name, key):
@@ -46,19 +56,17 @@ def made(params: Params, name: str, key: dict, build: Callable[[Path], Any]) -> 
         part.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
         build(part)
-        for stale in part.rglob(f"{_TEMP}*"):  # left by a killed run
+        for stale in part.rglob(f"{TEMP}*"):  # left by a killed run
             stale.unlink()
-        write_json(
-            part / PROVENANCE,
-            {
-                "name": name,
-                "key": key,
-                **made_by(params),
-                "versions": versions(),
-                "machine": platform.platform(),
-                "resumed": resumed,
-                "seconds": round(time.perf_counter() - start, 2),
-            },
-        )
+        provenance = {
+            "name": name,
+            "key": key,
+            **made_by(params),
+            "versions": versions(),
+            "machine": platform.platform(),
+            "resumed": resumed,
+            "seconds": round(time.perf_counter() - start, 2),
+        }
+        write_json(part / PROVENANCE, provenance)
         part.rename(folder)
     return folder

@@ -1,4 +1,4 @@
-"""Progress bars, where a person is watching."""
+"""Progress bars, shown where a person is watching."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def progress(iterable: Iterable, desc: str, total: int | None = None) -> Iterable:
-    """`iterable` with a progress bar in JupyterLab and terminals, silent in logs and executed notebooks."""
+    """Adds a progress bar to `iterable` in JupyterLab and in terminals, and nowhere else."""
     if watched():
         from tqdm.auto import tqdm
 
@@ -17,7 +17,8 @@ def progress(iterable: Iterable, desc: str, total: int | None = None) -> Iterabl
 
 
 def watched() -> bool:
-    """Whether this runs in a notebook that a person has opened."""
-    # A bar in an executed notebook would be committed with it and differ in every run. Jupyter's server sets
-    # this variable for the kernels that a person opened; papermill and nbval do not.
+    """Says whether this code runs in a notebook that a person has opened."""
+    # papermill and nbval would save a bar with the notebook, and it would differ in every run.
+    # Jupyter's server sets this variable for the kernels that a person opens; papermill and nbval
+    # do not.
     return bool(os.environ.get("JPY_SESSION_NAME")) and "ipykernel" in sys.modules

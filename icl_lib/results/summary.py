@@ -3,11 +3,10 @@
 import datetime
 import importlib.metadata
 import platform
-from pathlib import Path
 from typing import Any
 
 from icl_lib.params import Params
-from icl_lib.results.files import _plain, locked, read_json, write_json
+from icl_lib.results.files import locked, plain, read_json, write_json
 
 PACKAGES = [
     "torch",
@@ -21,22 +20,21 @@ PACKAGES = [
 ]
 
 
-def summary_path(params: Params) -> Path:
-    """results/<profile>/<dataset>/summary.json."""
-    return params.results_dir / "summary.json"
-
-
 def read_summary(params: Params) -> dict:
-    """The run's summary; empty if no stage has reported yet."""
-    path = summary_path(params)
+    """Reads the run's summary; it is empty as long as no stage has reported."""
+    path = params.results_dir / "summary.json"
     return read_json(path) if path.is_file() else {}
 
 
 def update_summary(params: Params, dotted_key: str, value: Any) -> None:
-    """Sets summary.json's `dotted_key` ("thi.final") to `value`, keeping the rest; processes take turns.
+    """Sets one entry of summary.json, such as "thi.final", and keeps the rest.
 
-    The file's head tells dataset, profile, seed and versions of the latest writer; `made_by` tells, for each
-    entry, the seed, the settings' hash and when. Raises ValueError if a part of the key is no section.
+    The head of the file holds the data set, profile, seed and versions of its latest writer.
+    `made_by` holds, for each entry, the seed, the hash of the settings and the time. Processes
+    that write at the same time take turns.
+
+    Raises:
+        ValueError: a part of the key before its last dot already holds a value.
     """
     with locked(params.cache_dir / "summary"):
         old = read_summary(params)
@@ -47,29 +45,30 @@ def update_summary(params: Params, dotted_key: str, value: Any) -> None:
             **({"limit_ids": params.data.limit_ids} if params.data.limit_ids else {}),
             "versions": versions(),
         }
-        entries = {k: v for k, v in old.items() if k not in (*head, "made_by")}
-        spot, parts = entries, dotted_key.split(".")
-        for part in parts[:-1]:
-            spot = spot.setdefault(part, {})
-            if not isinstance(spot, dict):
+        entries = {key: entry for key, entry in old.items() if key not in (*head, "made_by")}
+        section = entries
+        *parts, name = dotted_key.split(".")
+        for part in parts:
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
                 raise ValueError(f"summary key {dotted_key!r}: {part!r} already holds a value.")
-        fresh, mine = _plain(value), made_by(params)
-        before = old.get("made_by", {}).get(dotted_key, {})
-        if spot.get(parts[-1]) == fresh and {**before, "when": mine["when"]} == mine:
-            mine = before  # the same result again: leave its date alone
-        spot[parts[-1]] = fresh
-        whole = {**head, **entries, "made_by": {**old.get("made_by", {}), dotted_key: mine}}
+        maker, makers = made_by(params), dict(old.get("made_by", {}))
+        known = {**makers.get(dotted_key, {}), "when": maker["when"]}
+        if section.get(name) != plain(value) or known != maker:  # else the entry keeps its date
+            makers[dotted_key] = maker
+        section[name] = plain(value)
+        whole = {**head, **entries, "made_by": makers}
         if whole != old:
-            write_json(summary_path(params), whole)
+            write_json(params.results_dir / "summary.json", whole)
 
 
 def record_seconds(params: Params, stage: str, seconds: float) -> None:
-    """Notes how long making `stage` took; call it when the stage was made, not when it was found."""
+    """Records how long it took to make a stage; call it only when the stage was made, not found."""
     update_summary(params, f"seconds.{stage}", round(float(seconds), 2))
 
 
 def made_by(params: Params) -> dict:
-    """Profile, data set, seed, hash of all settings, and the time now (UTC)."""
+    """Returns the data set, profile, seed, hash of all settings, and the time now (UTC)."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {
         "dataset": params.dataset,
@@ -81,11 +80,9 @@ def made_by(params: Params) -> dict:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of this kit and of the packages that results depend on."""
+    """Returns the versions of Python, of this kit, and of the packages that results depend on."""
     found = {"python": platform.python_version()}
-    for package in ["icl_lib", *PACKAGES]:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "absent"
+    for package in ("icl_lib", *PACKAGES):
+        installed = next(iter(importlib.metadata.distributions(name=package)), None)
+        found[package] = installed.version if installed else "absent"
     return found

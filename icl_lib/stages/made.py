@@ -56,7 +56,6 @@ def timing(
         measure: makes the table.
         attempt: another number measures again.
     """
-
     machine = {
         "cpu": platform.processor(),
         "node": platform.node(),
@@ -65,5 +64,8 @@ def timing(
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
     key = {**about, "machine": machine, "versions": versions(), "attempt": attempt}
-    build = lambda folder: measure().to_pickle(folder / "times.pkl")
+
+    def build(folder: Path) -> None:
+        measure().to_pickle(folder / "times.pkl")
+
     return pd.read_pickle(made(params, f"timing-{name}", key, build) / "times.pkl")

@@ -33,8 +33,8 @@ def prerequisites(params: Params) -> None:
     if missing:
         raise FileNotFoundError(
             f"Profile {params.profile!r} on {params.data.title} needs a data set, CLIP weights and "
-            f"an MLLM. Missing are {len(missing)} of the three; nothing is downloaded automatically."
-            "\n\n" + "\n\n".join(f"{i}. {text}" for i, text in enumerate(missing, 1))
+            f"an MLLM. Missing: {len(missing)} of the three; nothing is downloaded by itself.\n\n"
+            + "\n\n".join(f"{i}. {text}" for i, text in enumerate(missing, 1))
         )
 
 

@@ -1,4 +1,4 @@
-"""The stage of notebook 06: what variants of Algorithm 1 need, and their parameter, chosen on val."""
+"""The stage of notebook 06: variants of Algorithm 1, with their parameter chosen on val."""
 
 from dataclasses import replace
 from functools import partial
@@ -71,7 +71,7 @@ def changed(params: Params, run: Interaction, split: str, name: str, value: floa
 def on_val(params: Params, val: Interaction, name: str, point: dict) -> pd.DataFrame:
     """The variant on val at `point`: a row for each value of its parameter.
 
-    Columns value, rank1, rank5, rank10, mAP (percent), anchors, and score, the sum of the four metrics.
+    Columns value, rank1, rank5, rank10, mAP (percent), anchors, and score, the sum of the metrics.
     """
     (run, beside), rows = prepared(params, val, "val", name), []
     for value in find(name).values:
@@ -88,13 +88,13 @@ def chosen_value(params: Params, val: Interaction, name: str, point: dict) -> fl
 
 
 def best_value(table: pd.DataFrame, neutral: float) -> float:
-    """The value with the highest score in a table of `on_val`; of equals the neutral or the first."""
+    """The value of the highest score in a table of `on_val`; of equals the neutral or first one."""
     best = table.loc[np.isclose(table["score"], table["score"].max(), atol=1e-9), "value"]
     return float(neutral if (best == neutral).any() else best.iloc[0])
 
 
 def _merged_with_best(params: Params, split: str, run: Interaction, whole: Trace) -> list[str]:
-    """[Q] refined queries, made from the candidate with the highest P(Yes) instead of the first Yes."""
+    """[Q] refined queries, with the candidate of the highest P(Yes) instead of the first Yes."""
     best = whole.p_yes.argmax(1)
     other = (whole.first_yes >= 0) & (best != whole.first_yes)
     only_best = (np.arange(whole.k_max) == best[:, None]) & other[:, None]

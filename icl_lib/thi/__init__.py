@@ -1,9 +1,15 @@
-"""Test-time human-centred interaction (THI): ask about candidates, merge what the anchor shows, re-rank."""
+"""Test-time human-centred interaction (THI): ask the MLLM about candidates, then re-rank.
 
-from icl_lib.thi.algorithm1 import grid, questions, released_questions, replay
+Algorithm 1 and Eq. 6 are in `algorithm1`; the questions are asked in `ask` and recorded in
+`trace`; the anchor's details are merged into the query in `refined_query`.
+"""
+
+from icl_lib.thi.algorithm1 import replay
 from icl_lib.thi.ask import interact
+from icl_lib.thi.cost import questions, released_questions
 from icl_lib.thi.interaction import Interaction
 from icl_lib.thi.refined_query import refine
+from icl_lib.thi.sweep import grid
 from icl_lib.thi.trace import Trace
 
 __all__ = [

@@ -1,94 +1,110 @@
-"""Asks the MLLM about the candidates of each query, in rank order, until the first Yes."""
+"""Asks the MLLM about each query's candidates, in rank order, until the first Yes."""
 
 import time
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from icl_lib.results import progress
-from icl_lib.thi.answers import Answers
+from icl_lib.params.names import digest
+from icl_lib.results import Journal
 from icl_lib.thi.trace import Trace
 
 
-def interact(queries, candidates, mllm, k_max=10, threshold=0.5, image_paths=None, folder=None, ask="first",
-             batch_size=128) -> Trace:  # fmt: skip
-    """Asks in rank order whether a query's text describes the picture (Eq. 2), until its first Yes.
+def interact(
+    queries,
+    candidates,
+    mllm,
+    k_max=10,
+    threshold=0.5,
+    image_paths=None,
+    folder=None,
+    ask="first",
+    batch_size=128,
+) -> Trace:
+    """Asks whether each query describes its candidates (Eq. 2), one by one, until the first Yes.
 
-    queries: Q texts. candidates [Q, ≥ k_max] in rank order: gallery columns with `image_paths` [G]; or
-    the pictures' paths themselves, and `replay` then takes them for the first of its own ranking. mllm:
-    anything with p_yes(images, texts) → [N] in [0, 1]. k_max: questions a query at most; an array [Q]
-    sets each query's own, and `where(sim.max(1) > xi, 1, K)` is all that Algorithm 1 needs at one ξ.
-    ask="all" goes on behind the first Yes, for studies of P(Yes). folder: answers are appended there
-    after every batch of `batch_size` and never asked for again, also not after a kill or with another
-    k_max or threshold; the finished trace is saved there.
+    Args:
+        queries: Q texts.
+        candidates: [Q, ≥ k_max] in rank order. With `image_paths`, gallery columns. Without it, the
+            images' paths themselves; `replay` then takes them for the first ones of its own
+            ranking.
+        mllm: any object with p_yes(images, texts) that returns N probabilities.
+        k_max: the most questions about a query. An array [Q] sets it for each query: for one ξ,
+            Algorithm 1 needs no more than np.where(sim.max(1) > xi, 1, K).
+        threshold: an answer is Yes if P(Yes) > threshold.
+        image_paths: the paths of the G gallery images.
+        folder: where the answers are kept. They are written after every batch, so a killed run asks
+            only what is missing, and so does a run with another k_max or threshold. The finished
+            trace is saved there too.
+        ask: "first" stops at the first Yes; "all" goes on to k_max, for studies of P(Yes).
+        batch_size: the number of questions in one call of p_yes.
+
+    Raises:
+        ValueError: the candidates do not fit the queries or the gallery, or p_yes returns anything
+            but one probability a question.
     """
-    pictures, names = _pictures(candidates, image_paths)
+    names, images = _candidates(candidates, image_paths)
     limit = np.broadcast_to(np.asarray(k_max, dtype=int), len(queries))
-    depth = min(int(limit.max(initial=0)), pictures.shape[1])
-    if len(queries) != len(pictures):
-        raise ValueError(f"{len(queries)} queries but candidates for {len(pictures)}")
+    depth = min(int(limit.max(initial=0)), names.shape[1])
+    if len(queries) != len(names):
+        raise ValueError(f"{len(queries)} queries but candidates for {len(names)}")
     if ask not in ("first", "all"):
         raise ValueError(f"ask={ask!r}: 'first' stops at the first Yes, 'all' goes on to k_max")
-    answers = Answers(folder, getattr(mllm, "name", type(mllm).__name__), queries)
-    p_yes = np.full((len(queries), depth), np.nan)
-    seconds = p_yes.copy()
-    open_ = np.ones(len(queries), dtype=bool)
+    # Answers of another MLLM or about other queries go into a journal of their own.
+    about = digest([getattr(mllm, "name", type(mllm).__name__), list(map(str, queries))])
+    journal = Journal(folder and Path(folder) / f"trace-{about}.jsonl")
+    answers = np.full((len(queries), depth, 2), np.nan)  # P(Yes), seconds
+    undecided = np.ones(len(queries), dtype=bool)
     for rank in range(depth):
-        asking = np.flatnonzero(open_ & (limit > rank))
-        # Texts asked of one picture come one after another, so that an MLLM can reuse what it saw.
-        missing = sorted((q for q in asking if (q, pictures[q, rank]) not in answers),
-                         key=lambda q: (str(pictures[q, rank]), q))  # fmt: skip
-        for start in progress(range(0, len(missing), batch_size), f"round {rank + 1} of {depth}"):
-            batch = missing[start : start + batch_size]
-            began = time.perf_counter()
-            said = _asked(mllm, [pictures[q, rank] for q in batch], [queries[q] for q in batch])
-            each = (time.perf_counter() - began) / len(batch)
-            answers.add([(int(q), pictures[q, rank], p, each) for q, p in zip(batch, said)])
-        for q in asking:
-            p_yes[q, rank], seconds[q, rank] = answers[q, pictures[q, rank]]
+        asking = np.flatnonzero(undecided & (limit > rank)).tolist()
+        if not asking:
+            break
+        # Questions about one image come one after another, so that an MLLM can reuse what it saw.
+        asking.sort(key=lambda q: str(images[q][rank]))
+        inputs = {(q, str(images[q][rank])): (images[q][rank], queries[q]) for q in asking}
+        label = f"round {rank + 1} of {depth}"
+        answers[asking, rank] = journal.complete(inputs, partial(_ask, mllm), batch_size, label)
         if ask == "first":
-            open_ &= ~(p_yes[:, rank] > threshold)
-    trace = Trace(names[:, :depth], p_yes, threshold, seconds)
+            undecided &= ~(answers[:, rank, 0] > threshold)
+    trace = Trace(names[:, :depth], answers[..., 0], threshold, answers[..., 1])
     if folder is not None:
         trace.save(folder)
     return trace
 
 
-def _pictures(candidates, image_paths) -> tuple[np.ndarray, np.ndarray]:
-    """What to ask about [Q, K], and what the trace calls it: the column where known, else the path."""
-    rows = (
-        candidates.tolist() if hasattr(candidates, "tolist") else [list(row) for row in candidates]
-    )
-    shape = (len(rows), len(rows[0]) if rows else 0)
-    if any(len(row) != shape[1] for row in rows):
+def _candidates(candidates, image_paths) -> tuple[np.ndarray, list[list]]:
+    """The candidates as the trace names them [Q, K] (columns, or else paths), and their images."""
+    rows = [list(row) for row in candidates]
+    width = len(rows[0]) if rows else 0
+    if any(len(row) != width for row in rows):
         raise ValueError(
             "every query needs equally many candidates: cut the rows to k_max or the gallery's size"
         )
     flat = [item for row in rows for item in row]
-    numbered = all(isinstance(item, (int, np.integer)) for item in flat)
-    names = np.array(
-        flat if numbered else [str(item) for item in flat], dtype=int if numbered else None
-    )
-    if image_paths is not None:
-        if not numbered:
-            column = {str(path): number for number, path in enumerate(image_paths)}
-            names = np.array([column.get(str(item), -1) for item in flat])
-        wrong = np.flatnonzero((names < 0) | (names >= len(image_paths)))
-        if len(wrong):
+    numbered = all(isinstance(item, int | np.integer) for item in flat)
+    names = np.array(flat if numbered else list(map(str, flat)), dtype=int if numbered else None)
+    names = names.reshape(len(rows), width)
+    if image_paths is None:
+        return names, rows
+    for item in flat:
+        if not numbered or not 0 <= item < len(image_paths):
             raise ValueError(
-                f"candidate {flat[wrong[0]]} is none of the {len(image_paths)} image_paths"
+                f"candidate {item} is none of the {len(image_paths)} image_paths: with "
+                "image_paths, candidates are gallery columns, counted from 0"
             )
-        flat = [image_paths[number] for number in names]
-    pictures = np.empty(len(flat), dtype=object)
-    for number, item in enumerate(flat):  # one by one, or NumPy would unpack pictures into pixels
-        pictures[number] = item
-    return pictures.reshape(shape), names.reshape(shape)
+    return names, [[image_paths[column] for column in row] for row in rows]
 
 
-def _asked(mllm, pictures, texts) -> np.ndarray:
-    """mllm.p_yes, held to its promise: N probabilities."""
-    said = np.asarray(mllm.p_yes(pictures, texts), dtype=float)
-    if said.shape != (len(texts),) or not ((said >= 0) & (said <= 1)).all():
+def _ask(mllm, pairs: list[tuple]) -> list[tuple[float, float]]:
+    """P(Yes) of each pair of image and text, and its equal share of the time that the call took."""
+    images, texts = (list(side) for side in zip(*pairs, strict=True))
+    start = time.perf_counter()
+    p_yes = np.asarray(mllm.p_yes(images, texts), dtype=float)
+    seconds = round((time.perf_counter() - start) / len(pairs), 6)
+    if p_yes.shape != (len(texts),) or not ((p_yes >= 0) & (p_yes <= 1)).all():
         raise ValueError(
-            f"p_yes must return {len(texts)} probabilities in [0, 1], got {said.shape}: {said[:5]}"
+            f"p_yes must return {len(texts)} probabilities in [0, 1], "
+            f"got {p_yes.shape}: {p_yes[:5]}"
         )
-    return said
+    return [(p, seconds) for p in p_yes.tolist()]

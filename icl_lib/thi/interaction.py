@@ -1,4 +1,4 @@
-"""One split's THI before (K, xi, lambda) are fixed."""
+"""The interaction: all that THI knows of a split before K, ξ and λ are chosen."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,25 +8,34 @@ import numpy as np
 import pandas as pd
 
 from icl_lib.retrieval.metrics import per_query_metrics
-from icl_lib.thi import algorithm1
-from icl_lib.thi import trace as trace_thi
+from icl_lib.thi.algorithm1 import replay
+from icl_lib.thi.sweep import grid
+from icl_lib.thi.trace import Trace
 
 
 @dataclass(frozen=True, eq=False)
 class Interaction:
-    """One split's THI before (K, xi, lambda) are fixed: rankings, answers, refined texts.
+    """A split's rankings, answers and refined texts, from which every (K, ξ, λ) is replayed.
 
-    queries: table of Q captions; gallery: table of G images; sim, sim_refined [Q, G]; texts [Q] refined queries (Eq. 5);
-    answers [Q]: what was said of the anchor-to-be, or None. folder: where trace and answers lie. seconds_refining: what
-    describing and merging took, None where it was not measured. vectors [G, D] of the gallery; change: a variant's `replay`
-    in Algorithm 1's place (see `icl_lib.stages.variants.changed`).
+    Attributes:
+        queries: a table of the Q captions.
+        gallery: a table of the G images.
+        sim: S(q, v) [Q, G].
+        sim_refined: S(q̂, v) [Q, G].
+        trace: the MLLM's answers about the candidates.
+        texts: the refined texts q̂ [Q].
+        answers: what the MLLM says of the image of each query's first Yes [Q], or None.
+        folder: where the trace lies.
+        seconds_refining: the time of describing and merging; None if it was not measured.
+        vectors: the gallery's vectors [G, D].
+        change: takes the place of `replay`, for a variant of Algorithm 1.
     """
 
     queries: pd.DataFrame
     gallery: pd.DataFrame
     sim: np.ndarray
     sim_refined: np.ndarray
-    trace: trace_thi.Trace
+    trace: Trace
     texts: list[str]
     answers: list
     folder: Path | None = None
@@ -36,20 +45,19 @@ class Interaction:
 
     @property
     def pids(self) -> tuple[np.ndarray, np.ndarray]:
-        """query_pids [Q], gallery_pids [G]."""
+        """The identities of the queries [Q] and of the gallery [G]."""
         return self.queries["pid"].to_numpy(), self.gallery["pid"].to_numpy()
 
     def grid(self, Ks, xis, lams) -> pd.DataFrame:
-        """Every (K, xi, lambda) replayed: see `icl_lib.thi.algorithm1.grid`."""
-        return algorithm1.grid(self.sim, self.sim_refined, self.trace, *self.pids, Ks, xis, lams)
+        """Replays every (K, ξ, λ) by Algorithm 1; see `icl_lib.thi.sweep.grid`."""
+        return grid(self.sim, self.sim_refined, self.trace, *self.pids, Ks, xis, lams)
 
     def replay(self, K: int, xi: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
-        """(final [Q, G], anchor [Q]) by Algorithm 1, or by `change`."""
-        return (self.change or algorithm1.replay)(
-            self.sim, self.sim_refined, self.trace, K, xi, lam
-        )
+        """The final similarities [Q, G] and the anchors [Q], by Algorithm 1 or by `change`."""
+        run = self.change or replay
+        return run(self.sim, self.sim_refined, self.trace, K, xi, lam)
 
     def per_query(self, K: int, xi: float, lam: float) -> dict[str, np.ndarray]:
-        """Metrics query by query after THI, and `anchor` [Q]."""
+        """The metrics of every query after THI, and `anchor` [Q]."""
         final, anchor = self.replay(K, xi, lam)
         return {**per_query_metrics(final, *self.pids), "anchor": anchor}

@@ -1,35 +1,33 @@
-"""The refined query (Eq. 4 and 5): the anchor described and merged into the caption."""
+"""The refined query (Eq. 4 and 5): the anchor is described, and the answers are merged into it."""
 
 import numpy as np
 
-from icl_lib.results import progress
+from icl_lib.mllm.tasks import aggregate, describe
 from icl_lib.thi.trace import Trace
 
 
-def refine(
-    queries, trace: Trace, mllm, image_paths=None, batch_size=128
-) -> tuple[list[str], list[dict | None]]:
-    """Eq. 4 and 5: (q̂ of every query, what the MLLM said of its anchor-to-be), both [Q].
+def refine(queries, trace: Trace, mllm, image_paths=None) -> tuple[list[str], list[dict | None]]:
+    """Describes the image of each query's first Yes and merges the answers into the query's text.
 
-    The image of a query's first Yes is described, once however many queries chose it, and merged into the
-    text. Queries without a Yes keep their text and have None. image_paths [G] as in `interact`.
+    An image that several queries chose is described once.
+
+    Args:
+        queries: Q texts.
+        trace: the answers about their candidates.
+        mllm: the MLLM that describes and merges.
+        image_paths: the paths of the G gallery images, if the trace's candidates are columns.
+
+    Returns:
+        The refined texts q̂ [Q], and the MLLM's answers about each anchor [Q]. A query without a
+        Yes keeps its text and has None.
     """
-    from icl_lib.mllm.tasks import aggregate, describe
-
-    first, names = trace.first_yes, trace.candidates
-    asked = np.flatnonzero(first >= 0).tolist()
-    image = {
-        q: names[q, first[q]] if image_paths is None else image_paths[names[q, first[q]]]
-        for q in asked
-    }
-    seen, texts, answers = {}, list(queries), [None] * len(queries)
-    distinct = sorted(set(image.values()), key=str)
-    for start in progress(range(0, len(distinct), batch_size), "describing anchors"):
-        batch = distinct[start : start + batch_size]
-        seen |= zip(batch, describe(mllm, batch))
-    for start in progress(range(0, len(asked), batch_size), "merging texts"):
-        batch = asked[start : start + batch_size]
-        merged = aggregate(mllm, [seen[image[q]] for q in batch], [queries[q] for q in batch])
-        for q, text in zip(batch, merged):
-            texts[q], answers[q] = text, seen[image[q]]
-    return texts, answers
+    first, images = trace.first_yes, {}
+    for q in np.flatnonzero(first >= 0).tolist():
+        candidate = trace.candidates[q, first[q]]
+        images[q] = candidate if image_paths is None else image_paths[candidate]
+    distinct = sorted(set(images.values()), key=str)
+    described = dict(zip(distinct, describe(mllm, distinct), strict=True))
+    answers = {q: described[image] for q, image in images.items()}
+    merged = aggregate(mllm, list(answers.values()), [queries[q] for q in answers])
+    texts = dict(enumerate(queries)) | dict(zip(answers, merged, strict=True))
+    return list(texts.values()), [answers.get(q) for q in range(len(texts))]

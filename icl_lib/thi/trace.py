@@ -1,6 +1,6 @@
-"""The trace: every answer of the MLLM, by query and rank."""
+"""The trace: what the MLLM answered about each query's candidates, by rank."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,45 +9,45 @@ import pandas as pd
 from icl_lib.results import atomic_path, read_json, write_json
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Trace:
-    """What the MLLM said about each query's candidates, in rank order.
+    """The MLLM's answers about each query's candidates, in rank order.
 
-    candidates [Q, K_max]: gallery columns (or picture paths, where no columns were known). p_yes [Q,
-    K_max]: P(Yes) in [0, 1]; NaN where it was not asked. Yes means p_yes > threshold. seconds [Q, K_max]:
-    the batch's time shared among its questions; NaN where it was not asked. `dataclasses.replace(trace,
-    threshold=…)` re-reads the same answers; where that needs an answer that was never asked for, `replay`
-    says so.
+    `dataclasses.replace(trace, threshold=…)` reads the same answers with another threshold. If that
+    needs an answer that was never asked for, `replay` says so.
+
+    Attributes:
+        candidates: gallery columns [Q, K_max], or the images' paths where no columns were known.
+        p_yes: P(Yes) [Q, K_max] in [0, 1]; NaN where the MLLM was not asked.
+        threshold: an answer is Yes if p_yes > threshold.
+        seconds: the time of each question [Q, K_max], an equal share of its batch's; NaN where the
+            MLLM was not asked.
+
+    Raises:
+        ValueError: the arrays do not have one shape, or p_yes lies outside [0, 1].
     """
 
     candidates: np.ndarray
     p_yes: np.ndarray
     threshold: float = 0.5
-    seconds: np.ndarray = field(default=None)
+    seconds: np.ndarray | None = None
 
     def __post_init__(self):
-        arrays = {
-            "candidates": np.array(self.candidates),
-            "p_yes": np.array(self.p_yes, dtype=float),
-        }
-        times = (
-            np.where(np.isnan(arrays["p_yes"]), np.nan, 0.0)
-            if self.seconds is None
-            else self.seconds
-        )
-        arrays["seconds"] = np.array(times, dtype=float)
-        shapes = {name: array.shape for name, array in arrays.items()}
-        if arrays["p_yes"].ndim != 2 or len(set(shapes.values())) > 1:
-            raise ValueError(f"a trace wants arrays of one shape [Q, K_max], got {shapes}")
-        if np.nanmin(arrays["p_yes"], initial=0) < 0 or np.nanmax(arrays["p_yes"], initial=1) > 1:
+        self.candidates = np.array(self.candidates)
+        self.p_yes = np.array(self.p_yes, dtype=float)
+        if self.p_yes.ndim != 2 or self.candidates.shape != self.p_yes.shape:
+            raise ValueError(
+                "a trace wants candidates and p_yes of one shape [Q, K_max], got "
+                f"{self.candidates.shape} and {self.p_yes.shape}"
+            )
+        if ((self.p_yes < 0) | (self.p_yes > 1)).any():
             raise ValueError("p_yes must lie in [0, 1], or be NaN where nothing was asked")
-        for name, array in arrays.items():
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+        seconds = 0.0 if self.seconds is None else self.seconds
+        self.seconds = np.where(np.isnan(self.p_yes), np.nan, seconds)
 
     @classmethod
     def from_answers(cls, yes, candidates) -> "Trace":
-        """A trace of recorded answers: yes [Q, K] bool on candidates [Q, K] gallery columns."""
+        """Builds a trace from recorded answers: yes [Q, K] bool, candidates [Q, K] columns."""
         yes = np.asarray(yes)
         if yes.dtype != bool and not np.isin(yes, (0, 1)).all():
             raise ValueError(
@@ -57,28 +57,22 @@ class Trace:
 
     @property
     def k_max(self) -> int:
+        """The trace's depth: the most questions that a query was asked."""
         return self.p_yes.shape[1]
 
     @property
     def first_yes(self) -> np.ndarray:
-        """Rank (from 0) of each query's first Yes [Q]; -1 if there is none."""
+        """The rank [Q], from 0, of each query's first Yes; −1 if there is none."""
         yes = self.p_yes > self.threshold  # NaN is no Yes
         return np.where(yes.any(1), yes.argmax(1) if self.k_max else 0, -1)
 
     @property
     def asked(self) -> np.ndarray:
-        """Questions put to the MLLM for each query [Q]."""
+        """The number of questions [Q] that the MLLM was asked about each query."""
         return (~np.isnan(self.p_yes)).sum(1)
 
-    @property
-    def extra(self) -> np.ndarray:
-        """Of `asked`, those behind the first Yes [Q]: what `ask="all"` asked beyond Algorithm 1's need."""
-        first = self.first_yes
-        behind = (np.arange(self.k_max) > first[:, None]) & (first >= 0)[:, None]
-        return (behind & ~np.isnan(self.p_yes)).sum(1)
-
     def rows(self) -> pd.DataFrame:
-        """One row a question: query, rank (from 0), image, p_yes, seconds."""
+        """A table with one row a question: query, rank (from 0), image, p_yes, seconds."""
         query, rank = np.nonzero(~np.isnan(self.p_yes))
         return pd.DataFrame(
             {
@@ -91,23 +85,27 @@ class Trace:
         )
 
     def save(self, folder) -> None:
-        """Writes trace.npz and, readable by eye, trace.json into `folder`."""
+        """Writes trace.npz and trace.json, a summary to read by eye, into `folder`."""
         with atomic_path(Path(folder) / "trace.npz") as path:
             np.savez_compressed(
                 path, candidates=self.candidates, p_yes=self.p_yes, seconds=self.seconds
             )
-        told = {"threshold": self.threshold, "queries": len(self.p_yes), "k_max": self.k_max}
-        told |= {"questions": int(self.asked.sum()), "behind the first Yes": int(self.extra.sum())}
-        told |= {"seconds": round(float(np.nansum(self.seconds)), 2)}
-        write_json(Path(folder) / "trace.json", told)
+        summary = {
+            "threshold": self.threshold,
+            "queries": len(self.p_yes),
+            "k_max": self.k_max,
+            "questions": self.asked.sum(),
+            "seconds": round(float(np.nansum(self.seconds)), 2),
+        }
+        write_json(Path(folder) / "trace.json", summary)
 
     @classmethod
     def load(cls, folder) -> "Trace":
-        """The trace that `save` wrote into `folder`."""
+        """Reads the trace that `save` wrote into `folder`."""
         path = Path(folder) / "trace.npz"
         if not path.is_file():
             raise FileNotFoundError(
                 f"No finished trace in {folder}: run interact(…, folder) to the end."
             )
         with np.load(path, allow_pickle=False) as arrays:
-            return cls(threshold=read_json(Path(folder) / "trace.json")["threshold"], **arrays)
+            return cls(threshold=read_json(path.with_suffix(".json"))["threshold"], **arrays)

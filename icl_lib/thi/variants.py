@@ -1,7 +1,8 @@
-"""Five answers to error accumulation, each Algorithm 1 and Eq. 6 with one change and one parameter of its own.
+"""Five variants of Algorithm 1 and Eq. 6 against wrong anchors (not in the paper).
 
-Each takes what `icl_lib.thi.algorithm1.replay` takes and `value`, returns (final similarities [Q, G], anchor [Q]) like it, and is
-`replay` at its neutral value. They ask nothing; two need more than the trace up to the first Yes, as `needs` says.
+Each changes one thing, by one parameter `value`. Each takes what `icl_lib.thi.algorithm1.replay`
+takes, returns the same, and equals it at the parameter's neutral value. None asks the MLLM
+anything.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from icl_lib.params.names import nearest
-from icl_lib.thi.algorithm1 import anchor_columns, replay
+from icl_lib.thi.algorithm1 import find_anchors, gallery_columns, rerank
 from icl_lib.thi.trace import Trace
 
 
@@ -25,84 +26,107 @@ def confident(
     whole: Trace,
     sim_best,
 ):
-    """(a) The candidate with the highest P(Yes) takes the first Yes's place where it is surer by more than `value`.
+    """(a) The candidate of the highest P(Yes) replaces the first Yes if it is clearly higher.
 
-    anchor = argmax_k≤K P(Yes | q, v̂_k) if its P(Yes) > P(Yes) of the first Yes + value, else the first Yes; ties: the
-    higher rank. Only where S(q, v̂_1) ≤ ξ (elsewhere one question was asked) and the first Yes is within K; v̂_1 is no
-    anchor there, as in Algorithm 1, but a surer one behind it is. value in [0, 1]: 0 is argmax, 1 is Algorithm 1.
-    whole: the trace asked on behind the first Yes (`ask="all"`), K columns or the whole gallery; sim_best [Q, G]:
-    S(q̂, v) with q̂ merged with what the argmax of whole's columns shows; other rows are not read.
+    Clearly means by more than `value`, in [0, 1]: 0 always takes the highest P(Yes), 1 is
+    Algorithm 1. Of equal ones, the higher rank counts. This concerns only queries with S(q, v̂_1)
+    ≤ ξ whose first Yes is among the first K; for all others one question was asked, or none was
+    answered with Yes. If the first Yes is v̂_1 itself there is no anchor, as in Algorithm 1,
+    unless a later candidate replaces it.
+
+    Args:
+        sim: S(q, v) [Q, G].
+        sim_refined: S(q̂, v) [Q, G].
+        trace: the answers up to the first Yes.
+        K: the number of rounds.
+        xi: the threshold ξ.
+        lam: the weight λ.
+        value: the margin of P(Yes).
+        whole: the answers about all of the first K candidates or more, asked with `ask="all"`.
+        sim_best: S(q̂, v) [Q, G] with q̂ enriched by the candidate of the highest P(Yes) in
+            `whole`.
     """
-    depth = min(K, np.shape(sim)[1])
-    p, first = whole.p_yes[:, :depth], trace.first_yes
-    if p.shape[1] < depth or np.isnan(p).any():
+    depth = max(1, min(K, sim.shape[1]))
+    p_yes, first = whole.p_yes[:, :depth], trace.first_yes
+    if p_yes.shape[1] < depth or np.isnan(p_yes).any():
         raise ValueError(
-            f"argmax over K={K} needs P(Yes) of every one of them: interact(…, k_max={K}, ask='all')"
+            f"argmax over K={K} needs P(Yes) of every one of them: "
+            f"interact(…, k_max={K}, ask='all')"
         )
-    final, anchor = replay(sim, sim_refined, trace, K, xi, lam)
-    best = p.argmax(1) if depth else np.zeros(len(p), dtype=int)  # the first of equal ones
-    held = (first >= 0) & (first < depth) & (np.max(sim, axis=1, initial=-np.inf) <= xi)
-    moved = np.flatnonzero(held)
-    moved = moved[p[moved, best[moved]] > p[moved, first[moved]] + value]
-    anchor[moved] = anchor_columns(sim, whole, moved, best[moved])
-    final[moved] = _eq6(
-        np.asarray(sim)[moved], np.asarray(sim_best)[moved], anchor[moved], lam, 1.0
-    )
-    return final, anchor
+    anchor = find_anchors(sim, trace, K, xi)
+    best = p_yes.argmax(1)  # of equal ones the first
+    moved = np.flatnonzero((first >= 0) & (first < K) & (sim.max(1) <= xi))
+    moved = moved[p_yes[moved, best[moved]] > p_yes[moved, first[moved]] + value]
+    anchor[moved] = gallery_columns(sim, whole, moved, best[moved])
+    sim_refined = sim_refined.copy()
+    sim_refined[moved] = sim_best[moved]
+    return rerank(sim, sim_refined, anchor, lam), anchor
 
 
 def soft(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value: float):
-    """(b) The anchor's S̄ = w + (1 − w)·S(q̂, v), w = P(Yes)^value, instead of 1.
+    """(b) S̄ of the anchor is w + (1 − w)·S(q̂, v) instead of 1, with w = P(Yes)^value.
 
-    value ≥ 0: 0 is Eq. 6, 1 weighs by P(Yes) itself; the larger, the less an unsure anchor is lifted.
+    value ≥ 0: 0 is Eq. 6, 1 weights by P(Yes) itself; the larger it is, the less an unsure anchor
+    rises.
     """
-    _, anchor = replay(sim, sim_refined, trace, K, xi, lam)
+    anchor = find_anchors(sim, trace, K, xi)
     rows = np.flatnonzero(anchor >= 0)
-    return _final(
-        sim, sim_refined, anchor, lam, trace.p_yes[rows, trace.first_yes[rows]] ** value
-    ), anchor
+    weight = _p_yes_of_first(trace, rows) ** value
+    score = weight + (1 - weight) * sim_refined[rows, anchor[rows]]
+    return rerank(sim, sim_refined, anchor, lam, score), anchor
 
 
 def gate(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value: float):
-    """(c) A first Yes with P(Yes) ≤ value is no anchor. value in [0, 1]; 0 is Algorithm 1."""
-    _, anchor = replay(sim, sim_refined, trace, K, xi, lam)
+    """(c) An anchor with P(Yes) ≤ value is withdrawn. value in [0, 1]; 0 is Algorithm 1."""
+    anchor = find_anchors(sim, trace, K, xi)
     rows = np.flatnonzero(anchor >= 0)
-    unsure = trace.p_yes[rows, trace.first_yes[rows]] <= value
-    return _withdrawn(sim, sim_refined, anchor, lam, rows[unsure])
+    anchor[rows[_p_yes_of_first(trace, rows) <= value]] = -1
+    return rerank(sim, sim_refined, anchor, lam), anchor
 
 
 def second_look(sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value: float):
-    """(d) An anchor that is not among the first `value` pictures of its own refined query is withdrawn.
+    """(d) An anchor not among the first `value` images of its own refined query is withdrawn.
 
-    Its rank in S(q̂, v) counts the pictures that are more similar. value ≥ 1: 1 wants it first; ∞ is Algorithm 1.
+    Its rank is one more than the number of images with a larger S(q̂, v). value ≥ 1: 1 keeps only
+    anchors that come first; ∞ is Algorithm 1.
     """
-    _, anchor = replay(sim, sim_refined, trace, K, xi, lam)
+    anchor = find_anchors(sim, trace, K, xi)
     rows = np.flatnonzero(anchor >= 0)
-    refined = np.asarray(sim_refined)[rows]
-    rank = 1 + (refined > refined[np.arange(len(rows)), anchor[rows]][:, None]).sum(1)
-    return _withdrawn(sim, sim_refined, anchor, lam, rows[rank > value])
+    refined = sim_refined[rows]
+    rank = 1 + (refined > sim_refined[rows, anchor[rows]][:, None]).sum(1)
+    anchor[rows[rank > value]] = -1
+    return rerank(sim, sim_refined, anchor, lam), anchor
 
 
 def adding(
-    sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value: float, contradictions=None
+    sim, sim_refined, trace: Trace, K: int, xi: float, lam: float, value: float, contradictions
 ):
     """(e) An anchor whose answers contradict the query more than `value` times is withdrawn.
 
-    sim_refined comes from texts that only the answers which add to the query were merged into, contradictions [Q]
-    counts the answers that contradict it (`icl_lib.thi.contradictions.compare`). value ≥ 0; ∞ is Algorithm 1 on those texts.
+    contradictions [Q] counts those answers (`icl_lib.thi.contradictions.compare`). sim_refined
+    comes from texts into which only answers that add to the query are merged. value ≥ 0; ∞ is
+    Algorithm 1 with those texts.
     """
-    _, anchor = replay(sim, sim_refined, trace, K, xi, lam)
-    against = np.asarray(contradictions)
-    return _withdrawn(
-        sim, sim_refined, anchor, lam, np.flatnonzero((anchor >= 0) & (against > value))
-    )
+    anchor = find_anchors(sim, trace, K, xi)
+    anchor[np.asarray(contradictions) > value] = -1
+    return rerank(sim, sim_refined, anchor, lam), anchor
+
+
+def _p_yes_of_first(trace: Trace, rows: np.ndarray) -> np.ndarray:
+    return trace.p_yes[rows, trace.first_yes[rows]]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One change of Algorithm 1: its function, what its parameter is called, the values tried on val, the neutral one.
+    """A variant of Algorithm 1.
 
-    needs: "" (the trace to the first Yes is enough), "best" or "adding" (see `icl_lib.stages.variants.prepared`).
+    Attributes:
+        replay: its function.
+        parameter: what `value` is called in figures.
+        values: the values that are tried on val.
+        neutral: the value at which it is Algorithm 1.
+        needs: what it needs besides the trace: nothing, or "best" (`whole` and `sim_best`), or
+            "adding" (`contradictions` and texts of their own).
     """
 
     replay: Callable
@@ -131,7 +155,7 @@ VARIANTS = {
 
 
 def find(name: str) -> Variant:
-    """The variant of that name. Raises ValueError, with the nearest name, for an unknown one."""
+    """The variant of that name; an unknown name raises a ValueError that tells the nearest one."""
     if name not in VARIANTS:
         close = nearest(name, VARIANTS)
         raise ValueError(
@@ -140,24 +164,3 @@ def find(name: str) -> Variant:
             + f" Valid: {', '.join(VARIANTS)}, or null for Algorithm 1 as published."
         )
     return VARIANTS[name]
-
-
-def _withdrawn(sim, sim_refined, anchor: np.ndarray, lam: float, rows: np.ndarray):
-    anchor = anchor.copy()
-    anchor[rows] = -1
-    return _final(sim, sim_refined, anchor, lam, 1.0), anchor
-
-
-def _final(sim, sim_refined, anchor: np.ndarray, lam: float, weight) -> np.ndarray:
-    final, rows = np.array(sim, dtype=np.result_type(sim, np.float32)), np.flatnonzero(anchor >= 0)
-    final[rows] = _eq6(final[rows], np.asarray(sim_refined)[rows], anchor[rows], lam, weight)
-    return final
-
-
-def _eq6(
-    sim: np.ndarray, refined: np.ndarray, anchor: np.ndarray, lam: float, weight
-) -> np.ndarray:
-    """Eq. 6 for rows with an anchor [n, G], its S̄ = weight + (1 − weight)·S(q̂, v), weight [n] or 1."""
-    refined, at = refined.copy(), (np.arange(len(anchor)), anchor)
-    refined[at] = weight + (1 - weight) * refined[at]
-    return lam * sim + (1 - lam) * refined

@@ -1,84 +1,18 @@
-"""The `icl` command, on small notebooks of its own and, where a test says so, on the kit's."""
+"""The `icl` command, run on small notebooks and small data sets."""
 
-import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
 import pytest
-from click.testing import CliRunner
-
-from icl_lib import load_params
-from icl_lib.cli import main, notebooks
-from icl_lib.cli import ticker as ticker_cli
-from icl_lib.params.paths import repo_root
-
-KIT = repo_root()
-HELLO = """from pathlib import Path
-print("K is", repr(K), "on", dataset)
-print("half", end="")
-import sys; sys.stdout.flush(); print(" a line")
-print("interpreter", sys.executable)
-folder = Path(figures)
-folder.mkdir(parents=True, exist_ok=True)
-_ = (folder / "curve.png").write_bytes(b"png")"""
+from small_notebooks import write_notebook
 
 
-def write_notebook(path, *code, heading="# A small story", parameters=None):
-    cells = [nbformat.v4.new_markdown_cell(heading + "\nand its text")]
-    if parameters is not None:
-        cells.append(nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}))
-    cells += [nbformat.v4.new_code_cell(source) for source in code]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A kit's folder with the real params and three small notebooks."""
-    shutil.copytree(KIT / "params", tmp_path / "params")
-    figures = tmp_path / "results" / "demo" / "rstp" / "figures"
-    usual = 'dataset = "rstp"  # short name\nprofile = "demo"\nseed = 0\n'
-    write_notebook(
-        tmp_path / "notebooks" / "03_hello.ipynb",
-        HELLO,
-        heading="# 03 · Hello",
-        parameters=usual + f"K = 5\nlam = None\nfigures = {str(figures)!r}",
-    )
-    write_notebook(
-        tmp_path / "notebooks" / "04_broken.ipynb", "print('so far')", "1 / 0", parameters=usual
-    )
-    write_notebook(tmp_path / "notebooks" / "04_plain.ipynb", "print(6 * 7)")
-    monkeypatch.setenv("ICL_HOME", str(tmp_path))
-    monkeypatch.delenv("ICL_RESULTS", raising=False)
-    return tmp_path
-
-
-def icl(*arguments):
-    """Exit code, stdout and stderr of the command, run in this process."""
-    done = CliRunner().invoke(_as_command, arguments)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stdout, done.stderr
-
-
-@main.click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-@main.click.argument("arguments", nargs=-1, type=main.click.UNPROCESSED)
-def _as_command(arguments):
-    before, sys.argv = sys.argv, ["icl", *arguments]
-    try:
-        main.main()
-    finally:
-        sys.argv = before
-
-
-def test_help_is_quick_and_imports_nothing_heavy():
+def test_help_imports_nothing_that_is_slow_to_import():
     told = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "icl_lib.cli.main", "--help"],
         text=True,
@@ -99,13 +33,16 @@ def test_help_is_quick_and_imports_nothing_heavy():
     }
 
 
-def test_importing_the_package_is_light():
-    code = "import icl_lib, sys; icl_lib.load_params(); print(sorted({'torch', 'pandas'} & set(sys.modules)))"
+def test_importing_the_package_loads_neither_torch_nor_pandas():
+    code = (
+        "import icl_lib, sys; icl_lib.load_params(); "
+        "print(sorted({'torch', 'pandas'} & set(sys.modules)))"
+    )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
 
 
-def test_run_fills_in_the_output_and_tells_what_it_made(home):
+def test_run_writes_into_the_results_folder_and_lists_what_it_made(icl, home):
     old = home / "results" / "demo" / "rstp" / "figures" / "old.png"
     old.parent.mkdir(parents=True)
     old.write_bytes(b"png")
@@ -122,7 +59,7 @@ def test_run_fills_in_the_output_and_tells_what_it_made(home):
     assert "K is 3 on rstp" in executed.with_suffix(".html").read_text()
 
 
-def test_values_mean_what_they_mean_to_papermill(home, tmp_path):
+def test_parameters_mean_what_they_mean_to_papermill(icl, home, tmp_path):
     (tmp_path / "more.yaml").write_text("K: 1\nlam: 0.25\n")
     code, out, err = icl(
         "run",
@@ -144,27 +81,7 @@ def test_values_mean_what_they_mean_to_papermill(home, tmp_path):
     assert "lam = 0.25" in executed.cells[2].source
 
 
-def test_type_inference_is_papermills():
-    from papermill.cli import _resolve_type
-
-    for text in [
-        "True",
-        "False",
-        "None",
-        "3",
-        "-3",
-        "1_000",
-        "3.5",
-        "5e-5",
-        "inf",
-        "true",
-        "",
-        "rstp",
-    ]:
-        assert repr(notebooks.infer_type(text)) == repr(_resolve_type(text))
-
-
-def test_a_failed_cell_shows_its_error_and_exits_1(home):
+def test_a_failed_cell_shows_its_error_and_exits_with_1(icl, home):
     code, out, err = icl("run", "04_broken", "03_hello")
     assert code == 1
     assert "04_broken: cell In [3] failed:" in err and "ZeroDivisionError: division by zero" in err
@@ -172,7 +89,7 @@ def test_a_failed_cell_shows_its_error_and_exits_1(home):
     assert "\x1b[" not in err and str(home / "results" / "demo" / "rstp" / "04_broken.ipynb") in err
 
 
-def test_a_dead_kernel_is_told_in_words(home):
+def test_a_dead_kernel_is_reported_with_the_cell_it_died_at(icl, home):
     write_notebook(home / "notebooks" / "05_dies.ipynb", "import os; os.kill(os.getpid(), 9)")
     code, _, err = icl("run", "05_dies")
     assert code == 1 and "the kernel died at cell 1/1" in err
@@ -198,38 +115,13 @@ def test_a_dead_kernel_is_told_in_words(home):
         (["03", "-f", "nowhere.yaml"], "no parameter file nowhere.yaml"),
     ],
 )
-def test_bad_input_is_refused_before_anything_runs(home, arguments, message):
+def test_bad_input_is_refused_before_anything_runs(icl, home, arguments, message):
     code, out, err = icl("run", *arguments)
     assert code == 2 and message in err and out == ""
     assert not (home / "results").exists()
 
 
-def test_several_notebooks_each_get_the_parameters_they_have(home):
-    jobs = notebooks.plan(
-        [notebooks.find("03"), notebooks.find("04_plain")], {"K": 3, "dataset": "icfg"}
-    )
-    assert [job.given for job in jobs] == [{"K": 3, "dataset": "icfg"}, {}]
-    assert jobs[0].output == home / "results" / "demo" / "icfg" / "03_hello.ipynb"
-    assert jobs[1].output == home / "results" / "demo" / "04_plain.ipynb"
-
-
-def test_a_trial_run_goes_into_a_folder_of_its_own():
-    every = notebooks.available()
-    jobs = notebooks.plan(every, {"profile": "paper", "limit_ids": 50})
-    assert len(jobs) == len(every) and all(job.given["limit_ids"] == 50 for job in jobs)
-    assert {job.output.parent for job in jobs} == {
-        load_params("rstp", "paper", limit_ids=50).results_dir
-    }
-
-
-def test_find_takes_names_paths_and_beginnings(home):
-    here = home / "notebooks" / "03_hello.ipynb"
-    assert {notebooks.find(name) for name in ["03_hello", "03_hello.ipynb", "03", str(here)]} == {
-        here
-    }
-
-
-def test_a_foreign_kernel_of_the_same_name_is_not_used(home, monkeypatch, tmp_path):
+def test_another_kernel_named_python3_is_not_used(icl, home, monkeypatch, tmp_path):
     foreign = tmp_path / "jupyter" / "kernels" / "python3"
     foreign.mkdir(parents=True)
     (foreign / "kernel.json").write_text(
@@ -241,7 +133,7 @@ def test_a_foreign_kernel_of_the_same_name_is_not_used(home, monkeypatch, tmp_pa
     assert os.environ["JUPYTER_PATH"] == str(tmp_path / "jupyter")
 
 
-def test_list(home):
+def test_list_shows_titles_and_parameters(icl, home):
     code, out, _ = icl("list")
     assert code == 0
     assert (
@@ -249,32 +141,14 @@ def test_list(home):
     )
 
 
-def test_ticker_on_a_terminal_keeps_one_live_line_below_the_output():
-    screen = io.StringIO()
-    screen.isatty = lambda: True
-    with ticker_cli.Ticker("04_thi", screen) as ticker:
-        ticker.at(3, 20)
-        ticker.write("made trace in")
-        ticker.write(" 3 s\nfound")
-        time.sleep(1.2)
-    text = screen.getvalue()
-    assert "04_thi  cell 3/20  0:00" in text and "04_thi  cell 3/20  0:01" in text
-    assert "\x1b[2K  made trace in 3 s\n" in text and "  found\n" in text
-    assert text.endswith("\r\x1b[2K")
-
-
-def test_clock():
-    assert [ticker_cli.clock(s) for s in (0, 59.9, 72.4, 3600)] == ["0:00", "0:59", "1:12", "60:00"]
-
-
 @pytest.mark.parametrize("name", ["rtsp", "rst"])
-def test_data_commands_refuse_unknown_names(name, tmp_path):
+def test_data_commands_refuse_unknown_names(icl, name, tmp_path):
     for command in ("check", "standin"):
         code, _, err = icl("data", command, name, str(tmp_path))
         assert code == 2 and "'rstp'" in err and "Traceback" not in err
 
 
-def test_data_check_of_an_empty_folder_says_what_was_looked_for(tmp_path):
+def test_data_check_of_an_empty_folder_says_what_was_looked_for(icl, tmp_path):
     code, _, err = icl("data", "check", "rstp", str(tmp_path))
     assert code == 2 and "data_captions.json" in err and str(tmp_path) in err
 
@@ -288,7 +162,7 @@ def test_data_check_of_an_empty_folder_says_what_was_looked_for(tmp_path):
         ("ufine", "UFine6926", "4926"),
     ],
 )
-def test_standin_is_drawn_and_checked(tmp_path, name, title, published):
+def test_a_stand_in_is_drawn_and_checked(icl, tmp_path, name, title, published):
     code, out, err = icl("data", "standin", name, str(tmp_path), "--identities", "5", "--seed", "3")
     assert code == 0, err
     assert f"drew {title}" in out
@@ -311,7 +185,7 @@ def test_standin_is_drawn_and_checked(tmp_path, name, title, published):
         assert word in out
 
 
-def test_data_check_names_what_was_skipped(tmp_path):
+def test_data_check_names_what_was_skipped(icl, tmp_path):
     icl("data", "standin", "rstp", str(tmp_path), "--identities", "5")
     file = tmp_path / "data_captions.json"
     records = json.loads(file.read_text())
@@ -330,7 +204,7 @@ def test_data_check_names_what_was_skipped(tmp_path):
     assert code == 2 and "record 0" in err
 
 
-def test_data_check_of_caption_all_and_of_a_folder_of_ones_own(tmp_path):
+def test_data_check_reads_caption_all_and_a_folder_of_your_own(icl, tmp_path):
     icl("data", "standin", "cuhk", str(tmp_path), "--identities", "5")
     records = json.loads((tmp_path / "reid_raw.json").read_text())
     flat = [
@@ -349,13 +223,6 @@ def test_data_check_of_caption_all_and_of_a_folder_of_ones_own(tmp_path):
     assert code == 0, err
     assert "0 captions read, 0 skips" in out and "picture width, pixels" in out
     assert icl("data", "check", "folder", str(tmp_path), "--annotation", "x.json")[0] == 2
-
-
-def test_every_notebook_of_the_kit_has_a_title_and_the_usual_parameters():
-    for path in sorted((Path(KIT) / "notebooks").glob("*.ipynb")):
-        assert notebooks.title(path) != "(no title)", path.name
-        if path.stem[:1].isdigit():
-            assert {"dataset", "profile", "seed"} <= set(notebooks.parameters_of(path)), path.name
 
 
 def test_ctrl_c_stops_the_kernel_too_and_says_that_nothing_is_lost(home):

@@ -51,16 +51,19 @@ def test_sample_sheet_shows_each_persons_pictures(manifest, texts):
     assert sum("3 pictures" in text for text in texts(figure)) == 3
 
 
-def test_pair_sheet_frames_texts_by_whose_they_are(manifest, texts):
-    table = manifest.head(2).assign(label=[1, 0], p=[0.9, 0.2], rank=[1, 2])
-    figure = pictures.pair_sheet(table[["path", "caption", "label", "p", "rank"]])
-    assert {
-        "✓ same person, rank 1, P(Yes) 0.90",
-        "✗ another, rank 2, P(Yes) 0.20",
-        "a red coat",
-    } <= set(texts(figure))
-    frames = [to_hex(ax.spines["left"].get_edgecolor()).upper() for ax in figure.axes]
+def test_pair_sheet_frames_texts_by_whose_they_are_and_cuts_long_ones(folder):
+    rows = [("a man with $5 and _dots_", 1, 0.25, 3), ("word " * 300, 0, 0.75, 1)]
+    table = pd.DataFrame(rows, columns=["caption", "label", "p", "rank"])
+    table["path"] = str(folder / "1.png")
+    right, wrong = pictures.pair_sheet(table).axes
+    assert right.get_title() == "✓ same person, rank 3, P(Yes) 0.25"
+    assert wrong.get_title() == "✗ another, rank 1, P(Yes) 0.75"
+    frames = [to_hex(ax.spines["left"].get_edgecolor()).upper() for ax in (right, wrong)]
     assert frames == [GREEN, RED]
+    assert wrong.get_xlabel().endswith("…")
+    assert wrong.get_xlabel().count("\n") == 8
+    assert png(pictures.pair_sheet(table[["path", "caption"]])), "dollar signs are no formulas"
+    assert png(pictures.pair_sheet(table.head(0))), "no pair, no error"
 
 
 def test_a_row_a_data_set_with_a_typical_caption(manifest):

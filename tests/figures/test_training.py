@@ -19,6 +19,12 @@ def test_training_curves_mark_the_epoch_that_is_kept():
     assert not without_val.axes[1].lines
 
 
+def test_loss_curve_shows_what_was_logged_and_its_mean():
+    log = pd.DataFrame({"step": [1, 2, 3, 4], "epoch": [0.5, 1, 1.5, 2], "loss": [4.0, 3, 2, 1]})
+    (ax,) = training.loss_curve(log).axes
+    assert ax.lines[0].get_ydata().tolist() == [4, 3, 2, 1]
+
+
 def test_a_line_a_seed_and_a_panel_a_metric():
     columns = ["rank1 without", "rank1 with", "rank1 gain", "mAP without", "mAP with", "mAP gain"]
     table = pd.DataFrame([[40.0, 41, 1, 30, 31, 1], [40.0, 42, 2, 30, 32, 2]], columns=columns)
