@@ -78,9 +78,9 @@ def _words(text: str) -> list[str]:
 def _stated(words: list[str]) -> Iterator[tuple[str, str, str]]:
     """(characteristic, class, word) of everything that the words state."""
     for place, (word, following) in enumerate(zip(words, [*words[1:], ""], strict=False)):
-        for kind, name in WHOLE_TEXT.items():
+        for kind, whole in WHOLE_TEXT.items():
             if word in _CANON[kind]:
-                yield name, kind, _CANON[kind][word]
+                yield whole, kind, _CANON[kind][word]
         name, noun = _named(word), _singular(word)
         if not name or word == "short" or (name == "lower body" and _named(following)):
             continue
