@@ -175,7 +175,7 @@ def test_make_notebook_passes_its_settings():
 def test_make_test_lints_before_it_runs_pytest():
     told = make("-n", "test")
     assert "ruff check ." in told and "ruff format --check ." in told
-    assert told.index("ruff format") < told.index("-m pytest")
+    assert told.index("ruff format") < told.index("/mypy") < told.index("-m pytest")
 
 
 def test_pre_commit_runs_make_lint_and_downloads_nothing():
