@@ -7,7 +7,7 @@ from io import BytesIO
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageOps
 
 from icl_lib.params import Params
 from icl_lib.results import atomic_write
@@ -148,9 +148,8 @@ def as_png(picture: Image.Image) -> bytes:
 def as_jpeg(picture: Image.Image, scale: float = 1, quality: int = 60) -> bytes:
     """JPEG of `scale` times the picture's width and height."""
     content = BytesIO()
-    size = (round(scale * picture.width), round(scale * picture.height))
-    smaller = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    smaller.save(content, "JPEG", quality=quality, optimize=True, progressive=True)
+    scaled = ImageOps.scale(picture.convert("RGB"), scale, Image.Resampling.LANCZOS)
+    scaled.save(content, "JPEG", quality=quality, optimize=True, progressive=True)
     return content.getvalue()
 
 

@@ -58,10 +58,12 @@ def compare(
         text: The text of the query.
         says_something: Whether an answer tells anything ("not visible" does not).
     """
-    told, adds, against = read(text), [], []
+    told = read(text)
+    adds, against = [], []
     for name, answer in answers.items():
         plain = OTHER_NAMES.get(name, name)
-        said, known = read(answer or "", plain).get(plain, {}), told.get(plain)
+        said = read(answer or "", plain).get(plain, {})
+        known = told.get(plain)
         if known and any(said[kind].isdisjoint(known[kind]) for kind in said.keys() & known.keys()):
             against.append(name)
         elif says_something(answer) and (known is None or said.keys() - known.keys() - {"kind"}):
@@ -81,7 +83,8 @@ def _stated(words: list[str]) -> Iterator[tuple[str, str, str]]:
         for kind, whole in WHOLE_TEXT.items():
             if word in _CANON[kind]:
                 yield whole, kind, _CANON[kind][word]
-        name, noun = _named(word), _singular(word)
+        noun = _singular(word)
+        name = _OF.get(noun)
         if not name or word == "short" or (name == "lower body" and _named(following)):
             continue
         before = _phrase(words[:place])
