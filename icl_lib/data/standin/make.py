@@ -58,9 +58,8 @@ def make_standin(
 ) -> None:
     """Draw the stand-in of a benchmark into the folder `root`, for the benchmark's own reader.
 
-    Each stand-in has its benchmark's layout, ids, splits and captions a picture, and a character of
-    its own (`characters`). The same arguments write the same files on any machine with the same
-    Pillow and NumPy.
+    Layout, ids, splits and captions a picture are the benchmark's. The same arguments write the
+    same files on any machine with the same Pillow and NumPy.
 
     Args:
         name: rstp, cuhk, icfg or ufine.
@@ -72,7 +71,7 @@ def make_standin(
         workers: Processes that draw.
 
     Raises:
-        ValueError: The benchmark or a split is unknown, or a split would be empty.
+        ValueError: The benchmark or a split is unknown, or a split has no identity or no picture.
     """
     character = _character(name)
     data = load_params(name).data
