@@ -113,8 +113,11 @@ def check_data(name, root, strict, pictures, annotation) -> None:
     shown, skipped = manifest.attrs["problems"][:10], sum(manifest.attrs["report"].values())
     for message in shown:
         click.echo(f"skipped: {message}")
-    if skipped > len(shown):
-        click.echo(f"  … and {skipped - len(shown)} more")
+    # A missing folder has one line, however many records it has.
+    folders = len(manifest.attrs["missing_folders"])
+    lines = folders + skipped - manifest.attrs["report"]["missing_folder"]
+    if lines > len(shown):
+        click.echo(f"  … and {lines - len(shown)} more")
     read = int((manifest["caption_id"] >= 0).sum())
     click.echo(f"{manifest.attrs['root']}: {read} captions read, {skipped} skips of any kind")
 

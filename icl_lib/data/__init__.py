@@ -1,4 +1,4 @@
-"""People in pictures, and what is said of them: every reader makes one table, the manifest."""
+"""People in pictures and their captions: every reader makes one table, the manifest."""
 
 from icl_lib.data.benchmarks import read_benchmark
 from icl_lib.data.checks import check

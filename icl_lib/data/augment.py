@@ -1,4 +1,4 @@
-"""What training changes at random: pictures, masked words, reorganised RDA texts."""
+"""Random changes in training: of pictures, of words, and of the order of RDA's sentences."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,20 @@ import numpy as np
 from icl_lib.data.pictures import MEAN
 
 MEAN_COLOUR = np.array([round(255 * m) for m in MEAN], dtype=np.uint8)[:, None, None]
-MASK_ID = 0  # stands for a masked token: a lone "!" inside a word, which no caption holds
+MASK_ID = 0  # the mask token: "!" inside a word, which no caption has
 
 
 def augment_image(
     pixels: np.ndarray, rng: np.random.Generator, pad: int, erase_scale: Sequence[float]
 ) -> np.ndarray:
-    """uint8 [3, H, W], randomly flipped, shifted (black padding of `pad` pixels, then a crop) and erased; a
-    copy.
+    """A copy of a picture, uint8 [3, H, W], randomly flipped, shifted and erased.
 
-    Erasing, half of the time: a rectangle of erase_scale of the area and of aspect 0.3–3.3 turns to CLIP's
-    mean colour.
+    Args:
+        pixels: The picture.
+        rng: Source of randomness.
+        pad: Pixels of black padding, before a crop to the old size.
+        erase_scale: Smallest and largest share of the area that is erased, in half of the cases: a
+            rectangle of aspect 0.3 to 3.3 takes CLIP's mean colour.
     """
     _, height, width = pixels.shape
     if rng.random() < 0.5:
@@ -28,7 +31,7 @@ def augment_image(
         :, max(-down, 0) : height + min(-down, 0), max(-right, 0) : width + min(-right, 0)
     ]
     if rng.random() < 0.5:
-        for _ in range(10):  # a drawn rectangle may not fit: draw again
+        for _ in range(10):  # a rectangle that does not fit is drawn again
             area = height * width * rng.uniform(*erase_scale)
             aspect = np.exp(rng.uniform(np.log(0.3), np.log(3.3)))
             tall, wide = round(np.sqrt(area * aspect)), round(np.sqrt(area / aspect))
@@ -42,10 +45,16 @@ def augment_image(
 def augment_text(
     ids: np.ndarray, rng: np.random.Generator, share: float, split: Sequence[float], words: int
 ) -> np.ndarray:
-    """Token ids [L] with `share` of the words touched; of those `split`: masked, replaced at random, dropped.
+    """Token ids [L] with a random share of the words masked, replaced or dropped.
 
-    SOT, EOT and padding stay; at least one word is kept of a text that has any. Ids 1 … words − 1 are the
-    words.
+    SOT, EOT and padding stay; at least one word is kept of a text that has any.
+
+    Args:
+        ids: Token ids [L].
+        rng: Source of randomness.
+        share: Of the words that are changed, from 0 to 1.
+        split: Shares of these that are masked, replaced by a random word, and dropped.
+        words: Ids 1 … words − 1 are words.
     """
     end = int(ids.argmax())
     inner = ids[1:end].copy()
@@ -54,9 +63,7 @@ def augment_text(
     kind[rng.random(len(inner)) >= share] = 3
     inner[kind == 0] = MASK_ID
     inner[kind == 1] = rng.integers(1, words, (kind == 1).sum())
-    kept = inner[kind != 2]
-    if not len(kept):
-        kept = inner[:1]
+    kept = inner[kind != 2] if (kind != 2).any() else inner[:1]
     out = np.zeros_like(ids)
     out[0], out[1 : 1 + len(kept)], out[1 + len(kept)] = ids[0], kept, ids[end]
     return out
@@ -65,10 +72,19 @@ def augment_text(
 def mask_words(
     ids: np.ndarray, rng: np.random.Generator, share: float, words: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids [L] with `share` of the words hidden, and labels [L]: the hidden words, −100 elsewhere.
+    """Token ids [L] with a random share of the words hidden, as BERT does, and the labels.
 
-    As BERT does, of the hidden words 80% are masked, 10% replaced at random and 10% left; at least one is
-    hidden of a text that has any.
+    Of the hidden words 80% are masked, 10% replaced by a random word and 10% left as they are. At
+    least one is hidden in a text that has any.
+
+    Args:
+        ids: Token ids [L].
+        rng: Source of randomness.
+        share: Of the words that are hidden, from 0 to 1.
+        words: Ids 1 … words − 1 are words.
+
+    Returns:
+        The ids, and labels [L] that are the hidden words and −100 elsewhere.
     """
     end = int(ids.argmax())
     out, labels = ids.copy(), np.full_like(ids, -100)
@@ -84,10 +100,16 @@ def mask_words(
 
 
 def reorganise(parts: Sequence[Sequence[str]], rng: np.random.Generator) -> str:
-    """A text drawn from RDA's sub-sentences: random order, one random rewriting of each, joined by a space."""
-    return " ".join(_drawn(parts, rng))
+    """A text of RDA's sub-sentences, joined by spaces (see `draw_sentences`)."""
+    return " ".join(draw_sentences(parts, rng))
 
 
-def _drawn(parts: Sequence[Sequence[str]], rng: np.random.Generator) -> list[str]:
+def draw_sentences(parts: Sequence[Sequence[str]], rng: np.random.Generator) -> list[str]:
+    """One random rewriting of each of RDA's sub-sentences, in random order.
+
+    Args:
+        parts: The rewritings of each sub-sentence; a sub-sentence without any is left out.
+        rng: Source of randomness.
+    """
     filled = [rewritings for rewritings in parts if rewritings]
     return [filled[i][rng.integers(len(filled[i]))].strip() for i in rng.permutation(len(filled))]

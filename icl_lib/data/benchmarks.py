@@ -1,101 +1,103 @@
-"""Readers of the benchmarks' own annotation files, and of a folder of your own pictures, into a manifest."""
+"""Reads the benchmarks' own annotation files into a manifest."""
 
+import contextlib
 import json
 import os
 import warnings
-from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from icl_lib.data.caption_all import CAPTION_ALL, LACKS, by_picture
-from icl_lib.data.manifest import SPLITS, _finish
-from icl_lib.data.problems import KINDS, Problems, _usable, inside, picture_problem, unsafe_path
+from icl_lib.data.fields import (
+    check_picture,
+    match_names,
+    plain_captions,
+    plain_id,
+    plain_path,
+    plain_split,
+    usable_captions,
+    wrong_type,
+)
+from icl_lib.data.manifest import Entry, finish
+from icl_lib.data.problems import Fault, Problems
 from icl_lib.params import load_params
 from icl_lib.params.names import nearest
 from icl_lib.params.paths import available
 
-# Key of the picture's path, relative to imgs/, in each benchmark's records; titles, files: params/datasets.
+# Key of the picture's path, relative to imgs/, in each benchmark's records. Titles and file names
+# are in params/datasets.
 PATH_KEYS = {"cuhk": "file_path", "icfg": "file_path", "rstp": "img_path", "ufine": "file_path"}
 PROJECTS = {
-    "cuhk": "ask its authors ('Person Search with Natural Language Description', Li et al., CVPR 2017)",
-    "icfg": "ask its authors (project 'SSAN', Ding et al., 2021)",
-    "rstp": "ask its authors (project 'DSSL' / 'RSTPReid', Zhu et al., ACM MM 2021)",
-    "ufine": "ask its authors (project 'UFineBench', Zuo et al., CVPR 2024)",
+    "cuhk": "'Person Search with Natural Language Description', Li et al., CVPR 2017",
+    "icfg": "project 'SSAN', Ding et al., 2021",
+    "rstp": "project 'DSSL' / 'RSTPReid', Zhu et al., ACM MM 2021",
+    "ufine": "project 'UFineBench', Zuo et al., CVPR 2024",
 }
+CAPTION_ALL = "caption_all.json"  # an older file of CUHK-PEDES
+LACKS = (
+    "it names no split and has one record a caption. The records of a picture are joined and all "
+    "are read as 'test', which is good for searching and for testing without training. Training "
+    "and the published numbers need reid_raw.json."
+)
 
 
 def read_benchmark(
     name: str,
-    root,
+    root: str | os.PathLike,
     strict: bool = False,
     check_pictures: bool = False,
     annotation: str | None = None,
-    limit_ids: dict[str, int] | None = None,
+    limit_ids: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
     """Manifest of a benchmark in its own layout: `<root>/<annotation>` and `<root>/imgs/`.
 
-    name: cuhk, icfg, rstp or ufine (or the full title); root: the benchmark's folder or the one above it.
-    A bad record is skipped and counted in `attrs["report"]` (kinds: icl_lib.data.problems.KINDS), or raised as
-    ValueError when `strict`, named by file and record (from 0). Pictures: header, checksums and end are
-    looked at; `check_pictures=True` decodes every one. `annotation` names another annotation file there;
-    CUHK-PEDES' caption_all.json, which has no split and one record a caption, is read all as "test", with a
-    warning (`icl_lib.data.caption_all`). A split that lost all its records is named in `attrs["emptied"]`.
-    `limit_ids`, such as {"train": 50, "val": 50, "test": 50}, keeps that many people of each split, the first
-    by id; pictures of the others are not opened.
-    Raises FileNotFoundError, with the layout expected, when nothing is there.
+    A record that cannot be used is skipped and counted in the manifest's `attrs`, which
+    `icl_lib.data.manifest` describes. A value that is untidy but has one plain meaning is read
+    (`icl_lib.data.fields`).
+
+    Args:
+        name: cuhk, icfg, rstp or ufine, or the benchmark's full title.
+        root: The benchmark's folder, or the one above it.
+        strict: Raise an error that names what would be skipped.
+        check_pictures: Decode every picture, not only its header and end.
+        annotation: Another annotation file in the folder. CUHK-PEDES' caption_all.json, which has
+            no split and one record a caption, is read all as "test", with a warning.
+        limit_ids: Split -> how many people of it are read, the first by id, such as {"train": 50,
+            "val": 50, "test": 50}. Pictures of other people are not looked at.
+
+    Raises:
+        FileNotFoundError: There is no such benchmark; the message shows the layout.
+        ValueError: The file is no list of records, no record is usable, or `strict`.
     """
     name = short_name(name)
-    data, path_key = load_params(name).data, PATH_KEYS[name]
-    file = find_annotation(name, root, annotation)
-    folder = Path(os.path.abspath(file.parent))
-    records, problems = _load(file), Problems(file, strict, KINDS)
-    named = [(f"record {index}", record) for index, record in enumerate(records)]
-    if file.name == CAPTION_ALL:
-        named = by_picture(named, path_key, problems)
+    title, file = load_params(name).data.title, find_annotation(name, root, annotation)
+    problems = Problems(file)
+    entries = _read(file, PATH_KEYS[name], problems, check_pictures, limit_ids)
+    table = finish(entries, Path(os.path.abspath(file.parent)), title, problems, strict)
+    left = set(table["split"])
+    emptied = {split: n for split, n in problems.records.items() if split not in left}
+    table.attrs["emptied"] = emptied
     if limit_ids is not None:
-        named = _first_people(named, limit_ids)
-    kept, seen, split_of = [], {}, {}
-    for where, record in named:
-        found = _read_record(record, path_key, folder / "imgs", where, problems, check_pictures)
-        if found is None:
-            continue
-        split, pid, path, texts = found
-        real = os.path.realpath(path)
-        if real in seen:
-            problems.add(
-                "duplicate_picture", where, f"{record[path_key]!r} is already in {seen[real]}"
-            )
-        elif split_of.setdefault(pid, split) != split:
-            problems.add(
-                "id_in_two_splits",
-                where,
-                f"id {pid} is in split {split!r} but was in {split_of[pid]!r} before",
-            )
-        else:
-            seen[real] = where
-            kept.append(found)
-    table = _finish(kept, folder, data.title, problems)
-    asked = Counter(str(record.get("split")) for _, record in named if isinstance(record, dict))
-    left = {split for split, *_ in kept}
-    table.attrs["emptied"] = {
-        split: n for split, n in asked.items() if split in SPLITS and split not in left
-    }
-    for split, count in table.attrs["emptied"].items():
-        told = f"{data.title}: not one of the {count} records of split {split!r} is usable"
+        table.attrs["limit_ids"] = dict(limit_ids)
+    for split, count in emptied.items():
+        told = f"{title}: not one of the {count} records of split {split!r} is usable"
         warnings.warn(told, stacklevel=2)
-    if limit_ids is not None:
-        table.attrs["limit_ids"] = limit_ids
     if file.name == CAPTION_ALL:
         table.attrs["lacks"] = LACKS
-        warnings.warn(f"{data.title}: {LACKS}", stacklevel=2)
+        warnings.warn(f"{title}: {LACKS}", stacklevel=2)
     return table
 
 
 def short_name(name: str) -> str:
-    """ "rstp" for "rstp" and "RSTPReid". Raises ValueError with the nearest valid name."""
+    """A benchmark's short name: "rstp" for "rstp" and for "RSTPReid".
+
+    Raises:
+        ValueError: There is no such benchmark; the message has the nearest valid name.
+    """
     titles = {load_params(short).data.title.lower(): short for short in available("datasets")}
-    name = titles.get(str(name).lower(), name)
+    name = titles.get(name.lower(), name)
     if name not in PATH_KEYS:
         close = nearest(name, [*PATH_KEYS, *titles])
         hint = f": did you mean {titles.get(close, close)!r}?" if close else "."
@@ -106,116 +108,135 @@ def short_name(name: str) -> str:
     return name
 
 
-def find_annotation(name: str, root, annotation: str | None = None) -> Path:
-    """The annotation file of benchmark `name` in `root`, or in the folder of its title below `root`.
+def find_annotation(name: str, root: str | os.PathLike, annotation: str | None = None) -> Path:
+    """The annotation file of a benchmark in `root`, or in the folder of its title in `root`.
 
-    Raises FileNotFoundError that lists where it was looked for and how to get the benchmark.
+    Raises:
+        FileNotFoundError: It is not there; the message says where it was looked for and how to
+            get the benchmark.
     """
     data = load_params(name).data
     root, title, annotation = Path(root).expanduser(), data.title, annotation or data.annotation
-    looked = [folder / annotation for folder in (root, root / title)]
-    for file in looked:
-        if file.is_file() and (file.parent / "imgs").is_dir():
+    told = [f"{title} ({name}) was not found. Looked for:"]
+    others = set()
+    for file in (root / annotation, root / title / annotation):
+        there = [part.exists() for part in (file, file.parent / "imgs")]
+        if all(there):
             return file
-    lines = [f"{title} ({name}) was not found. Looked for:"]
-    lines += [
-        f"  {file}  ({'there' if file.is_file() else 'missing'}), imgs/ beside it "
-        f"({'there' if (file.parent / 'imgs').is_dir() else 'missing'})"
-        for file in looked
-    ]
-    others = sorted({p.name for file in looked for p in file.parent.glob("*.json")} - {annotation})
+        found, beside = ("there" if part else "missing" for part in there)
+        told.append(f"  {file}  ({found}), imgs/ beside it ({beside})")
+        others |= {path.name for path in file.parent.glob("*.json")} - {annotation}
     if CAPTION_ALL in others and name == "cuhk":
         how = f"To read it all the same: annotation={CAPTION_ALL!r}."
-        lines.append(f"{CAPTION_ALL} is there, but {LACKS} {how}")
+        told.append(f"{CAPTION_ALL} is there, but {LACKS} {how}")
     elif others:
-        lines.append(
-            f"Other .json files there: {', '.join(others)}. If one is the annotation list: annotation=NAME."
-        )
-    lines += [
+        names = ", ".join(sorted(others))
+        told.append(f"Other .json files there: {names}. To read one of them: annotation=NAME.")
+    told += [
         "The layout it should have:",
-        f"  {title}/{annotation}   a JSON list of records with split, captions, {PATH_KEYS[name]}, id",
+        f"  {title}/{annotation}   a JSON list of records with split, captions, "
+        f"{PATH_KEYS[name]}, id",
         f"  {title}/imgs/...       the pictures, at each record's {PATH_KEYS[name]}",
-        f"How to get it: {PROJECTS[name]}; its terms of use are theirs. Nothing is downloaded by this kit.",
+        f"How to get it: ask its authors ({PROJECTS[name]}) and keep to their terms of use. "
+        "Nothing is downloaded by this kit.",
         f"Without it: `icl data standin {name} {root}` draws a stand-in with the same layout.",
     ]
-    raise FileNotFoundError("\n".join(lines))
-
-
-def _first_people(named: list[tuple[str, object]], limit_ids: dict[str, int]) -> list:
-    """The records of the first people of each split by id; records with no split or id stay as they are."""
-
-    def person(record) -> tuple:
-        given = record if isinstance(record, dict) else {}
-        split, pid = given.get("split"), given.get("id")
-        return (split, pid) if split in SPLITS and isinstance(pid, int) else (None, None)
-
-    people = {person(record) for _, record in named} - {(None, None)}
-    kept = {(None, None)}
-    for split, limit in limit_ids.items():
-        kept |= set(sorted(one for one in people if one[0] == split)[:limit])
-    return [(where, record) for where, record in named if person(record) in kept]
+    raise FileNotFoundError("\n".join(told))
 
 
 def _load(file: Path) -> list:
     try:
-        records = json.loads(file.read_bytes().decode("utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        records = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{file} is not readable as JSON ({error}): was it cut off while being copied?"
         ) from None
     if not isinstance(records, list) or not records:
         raise ValueError(
-            f"{file} should be a list of records but is {type(records).__name__} of length "
-            f"{len(records) if isinstance(records, list | dict | str) else 1}."
+            f"{file} should be a list of records but is "
+            f"{'an empty list' if records == [] else f'of type {type(records).__name__}'}."
         )
     return records
 
 
-def _read_record(record, path_key: str, imgs: Path, where: str, problems: Problems, decode: bool):
-    """(split, pid, path, captions) of one annotation record, or None after naming what is wrong with it."""
+def _read(
+    file: Path,
+    path_key: str,
+    problems: Problems,
+    decode: bool,
+    limit_ids: Mapping[str, int] | None,
+) -> Iterable[Entry]:
+    """The usable pictures of an annotation file."""
+    imgs, flat = Path(os.path.abspath(file.parent)) / "imgs", file.name == CAPTION_ALL
+    records = _load(file)
+    people = None if limit_ids is None else _first_people(records, path_key, flat, limit_ids)
+    kept: dict[str, Entry] = {}  # by real path
+    split_of: dict[int, str] = {}
+    for index, record in enumerate(records):
+        where = f"record {index}"
+        with problems.at(where):
+            split, pid, written, texts = _plain(record, where, path_key, problems, flat)
+            if people is not None and pid not in people.get(split, ()):
+                continue
+            name = plain_path(written, imgs, path_key, split, "imgs")
+            problems.note(path_key, where, written, name)
+            path, called = imgs / name, f"imgs/{name}"
+            real = os.path.realpath(path)
+            entry = kept.get(real)
+            if entry and not flat:
+                raise Fault("duplicate_picture", f"{called} is already in {entry.where}")
+            if entry and entry.pid != pid:
+                told = f"{called} is person {pid} here and {entry.pid} in {entry.where}"
+                raise Fault("wrong_type", told)
+            if not entry:
+                check_picture(path, called, decode)
+            texts = usable_captions(texts, where, problems)
+            if entry:
+                entry.captions.extend(texts)
+            elif texts and split_of.setdefault(pid, split) != split:
+                told = f"id {pid} is in split {split!r} but was in {split_of[pid]!r} before"
+                raise Fault("id_in_two_splits", told)
+            elif texts:
+                kept[real] = Entry(split, pid, str(path), texts, where)
+    return kept.values()
+
+
+def _plain(record: Any, where: str, path_key: str, problems: Problems, flat: bool) -> tuple:
+    """Split, id, path as written, and captions of a record, by their plain meaning.
+
+    With `flat`, a record of caption_all.json: it has one text, and its split is "test".
+    """
     if not isinstance(record, dict):
-        return problems.add(
-            "wrong_type", where, f"a record should be an object but is {type(record).__name__}"
-        )
-    lacks = [key for key in ("split", path_key, "id", "captions") if key not in record]
+        raise wrong_type("a record", "an object", record)
+    fields = {field: (field,) for field in ("split", "id", path_key)}
+    keys = match_names(record, {**fields, "captions": ("captions", "caption")})
+    values = {field: record[key] for field, key in keys.items()}
+    if flat:
+        values["split"] = "test"
+    if "split" in values:
+        split = plain_split(values["split"])
+        problems.records[split] += 1
+    lacks = [field for field in (*fields, "captions") if field not in values]
     if lacks:
-        return problems.add(
-            "no_captions" if lacks == ["captions"] else "missing_key",
-            where,
-            f"it has no {' and no '.join(lacks)}; it has {', '.join(map(repr, list(record)[:8]))}",
-        )
-    split, name, pid, texts = (record[key] for key in ("split", path_key, "id", "captions"))
-    for key, value, kind in (
-        ("split", split, str),
-        (path_key, name, str),
-        ("id", pid, int),
-        ("captions", texts, list),
-    ):
-        if not isinstance(value, kind) or isinstance(value, bool):
-            return problems.add(
-                "wrong_type",
-                where,
-                f"{key} should be {kind.__name__} but is {str(value)[:60]!r} ({type(value).__name__})",
-            )
-    if split not in SPLITS:
-        return problems.add(
-            "unknown_split", where, f"split {split[:60]!r} is none of {', '.join(SPLITS)}"
-        )
-    reason = unsafe_path(name)
-    if reason or not inside(imgs / name, imgs):
-        return problems.add(
-            "unsafe_path", where, f"{path_key} {name[:200]!r} {reason or 'leads out of imgs/'}"
-        )
-    if not os.path.isfile(imgs / name):
-        return problems.add("missing_picture", where, f"there is no picture imgs/{name}")
-    reason = picture_problem(imgs / name, decode=decode)
-    if reason:
-        return problems.add("unreadable_picture", where, f"imgs/{name}: {reason}")
-    texts = _usable(texts, where, problems)
-    if not texts:
-        return (
-            problems.add("no_captions", where, "no caption is left")
-            if record["captions"] == []
-            else None
-        )
-    return split, pid, str(imgs / name), texts
+        kind = "no_captions" if lacks == ["captions"] else "missing_key"
+        has = ", ".join(map(repr, list(record)[:8]))
+        raise Fault(kind, f"it has no {' and no '.join(lacks)}; it has {has}")
+    pid, texts = plain_id(values["id"]), plain_captions(values["captions"])
+    if not flat:
+        for field, read in (("split", split), ("id", pid), ("captions", texts)):
+            problems.note(field, where, values[field], read)
+        for field, key in keys.items():
+            problems.note("key", where, key, field)
+    return split, pid, values[path_key], texts
+
+
+def _first_people(
+    records: list, path_key: str, flat: bool, limit_ids: Mapping[str, int]
+) -> dict[str, set[int]]:
+    """The first people of each split, by id."""
+    people: dict[str, set[int]] = {split: set() for split in limit_ids}
+    for record in records:
+        with contextlib.suppress(Fault):  # counted when the record is read
+            split, pid, *_ = _plain(record, "", path_key, Problems(""), flat)
+            people.setdefault(split, set()).add(pid)
+    return {split: set(sorted(people[split])[:limit]) for split, limit in limit_ids.items()}

@@ -1,9 +1,10 @@
-"""What can be wrong with a record, a picture, a data set; and the table that says what is."""
+"""Checks of a data set: counts, what was skipped, shared captions, lengths and sizes."""
 
+import contextlib
 import functools
 import re
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -12,65 +13,87 @@ from PIL import Image
 from icl_lib.data.manifest import SPLITS, captions, images
 from icl_lib.params import load_params
 
+SPREAD = "min / median / max"
+SIZES_OF = 2000  # pictures, evenly spread, that are opened to learn their size
 
-def check(
-    manifest: pd.DataFrame,
-    name: str | None = None,
-    sizes_of: int = 2000,
-    context_length: int | None = None,
-) -> pd.DataFrame:
+
+def check(manifest: pd.DataFrame, name: str | None = None) -> pd.DataFrame:
     """Table (check, split, found, published, verdict) of what a manifest holds.
 
-    Counts of identities, images and captions a split against the published ones of benchmark `name` (None:
-    your own pictures, nothing to compare with); val held out of train; records skipped and splits emptied by
-    it; paths that leave the folder; captions shared by several identities; identities in two splits; words
-    and tokens a caption, and how many are cut off at `context_length` (by default the benchmark's text
-    encoder's, 77 without `name`); pixels of up to `sizes_of` pictures, evenly spread. A difference is
-    reported, not fatal.
+    Its rows: identities, images and captions a split, against the published counts; missing
+    folders, skipped records, splits emptied by that, values read by their plain meaning, paths that
+    leave the folder; captions shared by several identities, identities in two splits; words and
+    tokens a caption, and how many captions the text encoder cuts off; pixels. A difference is
+    reported and not fatal.
+
+    Args:
+        manifest: The manifest; what was skipped stands in its `attrs`.
+        name: The benchmark whose published counts are compared, and whose text encoder's limit
+            counts; None for pictures of your own, and for CLIP's 77 tokens.
     """
     params = load_params(name) if name else None
-    limit = context_length or (params.backbone.context_length if params else 77)
-    rows = _counts(manifest, params.data.expected if params else None) + _told(manifest)
-    rows += _shared(manifest) + _words(manifest, limit) + _pixels(manifest, sizes_of)
-    told = [
-        (what, split, found, "" if wanted is None else wanted, verdict)
-        for what, split, found, wanted, verdict in rows
+    limit = params.backbone.context_length if params else 77
+    rows = [
+        *_counts(manifest, params.data.expected if params else None),
+        *_reported(manifest.attrs),
+        *_shared(manifest),
+        *_lengths(manifest, limit),
+        *_pixels(manifest),
     ]
-    return pd.DataFrame(
-        told, columns=["check", "split", "found", "published", "verdict"], dtype=object
-    )
+    columns = ["check", "split", "found", "published", "verdict"]
+    return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
-def token_lengths(texts) -> np.ndarray:
+def token_lengths(texts: Iterable[str]) -> np.ndarray:
     """Tokens of each text [N] in OpenAI CLIP's byte-pair encoding, start and end included."""
-    encode = _openai_bpe().encode
-    known: dict[str, int] = {}
-    for text in texts:
-        if text not in known:
-            known[text] = len(encode(text)) + 2
-    return np.array([known[text] for text in texts], dtype=np.int64)
+    texts, encode = list(texts), _openai_bpe().encode
+    length = {text: len(encode(text)) + 2 for text in dict.fromkeys(texts)}
+    return np.array([length[text] for text in texts], dtype=np.int64)
+
+
+def word_counts(texts: Iterable[str]) -> pd.Series:
+    """Lower-case word -> number of uses; most frequent first, ties by the alphabet."""
+    words = sorted(word for text in texts for word in re.findall(r"[\w'-]+", text.lower()))
+    return pd.Series(dict(Counter(words).most_common()), dtype=np.int64)
 
 
 def duplicate_captions(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Captions (letter case, punctuation aside) said of several identities of one split, with their pids."""
-    said = captions(manifest)
-    said = said.assign(key=[" ".join(re.findall(r"\w+", text.lower())) for text in said["caption"]])
-    groups = said.groupby(["split", "key"], sort=False)
-    several = groups["pid"].transform("nunique") > 1
-    table = (
-        said[several]
-        .groupby(["split", "key"], sort=False)
-        .agg(
-            caption=("caption", "first"),
-            pids=("pid", lambda pids: sorted(set(pids))),
-            captions=("pid", "size"),
-        )
+    """Captions that several identities of one split share, letter case and punctuation aside.
+
+    Returns:
+        A row a text: caption, split, pids (sorted), captions (how many).
+    """
+    table = _shared_captions(manifest).groupby(["split", "words"], sort=False)
+    table = table.agg(
+        caption=("caption", "first"),
+        pids=("pid", lambda pids: sorted(set(pids))),
+        captions=("pid", "size"),
     )
     return table.reset_index()[["caption", "split", "pids", "captions"]]
 
 
+def duplicate_pairs(manifest: pd.DataFrame, texts: int = 3, people: int = 2) -> pd.DataFrame:
+    """The most frequent of the captions that several identities of one split share, with pictures.
+
+    Args:
+        manifest: The manifest.
+        texts: How many texts at most.
+        people: How many identities of each at most.
+
+    Returns:
+        A row an identity and text: path, caption, pid.
+    """
+    said, text = _shared_captions(manifest), ["split", "words"]
+    groups = said.groupby(text, sort=False)
+    said = said.assign(uses=groups["pid"].transform("size"), number=groups.ngroup())
+    said = said.sort_values(["uses", "number", "caption_id"], ascending=[False, True, True])
+    said = said.drop_duplicates([*text, "pid"]).groupby(text, sort=False).head(people)
+    said = said[said.groupby(text, sort=False).ngroup() < texts]
+    return said[["path", "caption", "pid"]].reset_index(drop=True)
+
+
 def identities_in_two_splits(manifest: pd.DataFrame) -> list[int]:
-    """Persons who appear in more than one split, sorted."""
+    """Identities that appear in more than one split, sorted."""
     splits = manifest.groupby("pid")["split"].nunique()
     return sorted(int(pid) for pid in splits[splits > 1].index)
 
@@ -82,165 +105,106 @@ def _openai_bpe():
     return SimpleTokenizer()
 
 
+def _shared_captions(manifest: pd.DataFrame) -> pd.DataFrame:
+    """The captions that several identities of one split share, with their `words`."""
+    said = captions(manifest)
+    words = [" ".join(re.findall(r"\w+", text.lower())) for text in said["caption"]]
+    said = said.assign(words=words)
+    return said[said.groupby(["split", "words"])["pid"].transform("nunique") > 1]
+
+
 def _counts(manifest: pd.DataFrame, published) -> list[tuple]:
-    rows, held, limited = [], manifest.attrs.get("held_out"), manifest.attrs.get("limit_ids")
+    held, limits = (manifest.attrs.get(name) for name in ("held_out", "limit_ids"))
+    rows = []
+    table = manifest.assign(said=manifest["caption_id"] >= 0).groupby("split")
+    table = table.agg(
+        identities=("pid", "nunique"), images=("image_id", "nunique"), captions=("said", "sum")
+    )
+    table = table.reindex(SPLITS, fill_value=0)
     for index, split in enumerate(SPLITS):
-        part = manifest[manifest["split"] == split]
-        counts = {
-            "identities": part["pid"].nunique(),
-            "images": part["image_id"].nunique(),
-            "captions": len(captions(part)),
-        }
-        for what, count in counts.items():
-            if published is None or (held and split == "val"):
-                wanted, verdict = (
-                    None,
-                    "held out of train: the benchmark has no val split" if held else "",
-                )
-                rows.append((what, split, int(count), wanted, verdict if split == "val" else ""))
-                continue
-            wanted = getattr(published, what.replace("identities", "ids"))[index]
-            out = held[what] if held and split == "train" else 0
-            verdict = "as published" if wanted == count + out else "differs"
-            if limited:
-                verdict = f"trial run on the first {limited[split]} people"
-            verdict += f", with {out} held out as val" if out else ""
-            rows.append((what, split, int(count), wanted, verdict))
+        for what, count in table.loc[split].astype(int).to_dict().items():
+            wanted = verdict = ""
+            if held and split == "val":
+                verdict = "held out of train: the benchmark has no val split"
+            elif published is not None:
+                wanted = getattr(published, "ids" if what == "identities" else what)[index]
+                out = held[what] if held and split == "train" else 0
+                verdict = "as published" if wanted == count + out else "differs"
+                verdict = f"trial run on the first {limits[split]} people" if limits else verdict
+                verdict += f", with {out} held out as val" if out else ""
+            rows.append((what, split, count, wanted, verdict))
     return rows
 
 
-def _told(manifest: pd.DataFrame) -> list[tuple]:
-    """What the reader noted: what the file lacks, skipped records, emptied splits, paths out of the
-    folder.
-    """
-    attrs, rows = manifest.attrs, []
+def _reported(attrs: dict) -> list[tuple]:
+    """What the reader has noted in the manifest's attrs; nothing if no reader has made it."""
+    rows = []
+    for folder, splits in attrs.get("missing_folders", {}).items():
+        told = "no picture of it is there: put the folder in place"
+        count = sum(splits.values())
+        rows.append((f"missing folder {folder}", ", ".join(splits), count, "", told))
     if attrs.get("lacks"):
-        rows.append(("split named in the file", "all", "no", None, attrs["lacks"]))
-    if "report" not in attrs:
-        return rows
-    for kind, count in attrs["report"].items():
+        rows.append(("split named in the file", "all", "no", "", attrs["lacks"]))
+    for kind, count in attrs.get("report", {}).items():
         if count:
-            rows.append((f"skipped: {kind}", "all", count, None, "see attrs['problems']"))
+            rows.append((f"skipped: {kind}", "all", count, "", "see attrs['problems']"))
     for split, count in attrs.get("emptied", {}).items():
-        rows.append(
-            ("records all skipped", split, count, None, f"nothing is left of split {split}")
-        )
-    out = attrs["report"].get("unsafe_path", 0)
-    return [*rows, ("paths that leave the folder", "all", out, None, "refused" if out else "none")]
+        rows.append(("records all skipped", split, count, "", f"nothing is left of split {split}"))
+    for field, read in attrs.get("read_as", {}).items():
+        rows.append((f"read as: {field}", "all", read["count"], "", read["first"]))
+    if "report" in attrs:
+        out = attrs["report"].get("unsafe_path", 0)
+        rows.append(("paths that leave the folder", "all", out, "", "refused" if out else "none"))
+    return rows
 
 
 def _shared(manifest: pd.DataFrame) -> list[tuple]:
     shared, rows = duplicate_captions(manifest), []
-    for split in _present(manifest):
+    for split in _splits(manifest):
         count = int(shared.loc[shared["split"] == split, "captions"].sum())
         share = 100 * count / max(1, len(captions(manifest, split)))
         verdict = f"{share:.1f}% of captions fit several persons word for word" if count else "none"
-        rows.append(("captions shared by identities", split, count, None, verdict))
+        rows.append(("captions shared by identities", split, count, "", verdict))
     both = identities_in_two_splits(manifest)
-    return [
-        *rows,
-        (
-            "identities in two splits",
-            "all",
-            len(both),
-            None,
-            f"leak: {', '.join(map(str, both[:5]))}…" if both else "none",
-        ),
-    ]
+    verdict = f"leak: {', '.join(map(str, both[:5]))}…" if both else "none"
+    return [*rows, ("identities in two splits", "all", len(both), "", verdict)]
 
 
-def _words(manifest: pd.DataFrame, limit: int) -> list[tuple]:
+def _lengths(manifest: pd.DataFrame, limit: int) -> list[tuple]:
     rows = []
-    for split in _present(manifest):
+    for split in _splits(manifest):
         texts = captions(manifest, split)["caption"].tolist()
         tokens = token_lengths(texts)
         cut = int((tokens > limit).sum())
         share = f"{100 * cut / max(1, len(texts)):.2f}% lose what stands beyond token {limit}"
+        words = [len(text.split()) for text in texts]
         rows += [
-            (
-                "words a caption",
-                split,
-                _spread([len(t.split()) for t in texts]),
-                None,
-                "min / median / max",
-            ),
-            ("tokens a caption", split, _spread(tokens.tolist()), None, "min / median / max"),
-            (
-                f"captions over {limit} tokens",
-                split,
-                cut,
-                None,
-                share if cut else "none is cut off",
-            ),
+            ("words a caption", split, _spread(words), "", SPREAD),
+            ("tokens a caption", split, _spread(tokens.tolist()), "", SPREAD),
+            (f"captions over {limit} tokens", split, cut, "", share if cut else "none is cut off"),
         ]
     return rows
 
 
-def _pixels(manifest: pd.DataFrame, at_most: int) -> list[tuple]:
+def _pixels(manifest: pd.DataFrame) -> list[tuple]:
     paths = images(manifest)["path"].tolist()
-    chosen = [
-        paths[i]
-        for i in np.unique(np.linspace(0, len(paths) - 1, min(at_most, len(paths))).astype(int))
+    evenly = np.linspace(0, len(paths) - 1, min(SIZES_OF, len(paths))).astype(int)
+    chosen, sizes = [paths[i] for i in np.unique(evenly)], []
+    for path in chosen:
+        # Damaged files make Pillow raise nearly anything.
+        with contextlib.suppress(Exception), Image.open(path) as picture:
+            sizes.append(picture.size)
+    bad, told = len(chosen) - len(sizes), f"headers of {len(chosen)} pictures"
+    return [
+        ("unreadable pictures", "all", bad, "", told),
+        ("picture width, pixels", "all", _spread([width for width, _ in sizes]), "", SPREAD),
+        ("picture height, pixels", "all", _spread([height for _, height in sizes]), "", SPREAD),
     ]
-    sizes = [size for size in map(_size, chosen) if size]
-    rows = [
-        (
-            "unreadable pictures",
-            "all",
-            len(chosen) - len(sizes),
-            None,
-            f"headers of {len(chosen)} pictures",
-        )
-    ]
-    for axis, what in enumerate(("width", "height")):
-        rows.append(
-            (
-                f"picture {what}, pixels",
-                "all",
-                _spread([size[axis] for size in sizes]),
-                None,
-                "min / median / max",
-            )
-        )
-    return rows
-
-
-def _size(path) -> tuple[int, int] | None:
-    try:
-        with Image.open(Path(path)) as picture:
-            return picture.size
-    except Exception:  # as in picture_problem
-        return None
 
 
 def _spread(values: list[int]) -> str:
     return f"{min(values)} / {np.median(values):g} / {max(values)}" if values else "–"
 
 
-def _present(manifest: pd.DataFrame) -> list[str]:
-    here = set(manifest["split"])
-    return [split for split in SPLITS if split in here]
-
-
-def word_counts(texts) -> pd.Series:
-    """Word (lower case) -> how often it stands in the texts, most frequent first; ties by the alphabet."""
-    counts = Counter(word for text in texts for word in re.findall(r"[\w'-]+", text.lower()))
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return pd.Series(dict(ordered), dtype=np.int64)
-
-
-def duplicate_pairs(manifest: pd.DataFrame, texts: int = 3, people: int = 2) -> pd.DataFrame:
-    """Captions said of several persons of one split, a row a person (path, caption, pid): up to `texts`,
-    `people` each.
-    """
-    said, rows = captions(manifest), []
-    key = said["caption"].map(lambda text: " ".join(re.findall(r"\w+", text.lower())))
-    twice = duplicate_captions(manifest).sort_values("captions", ascending=False, kind="stable")
-    for one in twice.head(texts).itertuples():
-        same = said[
-            (key == " ".join(re.findall(r"\w+", one.caption.lower())))
-            & (said["split"] == one.split)
-        ]
-        rows.append(same.drop_duplicates("pid").head(people))
-    table = pd.concat(rows) if rows else said.head(0)
-    return table[["path", "caption", "pid"]].reset_index(drop=True)
+def _splits(manifest: pd.DataFrame) -> list[str]:
+    return [split for split in SPLITS if split in set(manifest["split"])]

@@ -1,24 +1,39 @@
-"""Reads a folder of one's own pictures, with captions.csv if it is there."""
+"""Reads a folder of your own pictures, with captions.csv if there is one."""
 
 import csv
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from icl_lib.data.manifest import _finish
-from icl_lib.data.problems import KINDS, Problems, _usable, inside, picture_problem, unsafe_path
+from icl_lib.data.fields import check_picture, inside, match_names, plain_path, usable_captions
+from icl_lib.data.manifest import Entry, finish
+from icl_lib.data.problems import Fault, Problems
 
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+FIELDS = {"file": ("file",), "caption": ("caption", "captions"), "person": ("person",)}
+SEPARATORS = ",;\t|"
 
 
-def read_folder(path, strict: bool = False, check_pictures: bool = False) -> pd.DataFrame:
-    """Manifest (all split "test") of your own pictures anywhere below `path`, in order of their names.
+def read_folder(
+    path: str | os.PathLike, strict: bool = False, check_pictures: bool = False
+) -> pd.DataFrame:
+    """Manifest, all of split "test", of your own pictures anywhere below `path`, ordered by name.
 
-    An optional `captions.csv` in it has the columns file (relative to `path`), caption and, if you know it,
-    person (any text; `attrs["persons"]` gives the name of each pid). A picture with no person is its own; a
-    picture with no caption is gallery only. Problems are handled as in `read_benchmark`, named by line.
+    An optional `captions.csv` in it has the columns file (relative to `path`), caption and, if you
+    know it, person (any text; `attrs["persons"]` gives the name of each pid). A picture without a
+    person counts as a person of its own; a picture without a caption is in the gallery only.
+
+    Args:
+        path: The folder. Hidden files and folders in it are left out.
+        strict: Raise an error that names what would be skipped.
+        check_pictures: Decode every picture, not only its header and end.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: captions.csv is no table with these columns, no picture is usable, or `strict`.
     """
     folder = Path(os.path.abspath(path))
     if not folder.is_dir():
@@ -26,74 +41,94 @@ def read_folder(path, strict: bool = False, check_pictures: bool = False) -> pd.
             f"No folder {folder}. Give a folder of pictures ({', '.join(sorted(PICTURES))})."
         )
     file = folder / "captions.csv"
-    problems = Problems(file if file.is_file() else folder, strict, KINDS)
+    problems = Problems(file if file.is_file() else folder)
     said = _read_captions(file, problems) if file.is_file() else {}
-    kept, seen, persons = [], {}, {}
+    kept: dict[str, Entry] = {}  # by real path
+    pids: dict[Any, int] = {}
     for picture in _pictures(folder):
         name = picture.relative_to(folder).as_posix()
         real = os.path.realpath(picture)
-        texts, person, _ = said.pop(real, ([], None, 0))
-        reason = picture_problem(picture, decode=check_pictures)
-        if not inside(picture, folder):
-            problems.add("unsafe_path", name, "the picture lies outside the folder (symbolic link)")
-        elif real in seen:
-            problems.add("duplicate_picture", name, f"it is the same file as {seen[real]}")
-        elif reason:
-            problems.add("unreadable_picture", name, reason)
-        else:
-            # The tuple can't equal a person's name, so pictures without one stay apart.
-            seen[real] = name
-            pid = persons.setdefault(
-                person if person is not None else ("picture", name), len(persons)
-            )
-            kept.append(("test", pid, str(picture), texts))
-    for real, (_, _, line) in said.items():
-        problems.add(
-            "missing_picture",
-            f"line {line}",
-            f"{os.path.basename(real)!r} is no picture in {folder}",
-        )
-    table = _finish(kept, folder, folder.name, problems)
+        person, texts, *_ = said.pop(real, (None, []))
+        with problems.at(name):
+            if not inside(picture, folder):
+                raise Fault("unsafe_path", "the picture lies outside the folder (symbolic link)")
+            if real in kept:
+                raise Fault("duplicate_picture", f"it is the same file as {kept[real].where}")
+            check_picture(picture, name, check_pictures)
+            # A tuple cannot equal a person's name, so pictures without a person stay apart.
+            pid = pids.setdefault(person or ("picture", name), len(pids))
+            kept[real] = Entry("test", pid, str(picture), texts, name)
+    for _, _, where, name in said.values():
+        problems.add(Fault("missing_picture", f"{name!r} is no picture in {folder}"), where)
+    table = finish(kept.values(), folder, folder.name, problems, strict)
     table.attrs["persons"] = {
-        pid: key if isinstance(key, str) else key[1] for key, pid in persons.items()
+        pid: person if isinstance(person, str) else person[1] for person, pid in pids.items()
     }
     return table
 
 
-def _read_captions(file: Path, problems: Problems) -> dict[str, tuple[list[str], str | None, int]]:
-    """captions.csv as real path → (captions, person, first line)."""
-    said: dict[str, tuple[list[str], str | None, int]] = {}
-    try:
-        reader = csv.DictReader(io.StringIO(file.read_bytes().decode("utf-8-sig"), newline=""))
-        rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(
-            f"{file} is not readable as UTF-8 CSV ({error}). Save it as 'CSV UTF-8'."
-        ) from None
-    if not {"file", "caption"} <= set(reader.fieldnames or []):
-        raise ValueError(
-            f"{file} needs the columns file, caption and optionally person; it has "
-            f"{', '.join(reader.fieldnames or []) or 'none'}."
-        )
-    for line, row in rows:
-        where, name = f"line {line}", (row["file"] or "").strip()
-        reason = unsafe_path(name)
-        if reason:
-            problems.add("unsafe_path", where, f"file {name[:200]!r} {reason}")
-            continue
-        person = (row.get("person") or "").strip() or None
-        texts, known, _ = said.setdefault(os.path.realpath(file.parent / name), ([], person, line))
-        if known != person:
-            problems.add(
-                "wrong_type", where, f"{name!r} is person {person!r} here and {known!r} before"
-            )
-            continue
-        texts += _usable([row["caption"] or ""], where, problems)
+def _read_captions(
+    file: Path, problems: Problems
+) -> dict[str, tuple[str | None, list[str], str, str]]:
+    """captions.csv as real path -> (person, captions, first line, name) of a picture."""
+    said: dict[str, tuple[str | None, list[str], str, str]] = {}
+    for where, row in _read_table(file, problems):
+        with problems.at(where):
+            if None in row:
+                told = "it has more values than there are columns"
+                raise Fault(
+                    "wrong_type", f"{told}: put a caption that holds the separator in double quotes"
+                )
+            written = (row["file"] or "").strip()
+            name = plain_path(written, file.parent, "file", "test")
+            problems.note("file", where, written, name)
+            person = (row.get("person") or "").strip() or None
+            real = os.path.realpath(file.parent / name)
+            known, texts, *_ = said.setdefault(real, (person, [], where, name))
+            if known != person:
+                told = f"{name!r} is person {person!r} here and {known!r} before"
+                raise Fault("wrong_type", told)
+            texts += usable_captions([row["caption"] or ""], where, problems)
     return said
 
 
+def _read_table(file: Path, problems: Problems) -> list[tuple[str, dict]]:
+    """Where each row of captions.csv stands, and its values by field, as csv.DictReader gives them.
+
+    The separator is the one of `SEPARATORS` that is most frequent in the first line. The text is
+    UTF-8, with or without a byte-order mark, or UTF-16 with one.
+    """
+    data = file.read_bytes()
+    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        text = data.decode("utf-16" if utf16 else "utf-8-sig")
+        separator = max(SEPARATORS, key=text.partition("\n")[0].count)
+        lines = io.StringIO(text, newline="")
+        reader = csv.DictReader(lines, delimiter=separator, skipinitialspace=True)
+        written = list(reader.fieldnames or [])
+        column_of = match_names(written, FIELDS)
+        field_of = {column: field for field, column in column_of.items()}
+        reader.fieldnames = [field_of.get(column, column) for column in written]
+        rows = [(f"line {reader.line_num}", row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"{file} is not readable as CSV in UTF-8 ({error}). Save it as 'CSV UTF-8'."
+        ) from None
+    except Fault as fault:
+        raise ValueError(f"{file}: {fault}. Keep one of these columns.") from None
+    if not {"file", "caption"} <= set(column_of):
+        raise ValueError(
+            f"{file} needs the columns file, caption and optionally person; it has "
+            f"{', '.join(written) or 'none'}."
+        )
+    problems.note("separator", "line 1", separator, ",")
+    for field, column in column_of.items():
+        problems.note("column", "line 1", column, field)
+    return rows
+
+
 def _pictures(folder: Path) -> list[Path]:
-    """Picture files at any depth, hidden ones left out, in order of their names."""
+    """Picture files at any depth, hidden ones left out, ordered by name."""
     found = [p for p in folder.rglob("*") if p.suffix.lower() in PICTURES and p.is_file()]
     return sorted(
         p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts)

@@ -1,4 +1,4 @@
-"""The one table everything reads: a pandas DataFrame, one row a caption.
+"""The manifest, the one table that every stage reads: a pandas DataFrame with one row a caption.
 
 | column | what |
 |---|---|
@@ -6,18 +6,31 @@
 | pid | int, the person, as numbered in the benchmark's own file |
 | image_id | int, 0, 1, … in order of appearance, one number a picture |
 | path | str, the picture's full path |
-| caption_id | int, 0, 1, … in order of appearance; -1 for a picture of your own that has no caption |
-| caption | str, verbatim; "" for a picture of your own that has no caption |
+| caption_id | int, 0, 1, … in order of appearance; -1 for a picture of your own without caption |
+| caption | str, verbatim; "" for a picture of your own without caption |
 
-`attrs` of a freshly read manifest: `root` (folder), `title`, `report` (kind of problem → how often it was
-met), `problems` (the first messages); `held_out` where `hold_out` made the val split, `lacks` where the file
-says too little. pandas drops attrs on merges, so nothing below depends on them.
+The `attrs` of a freshly read manifest:
+
+| key | what |
+|---|---|
+| root, title | the folder, and the name of the data set |
+| report | kind of problem -> how often it was met (`icl_lib.data.problems.KINDS`) |
+| problems | the first messages, missing folders ahead of single records |
+| missing_folders | folder -> split -> number of records |
+| read_as | field -> {"count": of values that were untidy but plain, "first": the first of them} |
+| emptied | split -> number of its records, for a split that lost all of them (benchmarks only) |
+| lacks | what the file does not say (CUHK-PEDES' caption_all.json only) |
+| held_out | what `hold_out` has moved from train to val |
+
+pandas drops attrs when tables are merged, so no result depends on them.
 """
 
 import hashlib
 import json
 import os
 import warnings
+from collections import namedtuple
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -25,59 +38,90 @@ import pandas as pd
 
 from icl_lib.data.problems import Problems
 
-
-def _finish(kept: list, folder: Path, title: str, problems: Problems) -> pd.DataFrame:
-    if not kept:
-        raise ValueError(f"{problems.file}: not one usable picture. {problems.summary()}.")
-    if problems.total:
-        warnings.warn(f"{title}: {problems.summary()}", stacklevel=3)
-    return build(kept, folder, title, problems)
-
-
 COLUMNS = ["split", "pid", "image_id", "path", "caption_id", "caption"]
 SPLITS = ["train", "val", "test"]
 
 
-def build(
-    records: list[tuple[str, int, str, list[str]]], root, title: str, problems: Problems
+# A usable picture, and where it stands in the annotation file.
+Entry = namedtuple("Entry", ["split", "pid", "path", "captions", "where"])
+
+
+def finish(
+    entries: Iterable[Entry], folder: Path, title: str, problems: Problems, strict: bool
 ) -> pd.DataFrame:
-    """Manifest of (split, pid, path, captions) records, one a picture; without captions: caption_id -1."""
-    rows, caption_id = [], 0
-    for image_id, (split, pid, path, texts) in enumerate(records):
-        for text in texts:
-            rows.append((split, pid, image_id, path, caption_id, text))
-            caption_id += 1
-        if not texts:
-            rows.append((split, pid, image_id, path, -1, ""))
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    """The manifest of what a reader has found in `folder`; warns if anything was skipped.
+
+    Raises:
+        ValueError: There is no entry; or anything was skipped and `strict`.
+    """
+    skipped = problems.messages()
+    if not entries:
+        raise ValueError(f"{problems.file}: not one usable picture. {problems.summary()}.")
+    if skipped and strict:
+        raise ValueError(
+            f"{problems.summary()}. Correct or remove what is wrong, or read with strict=False to "
+            "skip and count it."
+        )
+    if skipped:
+        warnings.warn(f"{title}: {problems.summary()}", stacklevel=3)
+    rows = [
+        (entry.split, entry.pid, image_id, entry.path, text)
+        for image_id, entry in enumerate(entries)
+        for text in entry.captions or [""]
+    ]
+    table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "caption_id"])
+    said = table["caption"] != ""
+    table.insert(4, "caption_id", np.where(said, said.cumsum() - 1, -1))
     table.attrs = {
-        "root": str(root),
+        "root": str(folder),
         "title": title,
-        "report": dict(problems.counts),
-        "problems": problems.messages,
+        "report": problems.counts,
+        "problems": skipped,
+        "missing_folders": problems.missing_folders,
+        "read_as": problems.read_as,
     }
     return table
 
 
 def images(manifest: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
-    """The gallery: one row a picture (split, pid, image_id, path) of `split`, or of all, by image_id."""
+    """The gallery: one row a picture (split, pid, image_id, path), ordered by image_id.
+
+    Args:
+        manifest: The manifest.
+        split: "train", "val" or "test"; None for all pictures.
+    """
     table = _of(manifest, split).drop_duplicates("image_id").sort_values("image_id")
     return table[["split", "pid", "image_id", "path"]].reset_index(drop=True)
 
 
 def captions(manifest: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
-    """The queries: one row a caption (all columns) of `split`, or of all, by caption_id."""
+    """The queries: one row a caption (all columns), ordered by caption_id.
+
+    Args:
+        manifest: The manifest.
+        split: "train", "val" or "test"; None for all captions.
+    """
     table = _of(manifest, split)
     return table[table["caption_id"] >= 0].sort_values("caption_id").reset_index(drop=True)
 
 
 def hold_out(manifest: pd.DataFrame, identities: int, seed: int = 0) -> pd.DataFrame:
-    """The manifest with `identities` random persons of the train split, all their pictures, as its val split.
+    """The manifest with random persons of the train split, and all their pictures, as val split.
 
-    For benchmarks without a val split (ICFG-PEDES, UFine6926), so that nothing is chosen on test. The order
-    of rows stays; `attrs["held_out"]` tells how many identities, images and captions, and the seed. The same
-    arguments choose the same persons, whatever seed a training has. 0 identities: nothing changes. Raises
-    ValueError if there is a val split already, or nobody would be left to train on.
+    For benchmarks without a val split (ICFG-PEDES, UFine6926), so that nothing is chosen on test.
+    The order of the rows stays. The same arguments always choose the same persons.
+
+    Args:
+        manifest: The manifest.
+        identities: How many persons; 0 changes nothing.
+        seed: Of the choice; independent of the training's seed.
+
+    Returns:
+        The new manifest; its `attrs["held_out"]` has the numbers of identities, images and
+        captions, and the seed.
+
+    Raises:
+        ValueError: There is a val split already, or nobody would be left to train on.
     """
     if not identities:
         return manifest
@@ -88,23 +132,31 @@ def hold_out(manifest: pd.DataFrame, identities: int, seed: int = 0) -> pd.DataF
     people = np.sort(manifest.loc[manifest["split"] == "train", "pid"].unique())
     if not 0 < identities < len(people):
         raise ValueError(
-            f"{identities} identities cannot be held out of the {len(people)} of the train split as val: "
-            "set data.val_from_train lower"
+            f"{identities} identities cannot be held out of the {len(people)} of the train split "
+            "as val: set data.val_from_train lower"
         )
     chosen = np.random.default_rng(seed).choice(people, identities, replace=False)
     held = (manifest["split"] == "train") & manifest["pid"].isin(chosen)
     table = manifest.assign(split=manifest["split"].mask(held, "val"))
     part = manifest[held]
-    counts = {"images": int(part["image_id"].nunique()), "captions": len(captions(part))}
     table.attrs = {
         **manifest.attrs,
-        "held_out": {"identities": int(identities), **counts, "seed": int(seed)},
+        "held_out": {
+            "identities": int(identities),
+            "images": int(part["image_id"].nunique()),
+            "captions": len(captions(part)),
+            "seed": int(seed),
+        },
     }
     return table
 
 
 def nonempty(manifest: pd.DataFrame, split: str) -> pd.DataFrame:
-    """The manifest, if `split` has a caption to ask with. Raises ValueError that says what to do, if not."""
+    """The manifest, unchanged.
+
+    Raises:
+        ValueError: `split` has no caption to search with; the message says what to do.
+    """
     if captions(manifest, split).empty:
         has = ", ".join(name for name in SPLITS if len(captions(manifest, name))) or "none"
         hint = " Set data.val_from_train to hold identities out of train." if split == "val" else ""
@@ -113,28 +165,18 @@ def nonempty(manifest: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def fingerprint(manifest: pd.DataFrame) -> str:
-    """16 hex digits that name the rows and the pictures' sizes in bytes, wherever the folder lies."""
+    """16 hex digits of the rows and the pictures' sizes in bytes, wherever the folder lies."""
     paths = manifest["path"].tolist()
     common = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
     size = {path: os.path.getsize(path) if os.path.isfile(path) else -1 for path in set(paths)}
     hashed = hashlib.sha256()
     for row in manifest[COLUMNS].itertuples(index=False):
-        # A benchmark's pictures lie under imgs/, so a subset keeps its names; one's own folder has no mark.
-        posix = row.path.replace(os.sep, "/")
-        name = (
-            posix.rpartition("/imgs/")[2]
-            if "/imgs/" in posix
-            else os.path.relpath(row.path, common)
-        )
-        line = [
-            row.split,
-            int(row.pid),
-            int(row.image_id),
-            name,
-            size[row.path],
-            int(row.caption_id),
-            row.caption,
-        ]
+        # A benchmark's pictures lie under imgs/, so that a subset keeps its names; in a folder of
+        # your own names count from the deepest folder that holds all pictures.
+        _, mark, name = row.path.replace(os.sep, "/").rpartition("/imgs/")
+        name = name if mark else os.path.relpath(row.path, common)
+        line = [row.split, int(row.pid), int(row.image_id), name, size[row.path]]
+        line += [int(row.caption_id), row.caption]
         hashed.update(json.dumps(line).encode() + b"\n")
     return hashed.hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""Opens, names, hashes and normalises pictures."""
+"""Pictures: opened, resized, normalised for CLIP, named and hashed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def read_image(source, size: tuple[int, int]) -> np.ndarray:
-    """The picture at a path (or a PIL image) as uint8 RGB [3, H, W], bicubically resized to `size` (height,
-    width).
+    """A picture as uint8 RGB [3, H, W], resized by bicubic interpolation.
 
-    Raises ValueError naming the file if it cannot be read as a picture.
+    Args:
+        source: The picture's path, or a PIL image.
+        size: (H, W).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file cannot be read as a picture.
     """
     try:
         image = source if isinstance(source, Image.Image) else Image.open(source)
@@ -28,25 +33,22 @@ def read_image(source, size: tuple[int, int]) -> np.ndarray:
     except FileNotFoundError:
         raise FileNotFoundError(f"no picture at {source}: is the data set's root right?") from None
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        told = (
+        raise ValueError(
             f"{source} cannot be read as a picture ({error}); replace the file or drop its record"
-        )
-        raise ValueError(told) from None
+        ) from None
     return np.asarray(image).transpose(2, 0, 1)
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """uint8 RGB [B, 3, H, W] to the float32 that CLIP expects: (x/255 − mean) / std a channel."""
+    """uint8 RGB [B, 3, H, W] as the float32 that CLIP expects: (x/255 − mean) / std by channel."""
     mean = torch.tensor(MEAN, device=pixels.device)[:, None, None] * 255
     std = torch.tensor(STD, device=pixels.device)[:, None, None] * 255
-    # In place: on a CPU fresh memory costs more than the arithmetic.
+    # In place: on a CPU, allocating memory costs more than the arithmetic.
     return pixels.to(torch.float32, copy=True).sub_(mean).div_(std)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(
-        ("I", "F")
-    ):  # 16 bits and more: convert("RGB") would clip them to white
+    if image.mode.startswith(("I", "F")):  # convert("RGB") would clip more than 8 bits to white
         values = np.asarray(image, dtype=np.float64)
         top = 65535 if image.mode.startswith("I") else max(values.max(), 1e-12)
         return Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
@@ -57,9 +59,13 @@ Picture = str | Path | Image.Image
 
 
 def open_picture(picture: Picture) -> Image.Image:
-    """The picture as RGB, decoded whole; a path that cannot be read is named in the error.
+    """The picture as RGB, fully decoded.
 
-    16-bit grey is scaled to 8 bits, transparency is laid on white.
+    16-bit grey is scaled to 8 bits, and transparency is laid on white.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file cannot be read as a picture.
     """
     if isinstance(picture, Image.Image):
         return _as_rgb(picture)
@@ -79,8 +85,8 @@ def open_picture(picture: Picture) -> Image.Image:
         Image.DecompressionBombError,
     ) as problem:
         raise ValueError(
-            f"The picture {picture} cannot be read ({problem}). It is damaged, cut off or no picture: "
-            "replace the file, or leave its record out (`icl data check` lists such files)."
+            f"The picture {picture} cannot be read ({problem}). It is damaged, cut off or no "
+            "picture: replace the file or leave out its record (`icl data check` lists such files)."
         ) from problem
 
 
@@ -94,12 +100,16 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
 
 
 def picture_id(picture: Picture) -> str:
-    """Names a picture within one call without reading it: its path, or the object itself."""
+    """A name of the picture that holds within one call: its path, or the object's identity."""
     return f"object {id(picture)}" if isinstance(picture, Image.Image) else str(picture)
 
 
 def picture_hash(picture: Picture) -> str:
-    """16 bytes in hex of the picture's content: the file's bytes, or mode, size and pixels of an object."""
+    """Hash of a picture's content, 32 hex digits: of the file, or of a PIL image's mode and pixels.
+
+    Raises:
+        FileNotFoundError: The file cannot be opened.
+    """
     if isinstance(picture, Image.Image):
         content = f"{picture.mode} {picture.size}".encode() + picture.tobytes()
     else:
@@ -107,7 +117,7 @@ def picture_hash(picture: Picture) -> str:
             content = Path(picture).read_bytes()
         except OSError as problem:
             raise FileNotFoundError(
-                f"The picture {picture} cannot be opened ({problem.strerror or problem}). Check the data "
-                "set's folder (`icl data check`)."
+                f"The picture {picture} cannot be opened ({problem.strerror or problem}). Check "
+                "the data set's folder (`icl data check`)."
             ) from problem
     return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -1,72 +1,18 @@
-"""What is wrong with a record or a picture, counted and named."""
+"""What a reader finds wrong with a data set, and what it reads by its plain meaning."""
 
 import os
-from pathlib import PurePosixPath, PureWindowsPath
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from PIL import Image
-
-NAMED_AT_MOST = 50  # messages kept in attrs["problems"]; all are counted
-
-
-class Problems:
-    """Collects bad records: counted by kind, or fatal at the first one when `strict`."""
-
-    def __init__(self, file, strict: bool, kinds):
-        self.file, self.strict = file, strict
-        self.counts, self.messages = dict.fromkeys(kinds, 0), []
-
-    def add(self, kind: str, where: str, what: str) -> None:
-        """Count one problem, e.g. add("no_captions", "record 17", "…"). Raises ValueError when strict."""
-        message = f"{self.file}, {where}: {what}"
-        if self.strict:
-            raise ValueError(
-                f"{message}. Mend or remove it, or read with strict=False to skip and count such records."
-            )
-        self.counts[kind] += 1
-        if len(self.messages) < NAMED_AT_MOST:
-            self.messages.append(message)
-
-    @property
-    def total(self) -> int:
-        return sum(self.counts.values())
-
-    def summary(self) -> str:
-        """One line: how many of which kind, and the first by name."""
-        kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts.items() if n)
-        return (
-            f"{self.total} skipped ({kinds}). First: {self.messages[0]}"
-            if self.total
-            else "none skipped"
-        )
-
-
-def _usable(texts: list, where: str, problems: Problems) -> list[str]:
-    """The captions that are text and not blank; the others are named and counted, each on its own."""
-    good = []
-    for number, text in enumerate(texts):
-        if not isinstance(text, str) or _not_unicode(text):
-            problems.add("wrong_type", where, f"caption {number} is no text: {str(text)[:60]!a}")
-        elif not text.strip():
-            problems.add("empty_caption", where, f"caption {number} is empty")
-        else:
-            good.append(text)
-    return good
-
-
-def _not_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except (
-        UnicodeEncodeError
-    ):  # half of a surrogate pair, which JSON can escape but no file or tokeniser can hold
-        return True
-    return False
-
+NAMED_AT_MOST = 50  # single records named in attrs["problems"]; every problem is counted
 
 # Why a record is skipped; the keys of attrs["report"].
 KINDS = [
+    "missing_folder",
     "wrong_type",
     "missing_key",
+    "two_meanings",
     "unknown_split",
     "unsafe_path",
     "missing_picture",
@@ -78,46 +24,64 @@ KINDS = [
 ]
 
 
-def unsafe_path(name: str) -> str | None:
-    """Why `name`, a path from an annotation file, must not be followed; None if it may."""
-    if not name or "\0" in name:
-        return "is empty or holds a zero byte"
-    if (
-        PurePosixPath(name).is_absolute()
-        or PureWindowsPath(name).drive
-        or PureWindowsPath(name).root
-    ):
-        return "is absolute; paths are relative to the pictures' folder"
-    if ".." in PureWindowsPath(name).parts:  # splits at / and \
-        return "has '..' in it"
-    return None
+class Fault(ValueError):
+    """Why a record, a picture or a caption cannot be used.
 
-
-def inside(path, folder) -> bool:
-    """Whether `path`, symbolic links followed, lies in `folder`, symbolic links followed."""
-    real, home = os.path.realpath(path), os.path.realpath(folder)
-    return real.startswith(home.rstrip(os.sep) + os.sep)
-
-
-def picture_problem(path, decode: bool = False) -> str | None:
-    """Why the picture at `path` can't be read, or None.
-
-    Looks at the header, PNG's checksums and JPEG's end mark; decodes every pixel when `decode` or in doubt.
+    Args:
+        kind: One of `KINDS`.
+        what: What is wrong; of a missing folder its name.
+        split: Of a record whose folder is missing.
     """
-    try:
-        with Image.open(path) as picture:
-            kind = picture.format
-            picture.verify()
-        if decode or not (kind == "PNG" or (kind == "JPEG" and _ends_as_jpeg(path))):
-            with Image.open(path) as picture:
-                picture.load()
-    except Exception as error:  # damaged files make PIL's plugins raise nearly anything
-        said = str(error).replace(str(path), "file")[:120]
-        return f"not readable as a picture ({type(error).__name__}: {said})"
-    return None
+
+    def __init__(self, kind: str, what: str, split: str = ""):
+        super().__init__(what)
+        self.kind, self.split = kind, split
 
 
-def _ends_as_jpeg(path) -> bool:
-    with open(path, "rb") as file:
-        file.seek(max(0, os.path.getsize(path) - 64))
-        return b"\xff\xd9" in file.read()
+class Problems:
+    """Counts the records of `file` that are skipped, and values read by their plain meaning."""
+
+    def __init__(self, file: str | os.PathLike):
+        self.file = file
+        self.records = Counter()  # met, by split
+        self.counts: dict[str, int] = dict.fromkeys(KINDS, 0)
+        self.named: list[str] = []
+        self.missing_folders: dict[str, Counter] = {}  # folder -> split -> records
+        self.read_as: dict[str, dict] = {}
+
+    def add(self, fault: Fault, where: str) -> None:
+        """Counts what is wrong with `where`, such as "record 17"."""
+        self.counts[fault.kind] += 1
+        if fault.kind == "missing_folder":
+            self.missing_folders.setdefault(str(fault), Counter())[fault.split] += 1
+        elif len(self.named) < NAMED_AT_MOST:
+            self.named.append(f"{self.file}, {where}: {fault}")
+
+    @contextmanager
+    def at(self, where: str) -> Iterator[None]:
+        """Counts a `Fault` that is raised inside the block."""
+        try:
+            yield
+        except Fault as fault:
+            self.add(fault, where)
+
+    def note(self, field: str, where: str, written, read) -> None:
+        """Counts a value that is not written as it is read, such as an id "12", read as 12."""
+        if type(written) is not type(read) or written != read:
+            first = f"{repr(written)[:60]} read as {repr(read)[:60]}, first in {where}"
+            self.read_as.setdefault(field, {"count": 0, "first": first})["count"] += 1
+
+    def messages(self) -> list[str]:
+        """One line a missing folder, then one line each of the first single records."""
+        folders = [
+            f"{self.file}: missing folder {folder}: {of.total()} records, of {', '.join(of)}"
+            for folder, of in self.missing_folders.items()
+        ]
+        return folders + self.named
+
+    def summary(self) -> str:
+        """How many problems of which kind; all missing folders, or else the first record."""
+        kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts.items() if n)
+        first = "\n".join(self.messages()[: max(1, len(self.missing_folders))])
+        total = sum(self.counts.values())
+        return f"{total} problems ({kinds}). First: {first}" if total else "no problem"

@@ -1,9 +1,10 @@
-"""What a model is shown: pictures as pixels, captions as tokens, and how both vary in training.
+"""What a model is shown: pictures as pixels and captions as tokens, both augmented in training.
 
-Every random choice is drawn from (seed, epoch, pair), so an epoch is the same however many workers prepare
-it, and a training that was killed goes on as if it had not been.
+Every random choice is drawn from (seed, epoch, pair). So an epoch is the same whatever the number
+of workers that prepare it, and a resumed training goes on as if it had not been interrupted.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -13,24 +14,25 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from icl_lib.data.augment import _drawn, augment_image, augment_text, mask_words
+from icl_lib.data.augment import augment_image, augment_text, draw_sentences, mask_words
 from icl_lib.data.pictures import read_image
 
-REWRITINGS_KEPT = 200_000  # whose tokens are kept, some 100 MB at most
-IN_MEMORY = 1 << 30  # bytes of pixels up to which a set of pictures is decoded once and kept
+REWRITINGS_KEPT = 200_000  # sentences whose tokens are kept, about 100 MB
+IN_MEMORY = 1 << 30  # bytes of pixels up to which pictures are decoded once and kept
 
 
 def _workers() -> int:
-    import os
-
-    return min(
-        8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(8, usable or 1)
 
 
 class Images(Dataset):
-    """The pictures at `paths` (or PIL images) as uint8 [3, H, W]; decoded once into memory if they fit, else
-    on demand.
+    """Pictures as uint8 [3, H, W], decoded once into memory if they fit, else when asked for.
+
+    Args:
+        paths: The pictures' paths, or PIL images.
+        size: (H, W).
+        memory: How many bytes of pixels fit.
     """
 
     def __init__(self, paths: Sequence, size: tuple[int, int], memory: int = IN_MEMORY):
@@ -48,14 +50,14 @@ class Images(Dataset):
         return self.pixels[i] if self.pixels is not None else read_image(self.paths[i], self.size)
 
     def part(self, rows: slice) -> "Images":
-        """Some of these pictures, in order; nothing is read again."""
+        """The pictures of these rows, without reading them again."""
         part = copy(self)
         part.paths = self.paths[rows]
         part.pixels = self.pixels[rows] if self.pixels is not None else None
         return part
 
     def batches(self, size: int) -> Iterator[Tensor]:
-        """All pictures in order, uint8 [≤ size, 3, H, W] at a time."""
+        """All pictures in order, in batches of uint8 [≤ size, 3, H, W]."""
         if self.pixels is not None:
             yield from torch.from_numpy(self.pixels).split(size) if len(self) else ()
         else:
@@ -63,7 +65,7 @@ class Images(Dataset):
 
 
 class Ahead:
-    """Batches of a data set, the next one prepared by a thread while this one is trained on."""
+    """Batches of a data set; a thread prepares the next one while the present one is trained on."""
 
     def __init__(self, data: Dataset, batches: list[list[int]]):
         self.data, self.batches = data, batches
@@ -82,20 +84,29 @@ class Ahead:
 
     def _batch(self, rows: list[int]) -> dict:
         items = [self.data[i] for i in rows]
-        # Stacked by NumPy: torch would wake threads of its own for it, beside those of the training step.
+        # NumPy stacks them: torch would use threads that compete with those of the training step.
         return {
             name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]
         }
 
 
 class PairViews(Dataset):
-    """Training pairs: one caption with its image, augmented afresh each epoch.
+    """Training pairs: a caption with its image, both augmented anew in each epoch.
 
-    Item i is a dict: `pair` i, `pixels` uint8 [3, H, W], `ids` int64 [L], and with `parts` also `rda_ids`
-    [L], a second text for the same image. `images` holds pictures, `image_of[i]` the one of pair i, `ids` [P,
-    L] the captions' tokens, `parts[i]` the sub-sentences of pair i (None: its caption is used again); with
-    `alone` that second text stands in place of the first. With `masked`, that share of the text's words is
-    hidden in `mlm_ids` and told in `mlm_labels`, both [L]. `settings` is params.backbone.
+    Item i is a dict: `pair` i, `pixels` uint8 [3, H, W] and `ids` int64 [L]. With `parts` it has
+    `rda_ids` [L] too, a second text for the same image. With `masked` it has `mlm_ids` [L], where
+    words are hidden, and `mlm_labels` [L], which tells them (`mask_words`).
+
+    Args:
+        images: The pictures.
+        image_of: [P], the picture of each pair.
+        ids: [P, L], the captions' tokens.
+        tokenizer: Of the text encoder.
+        settings: params.backbone.
+        seed: Of every random choice, with epoch and pair.
+        parts: [P], RDA's sub-sentences of each pair; where they are None the caption is used again.
+        alone: The second text takes the place of the first.
+        masked: Share of the words to hide, from 0 to 1.
     """
 
     def __init__(
@@ -111,7 +122,7 @@ class PairViews(Dataset):
         masked: float = 0.0,
     ):
         self.alone, self.masked = alone, masked
-        self._words: dict[str, np.ndarray] = {}  # of rewritings, which come back epoch after epoch
+        self._words: dict[str, np.ndarray] = {}  # of rewritings, which recur in every epoch
         self.images, self.image_of, self.ids, self.parts = images, image_of, ids, parts
         self.tokenizer, self.settings, self.seed, self.epoch = tokenizer, settings, seed, 0
 
@@ -122,12 +133,10 @@ class PairViews(Dataset):
         rng = np.random.default_rng((self.seed, self.epoch, i))
         pixels = self.images[self.image_of[i]]
         pixels = augment_image(pixels, rng, self.settings.pad, self.settings.erase_scale)
-        item, shown = (
-            {"pair": i, "pixels": pixels, "ids": self._vary(self.ids[i], rng)},
-            self.ids[i],
-        )
+        shown = self.ids[i]
+        item = {"pair": i, "pixels": pixels, "ids": self._vary(shown, rng)}
         if self.parts is not None:
-            sentences = _drawn(self.parts[i], rng) if self.parts[i] else []
+            sentences = draw_sentences(self.parts[i], rng) if self.parts[i] else []
             drawn = self._tokens(sentences) if any(sentences) else self.ids[i]
             item["rda_ids"] = self._vary(drawn, rng)
             if self.alone:
@@ -140,9 +149,13 @@ class PairViews(Dataset):
     def loader(
         self, epoch: int, batch_size: int, share=list, least: int = 2
     ) -> "DataLoader | Ahead":
-        """Batches of one epoch in a shuffled order, of each the `share` that this process trains on.
+        """The batches of one epoch, shuffled.
 
-        A last batch of fewer than `least` pairs is left out: one pair alone has no negative.
+        Args:
+            epoch: Number of the epoch, from which the order is drawn.
+            batch_size: Pairs a batch.
+            share: Takes the rows of a batch and gives those that this process trains on.
+            least: A last batch of fewer pairs is left out; a single pair has no negative.
         """
         self.epoch = epoch
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self)).tolist()
@@ -153,7 +166,7 @@ class PairViews(Dataset):
         return DataLoader(self, batch_sampler=batches, num_workers=_workers())
 
     def _tokens(self, sentences: list[str]) -> np.ndarray:
-        """Tokens [L] of sentences joined by spaces. No token reaches across a space, so each is read once."""
+        """Tokens [L] of sentences joined by spaces, each read once: no token crosses a space."""
         out = np.zeros(self.ids.shape[1], dtype=np.int64)
         words = np.concatenate([self._words_of(sentence) for sentence in sentences])[: len(out) - 2]
         out[0], out[1 : 1 + len(words)] = self.tokenizer.sot_token_id, words
@@ -170,5 +183,5 @@ class PairViews(Dataset):
         return found
 
     def _vary(self, ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        words = self.tokenizer.sot_token_id  # every id below is a word's
+        words = self.tokenizer.sot_token_id  # every smaller id is a word
         return augment_text(ids, rng, self.settings.text_mask, self.settings.text_mask_split, words)

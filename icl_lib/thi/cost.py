@@ -121,8 +121,8 @@ def spent(run, K: int, xi: float, lam: float, tokens: dict | None = None) -> pd.
         total |= of_tokens | {"tokens, all": sum(of_tokens.values())}
     total["seconds asking"] = np.nansum(np.where(was_asked, trace.seconds, 0))
     if run.seconds_refining is not None:
-        share = len(rows) / max(1, (trace.first_yes >= 0).sum())
-        total["seconds describing and merging"] = run.seconds_refining * share
+        merged = max(1, (trace.first_yes >= 0).sum())
+        total["seconds describing and merging"] = run.seconds_refining * len(rows) / merged
     gain = after["rank1"].mean() - run.per_query(0, xi, lam)["rank1"].mean()
     table = pd.DataFrame({"total": pd.Series(total, dtype=float)}).rename_axis("quantity")
     table["a query"] = table["total"] / max(1, len(top1))

@@ -1,6 +1,6 @@
 """The trace: what the MLLM answered about each query's candidates, by rank."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,8 @@ class Trace:
         candidates: gallery columns [Q, K_max], or the images' paths where no columns were known.
         p_yes: P(Yes) [Q, K_max] in [0, 1]; NaN where the MLLM was not asked.
         threshold: an answer is Yes if p_yes > threshold.
-        seconds: the time of each question [Q, K_max], an equal share of its batch's; NaN where the
-            MLLM was not asked.
+        seconds: the time of each question [Q, K_max], an equal share of its batch's time; NaN where
+            the MLLM was not asked. By default 0.
 
     Raises:
         ValueError: the arrays do not have one shape, or p_yes lies outside [0, 1].
@@ -30,7 +30,7 @@ class Trace:
     candidates: np.ndarray
     p_yes: np.ndarray
     threshold: float = 0.5
-    seconds: np.ndarray | None = None
+    seconds: np.ndarray = field(default_factory=lambda: np.zeros(()))
 
     def __post_init__(self):
         self.candidates = np.array(self.candidates)
@@ -42,8 +42,7 @@ class Trace:
             )
         if ((self.p_yes < 0) | (self.p_yes > 1)).any():
             raise ValueError("p_yes must lie in [0, 1], or be NaN where nothing was asked")
-        seconds = 0.0 if self.seconds is None else self.seconds
-        self.seconds = np.where(np.isnan(self.p_yes), np.nan, seconds)
+        self.seconds = np.where(np.isnan(self.p_yes), np.nan, self.seconds)
 
     @classmethod
     def from_answers(cls, yes, candidates) -> "Trace":

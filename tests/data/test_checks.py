@@ -1,4 +1,4 @@
-"""The table of checks: each number on a data set small enough to count by hand; and val held out of train."""
+"""The table of checks: each number on a data set small enough to count by hand."""
 
 import pandas as pd
 import pytest
@@ -7,9 +7,14 @@ from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 
-from icl_lib import load_params, stages
-from icl_lib.data import check, hold_out
-from icl_lib.data.checks import duplicate_captions, identities_in_two_splits, token_lengths
+from icl_lib.data import check
+from icl_lib.data.checks import (
+    duplicate_captions,
+    duplicate_pairs,
+    identities_in_two_splits,
+    token_lengths,
+    word_counts,
+)
 from icl_lib.data.manifest import COLUMNS
 
 OPENAI = SimpleTokenizer()
@@ -80,7 +85,7 @@ def test_published_counts_are_recognised():
         for i in range(3074)
         for j in (0, 1)
     ]
-    table = check(manifest(rows[:-2] + [(*rows[-1][:5], "x"), (*rows[-2][:5], "y")]), "cuhk")
+    table = check(manifest([*rows[:-2], (*rows[-1][:5], "x"), (*rows[-2][:5], "y")]), "cuhk")
     rows = table[table["split"] == "test"].set_index("check")["verdict"]
     assert rows["identities"] == "as published" and rows["images"] == "as published"
     assert rows["captions"] == "differs"  # 6,148 drawn here, 6,156 published
@@ -94,7 +99,7 @@ def test_tokens_are_openais_and_the_limit_is_the_benchmarks(small):
     assert found(seventy_seven, "captions over 77 tokens", "test") == 1
     assert found(stretched, "captions over 168 tokens", "train") == 0
     assert found(stretched, "captions over 168 tokens", "test") == 1
-    assert found(check(long, context_length=10), "captions over 10 tokens", "train") == 3
+    assert found(check(long), "captions over 77 tokens", "train") == 2
 
 
 @given(st.lists(st.text(max_size=40), max_size=5))
@@ -118,77 +123,19 @@ def test_an_empty_manifest_is_described_not_refused():
     assert found(table, "captions", "train") == 0 and found(table, "picture width, pixels") == "–"
 
 
-# val held out of train ----------------------------------------
+def test_word_counts_ignore_case_and_punctuation():
+    counts = word_counts(["A red coat", "red, RED-ish coat", ""])
+    assert counts.to_dict() == {"coat": 2, "red": 2, "a": 1, "red-ish": 1}
+    assert counts.index[0] == "coat"
+    assert word_counts([]).empty
 
 
-def people(train=10, test=2):
-    rows = [("train" if pid < train else "test", pid, 2 * pid + k, f"{pid}_{k}.jpg", 2 * pid + k, f"text {pid} {k}")
-            for pid in range(train + test) for k in (0, 1)]  # fmt: skip
-    return manifest(rows)
-
-
-@given(train=st.integers(2, 20), share=st.floats(0, 0.99), seed=st.integers(0, 5))
-def test_holding_out_moves_whole_identities(train, share, seed):
-    before = people(train)
-    wanted = int(share * train)
-    after = hold_out(before, wanted, seed)
-    assert after.drop(columns="split").equals(before.drop(columns="split"))
-    assert after.loc[
-        after["split"] == "val", "pid"
-    ].nunique() == wanted and not identities_in_two_splits(after)
-    assert (after["split"] == "test").equals(before["split"] == "test")
-    assert after.equals(hold_out(before, wanted, seed))
-    if wanted:
-        assert after.attrs["held_out"] == {
-            "identities": wanted,
-            "images": 2 * wanted,
-            "captions": 2 * wanted,
-            "seed": seed,
-        }
-
-
-def test_held_out_identities_stand_in_the_table_and_in_the_published_counts():
-    published = load_params("icfg").data.expected
-    rows = [("train", i % 3102, i, f"{i}.jpg", i, "a text") for i in range(published.images[0])]
-    table = check(hold_out(manifest(rows), 200), "icfg", sizes_of=1).set_index(["check", "split"])
-    assert table.loc[("identities", "train"), "found"] == 2902
-    for what in ("identities", "images", "captions"):
-        assert table.loc[(what, "train"), "verdict"].startswith("as published, with ")
-        assert "held out of train" in table.loc[(what, "val"), "verdict"]
-    assert table.loc[("identities", "val"), "found"] == 200
-
-
-def test_holding_out_refuses_what_makes_no_sense():
-    with pytest.raises(
-        ValueError, match="10 identities cannot be held out of the 10.*data.val_from_train"
-    ):
-        hold_out(people(), 10)
-    with pytest.raises(ValueError, match="val split of its own"):
-        hold_out(hold_out(people(), 2), 2)
-    assert hold_out(people(), 0).equals(people())
-
-
-@pytest.mark.parametrize("name", ["icfg", "ufine", "rstp", "cuhk"])
-def test_the_pipeline_has_a_val_split_for_every_benchmark(tmp_path, monkeypatch, name):
-    monkeypatch.setenv("ICL_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("ICL_RESULTS", str(tmp_path / "results"))
-    sizes = {"ids_train": 4, "ids_val": 2, "ids_test": 1, "images_per_id": 1}
-    table = stages.data(load_params(name, **sizes))
-    assert table.groupby("split")["pid"].nunique().to_dict() == {"train": 4, "val": 2, "test": 1}
-    own = name in ("rstp", "cuhk")
-    assert ("held_out" in table.attrs) != own
-    again = stages.data(load_params(name, **sizes, seed=3))
-    assert again["split"].equals(table["split"])  # the same people for every seed
-    more = stages.data(load_params(name, **sizes, val_from_train=1))
-    assert more.groupby("split")["pid"].nunique().to_dict()["val"] == (2 if own else 1)
-    if not own:
-        with pytest.raises(ValueError, match="the val split has no captions.*data.val_from_train"):
-            stages.candidates(load_params(name, **sizes, val_from_train=0), "val")
-
-
-def test_the_paper_profile_holds_200_out_where_there_is_no_val():
-    wanted = {
-        name: load_params(name, "paper").data.val_from_train
-        for name in ("cuhk", "icfg", "rstp", "ufine")
-    }
-    assert wanted == {"cuhk": None, "icfg": 200, "rstp": None, "ufine": 200}
+def test_duplicates_are_shown_a_row_a_person():
+    texts = ["A man in a red coat.", "a man in a RED coat", "red shoes", "a man in a red coat!"]
+    rows = [("train", pid, pid, "path", pid, text) for pid, text in enumerate(texts)]
+    table = manifest([*rows, ("test", 4, 4, "path", 4, "a man in a red coat")])
+    found = duplicate_pairs(table, people=2)
+    assert found["pid"].tolist() == [0, 1]
+    assert list(found.columns) == ["path", "caption", "pid"]
+    assert duplicate_pairs(table, people=9)["pid"].tolist() == [0, 1, 3]
+    assert duplicate_pairs(table[table["split"] == "test"]).empty

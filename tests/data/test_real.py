@@ -1,7 +1,6 @@
-"""A small real data set, where there is one: the readers and checks on real files, the pipeline on real
-pictures.
+"""A small real data set, where there is one: readers, checks and the pipeline on real files.
 
-Everything is read at run time and written to temporary folders only. What is printed are counts and metrics.
+Everything is read at run time and written to temporary folders; counts and metrics are printed.
 """
 
 import json
@@ -63,7 +62,7 @@ def val_test(blank):
 
 @pytest.fixture(scope="module")
 def checked(val_test):
-    return check(val_test, "cuhk", sizes_of=10)
+    return check(val_test, "cuhk")
 
 
 # the piece with pictures ----------------------------------------
@@ -91,7 +90,7 @@ def test_manifest_of_the_piece(piece, real):
 
 
 def test_the_whole_way_with_the_small_models_as_they_are(piece, tmp_path, monkeypatch):
-    """Encode, rank, THI: it runs, and says how badly models of drawings do on real people; no training."""
+    """Encode, rank, THI, without training: how badly models of drawings do on real people."""
     monkeypatch.setenv(
         "ICL_RESULTS", str(tmp_path / "results")
     )  # MLLM answers are remembered there
@@ -132,7 +131,8 @@ def test_the_whole_way_with_the_small_models_as_they_are(piece, tmp_path, monkey
     assert asked <= thi.released_questions(top, trace, K, xi).sum()
     right = (pids[1][anchor[has]] == pids[0][has]).mean() if has.any() else float("nan")
     print(
-        f"\nModels of drawings on 64 real pictures of 16 people, 123 captions; chance is Rank-1 {100 / 16:.1f}"
+        "\nModels of drawings on 64 real pictures of 16 people, 123 captions; chance is Rank-1 "
+        f"{100 / 16:.1f}"
     )
     for label, metrics in (("before THI", before), ("after THI", after)):
         print(f"  {label:10}", ", ".join(f"{name} {value:.1f}" for name, value in metrics.items()))
@@ -187,7 +187,7 @@ def test_duplicates_against_a_slow_count(val_test, checked):
 
 
 def test_token_lengths_and_the_share_that_is_cut(val_test, checked):
-    stretched = check(val_test, "ufine", sizes_of=1)
+    stretched = check(val_test, "ufine")
     for split in ("val", "test"):
         texts = captions(val_test, split)["caption"].tolist()
         tokens = token_lengths(texts)
@@ -198,10 +198,12 @@ def test_token_lengths_and_the_share_that_is_cut(val_test, checked):
 
 
 def test_the_same_as_caption_all_json(blank, records, val_test):
-    """One record a caption, no split: the same pictures and captions, all in test, and a word on what is
-    lacking."""
-    flat = [{"id": record["id"], "file_path": record["file_path"], "captions": text}
-            for record in records for text in record["captions"]]  # fmt: skip
+    """One record a caption, no split: the same pictures and captions, all test, with a warning."""
+    flat = [
+        {"id": record["id"], "file_path": record["file_path"], "captions": text}
+        for record in records
+        for text in record["captions"]
+    ]
     (blank / "caption_all.json").write_text(json.dumps(flat), encoding="utf-8")
     with pytest.warns(UserWarning, match="it names no split and has one record a caption"):
         table = read_benchmark("cuhk", blank, annotation="caption_all.json")
@@ -210,9 +212,15 @@ def test_the_same_as_caption_all_json(blank, records, val_test):
 
 
 def test_a_broken_record_among_the_real_ones_is_found(blank, records, tmp_path):
-    bad = [{**records[0], "file_path": "../reid_raw.json"}, {**records[1], "split": "validation"},
-           {**records[2], "id": records[-1]["id"]}, {**records[3], "captions": []}, records[4], records[4],
-           *records[5:]]  # fmt: skip
+    bad = [
+        {**records[0], "file_path": "../reid_raw.json"},
+        {**records[1], "split": "query"},
+        {**records[2], "id": records[-1]["id"]},
+        {**records[3], "captions": []},
+        records[4],
+        records[4],
+        *records[5:],
+    ]
     (blank / "broken.json").write_text(json.dumps(bad), encoding="utf-8")
     with pytest.warns(UserWarning, match="record 0"):
         table = read_benchmark("cuhk", blank, annotation="broken.json")
@@ -239,6 +247,9 @@ def test_captions_beside_what_an_mllm_wrote(real):
     human, written = (
         token_lengths([pair[key] for pair in pairs]) for key in ("caption", "mllm_caption")
     )
-    print(f"\n{len(pairs)} captions: people's median {np.median(human):g} tokens, {100 * (human > 77).mean():.1f}% over 77;"
-          f" an MLLM's {np.median(written):g}, {100 * (written > 77).mean():.1f}% over 77")  # fmt: skip
+    for who, tokens in (("people", human), ("an MLLM", written)):
+        over = 100 * (tokens > 77).mean()
+        print(
+            f"\n{len(pairs)} captions of {who}: {np.median(tokens):g} tokens, {over:.1f}% over 77"
+        )
     assert len(pairs) == 2907 and np.median(written) > np.median(human)

@@ -50,11 +50,11 @@ def test_a_val_split_held_out_of_train_is_limited_too(limit, held_out, expected)
 def test_a_limit_opens_no_picture_of_the_people_left_out(monkeypatch):
     params = load_params("rstp", **SIZES, limit_ids=1)
     stages.data(params)
-    opened, look = [], benchmarks.picture_problem
+    opened, look = [], benchmarks.check_picture
     monkeypatch.setattr(
         benchmarks,
-        "picture_problem",
-        lambda path, **options: opened.append(str(path)) or look(path, **options),
+        "check_picture",
+        lambda path, *options: opened.append(str(path)) or look(path, *options),
     )
     table = stages.data(params)
     assert sorted(opened) == sorted(set(table["path"])) and table["pid"].nunique() == 3

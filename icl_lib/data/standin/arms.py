@@ -30,7 +30,7 @@ def arm(body: Body, which: int) -> list[Shape]:
     """The left (-1) or the right arm (1); seen from the side, the left one is the far one."""
     shoulder, elbow, hand = joints(body, which)
     sleeves, far, r = body.person["sleeves"], body.side and which == -1, 0.026 * body.width
-    skin = body.dark("skin", 0.86 if far else 1)
+    skin = ("skin", 0.86) if far else "skin"
     bare = [
         (Pen.limb, shoulder, elbow, r, r * 0.86, skin),
         (Pen.limb, elbow, hand, r * 0.86, r * 0.62, skin),
@@ -41,7 +41,7 @@ def arm(body: Body, which: int) -> list[Shape]:
     wide = r * (1.32 if body.person["upper"] in _LOOSE else 1.2)
     halfway = ((shoulder[0] + elbow[0]) / 2, (shoulder[1] + elbow[1]) / 2 - 0.01)
     end = elbow if sleeves == "long" else halfway
-    cloth = body.dark("upper", 0.84 if far else 0.93)
+    cloth = ("upper", 0.84 if far else 0.93)
     start = (shoulder[0], shoulder[1] + 0.01)
     upper = (Pen.limb, shoulder, end, wide, wide * 0.95, cloth)
     lower = (Pen.limb, elbow, hand, wide * 0.93, wide * 0.78, cloth)
