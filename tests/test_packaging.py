@@ -175,7 +175,7 @@ def test_make_notebook_passes_its_settings_on():
 def test_make_test_lints_before_it_runs_pytest():
     printed = make("-n", "test")
     assert "ruff check ." in printed and "ruff format --check ." in printed
-    assert printed.index("ruff format") < printed.index("-m pytest")
+    assert printed.index("ruff format") < printed.index("/mypy") < printed.index("-m pytest")
 
 
 def test_pre_commit_runs_make_lint_and_downloads_nothing():
