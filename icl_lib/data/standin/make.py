@@ -72,7 +72,7 @@ def make_standin(
         workers: Processes that draw.
 
     Raises:
-        ValueError: The benchmark or a split is unknown, or a split has no identity or no picture.
+        ValueError: The benchmark or a split is unknown, or a split would be empty.
     """
     character = _character(name)
     data = load_params(name).data
