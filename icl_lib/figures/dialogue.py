@@ -16,6 +16,7 @@ from icl_lib.results import atomic_write
 from icl_lib.retrieval.metrics import per_query_metrics
 
 KEPT = (135, 270)  # pixels at most that a notebook keeps of a candidate: width, height
+SHOWN = "What the anchor shows."  # heading of the MLLM's answers
 HIGH, WIDE = 260, 880  # pixels on the page: height of a candidate, width of all of them
 
 
@@ -54,18 +55,12 @@ class Dialogue:
 
     def _repr_html_(self) -> str:
         cells = "".join(map(self._cell, range(len(self.candidates))))
-        parts = [f"<b>{html.escape(self.title)}</b>"] if self.title else []
-        parts += [
-            f"<p><b>Query.</b> {html.escape(self.query)}</p>",
-            f"<table style='border:none'><tr>{cells}</tr></table>",
-        ]
-        if self.answers:
-            answers = self._answers("<i>{}</i>: {}", html.escape)
-            parts.append(f"<p><b>What the anchor shows.</b> {answers}</p>")
-        if self.merged is not None:
-            parts.append(f"<p><b>Merged query.</b> {html.escape(self.merged)}</p>")
-        parts.append(f"<p><b>{html.escape(self._outcome())}</b></p>")
-        return f"<div style='max-width:900px;font-size:90%'>{''.join(parts)}</div>"
+        title = f"<b>{html.escape(self.title)}</b>" if self.title else ""
+        told = self._told("<i>{}</i>: {}", html.escape)
+        parts = [f"<p><b>{heading}</b> {text}</p>" for heading, text in told.items()]
+        parts.insert(1, f"<table style='border:none'><tr>{cells}</tr></table>")
+        outcome = f"<p><b>{html.escape(self._outcome())}</b></p>"
+        return f"<div style='max-width:900px;font-size:90%'>{title}{''.join(parts)}{outcome}</div>"
 
     def markdown(self, folder, link: str) -> str:
         """The dialogue as Markdown, with pictures saved in `folder` and linked as `link`/name."""
@@ -79,16 +74,15 @@ class Dialogue:
             mark = f"{number}, **anchor**" if number - 1 == self.anchor else f"{number}"
             answer = f"{self._word(candidate)} ({candidate['p_yes']:.2f})"
             columns.append((mark, "---", f"![candidate {number}]({link}/{name})", answer))
-        lines = [f"**{_plain(self.title)}**", ""] if self.title else []
-        lines += [f"> **Query.** {_plain(self.query)}", ""]
-        lines += [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
-        lines.append("")
-        if self.answers:
-            answers = self._answers("*{}*: {}", _plain)
-            lines += [f"**What the anchor shows.** {answers}", ""]
-        if self.merged is not None:
-            lines += [f"> **Merged query.** {_plain(self.merged)}", ""]
-        return "\n".join([*lines, f"**{_plain(self._outcome())}**", ""])
+        told = self._told("*{}*: {}", _plain)
+        parts = [
+            f"{'' if heading == SHOWN else '> '}**{heading}** {text}"
+            for heading, text in told.items()
+        ]
+        table = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
+        parts.insert(1, "\n".join(table))
+        title = [f"**{_plain(self.title)}**"] if self.title else []
+        return "\n\n".join([*title, *parts, f"**{_plain(self._outcome())}**"]) + "\n"
 
     def _cell(self, place: int) -> str:
         candidate = self.candidates[place]
@@ -111,9 +105,16 @@ class Dialogue:
     def _word(self, candidate: dict) -> str:
         return "Yes" if candidate["p_yes"] > self.threshold else "No"
 
-    def _answers(self, form: str, escape) -> str:
-        read = {name: "(not readable)" if a is None else a for name, a in self.answers.items()}
-        return "; ".join(form.format(escape(name), escape(str(a))) for name, a in read.items())
+    def _told(self, form: str, escape) -> dict[str, str]:
+        """What is shown before and after the candidates: {heading: escaped text}."""
+        told = {"Query.": escape(self.query)}
+        if self.answers:
+            read = {name: "(not readable)" if a is None else a for name, a in self.answers.items()}
+            answers = [form.format(escape(name), escape(str(a))) for name, a in read.items()]
+            told[SHOWN] = "; ".join(answers)
+        if self.merged is not None:
+            told["Merged query."] = escape(self.merged)
+        return told
 
     def _outcome(self) -> str:
         if not self.before:

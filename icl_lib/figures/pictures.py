@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.patches import Rectangle
-from PIL import Image
+from PIL import Image, ImageOps
 
 from icl_lib.data.manifest import captions, images
 from icl_lib.figures.style import BLACK, GREEN, GREY, RED, WIDTH, panels, styled
@@ -163,18 +163,14 @@ def fitted(path, size: tuple[int, int] = CELL, enlarge: bool = True) -> Image.Im
         enlarge: If False, the picture grows no larger than it is and gets no white around it.
     """
     try:
-        with Image.open(path) as picture:
-            scaled = picture.convert("RGB")
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
     except Exception:
         return Image.new("RGB", size, "#C8C8C8")
-    ratio = min(size[0] / scaled.width, size[1] / scaled.height, np.inf if enlarge else 1)
-    width, height = max(1, round(scaled.width * ratio)), max(1, round(scaled.height * ratio))
-    scaled = scaled.resize((width, height), Image.Resampling.LANCZOS)
-    if not enlarge:
-        return scaled
-    canvas = Image.new("RGB", size, "white")
-    canvas.paste(scaled, ((size[0] - width) // 2, (size[1] - height) // 2))
-    return canvas
+    if enlarge:
+        return ImageOps.pad(picture, size, Image.Resampling.LANCZOS, color="white")
+    picture.thumbnail(size, Image.Resampling.LANCZOS)
+    return picture
 
 
 def _wrapped(text, width: int, lines: int) -> str:

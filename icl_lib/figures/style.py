@@ -7,7 +7,7 @@ from io import BytesIO
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageOps
 
 from icl_lib.params import Params
 from icl_lib.results import atomic_write
@@ -107,6 +107,8 @@ def show(figure: Figure, params: Params, name: str, alt: str = "") -> None:
 def stamp(params: Params) -> str:
     """Where a figure comes from, e.g. "profile demo · RSTPReid, stand-in · seed 0"."""
     data = f"{params.data.title}, stand-in" if params.data.standin else params.data.title
+    if params.data.limit_ids is not None:
+        data += f", trial run on {params.data.limit_ids} people a split"
     picked = " · epoch picked on test" if params.backbone.select_on == "test" else ""
     return f"profile {params.profile} · {data} · seed {params.seed}{picked}"
 
@@ -148,9 +150,8 @@ def as_png(picture: Image.Image) -> bytes:
 def as_jpeg(picture: Image.Image, scale: float = 1, quality: int = 60) -> bytes:
     """JPEG of `scale` times the picture's width and height."""
     content = BytesIO()
-    size = (round(scale * picture.width), round(scale * picture.height))
-    smaller = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    smaller.save(content, "JPEG", quality=quality, optimize=True, progressive=True)
+    scaled = ImageOps.scale(picture.convert("RGB"), scale, Image.Resampling.LANCZOS)
+    scaled.save(content, "JPEG", quality=quality, optimize=True, progressive=True)
     return content.getvalue()
 
 

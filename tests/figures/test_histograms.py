@@ -18,6 +18,11 @@ def test_shares_tell_the_median_and_what_lies_beyond_the_limit(texts):
         assert stairs.get_data().values.sum() == pytest.approx(100)
 
 
+def test_counts_get_a_step_each():
+    (ax,) = histograms.shares({"a": [1, 2, 2, 2]}, "how many", whole=True).axes
+    assert ax.patches[0].get_data().values.tolist() == [0, 25, 75]
+
+
 def test_shares_of_numbers_between_0_and_1():
     figure = histograms.shares({"a": [0.0, 0.5, 1.0], "empty": []}, "P(Yes)")
     assert [stairs.get_data().values.sum() for stairs in figure.axes[0].patches] == [

@@ -348,7 +348,7 @@ def test_a_noise_index_is_part_of_the_run(tiny, benchmark_table, tmp_path):
     assert len(keys) == 2
     run = train._Training(params, benchmark_table, tmp_path, None, "key")
     assert list(np.flatnonzero(~run.truth)) == [8, 39]  # 0 and 1 are captions of one picture
-    with pytest.raises(ValueError, match="set one of them"):
+    with pytest.raises(ValueError, match="set only one of them"):
         tiny(backbone={"noise_index": str(path), "noise": 0.2})
 
 

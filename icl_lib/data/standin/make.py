@@ -72,9 +72,10 @@ def make_standin(
         workers: Processes that draw.
 
     Raises:
-        ValueError: The benchmark or a split is unknown, or a split has no identity or no picture.
+        ValueError: The benchmark or a split is unknown, or a split would be empty.
     """
-    character, data = _character(name), load_params(name).data
+    character = _character(name)
+    data = load_params(name).data
     each = data.images_per_id if images_per_id is None else images_per_id
     counts = _shares(identities, character.splits)
     if each < 1 or min(counts.values()) < 1:
