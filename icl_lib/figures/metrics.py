@@ -27,7 +27,7 @@ def metric_over(
     """Metrics over one of THI's parameters (the paper's Figs. 5 and 6), a panel for each metric.
 
     Args:
-        grids: {label: `icl_lib.thi.algorithm1.grid`}, a line each.
+        grids: {label: `icl_lib.thi.sweep.grid`}, a line each.
         axis: The parameter: "K", "xi" or "lam".
         point: The chosen {"K", "xi", "lam"}. Its value of `axis` is ringed; the other two are held
             at their nearest values in the grid.
@@ -89,7 +89,7 @@ def heatmap(grid: pd.DataFrame, point: dict, vmin: float, vmax: float):
     """Rank-1 over K (rows) × ξ (columns) at the chosen λ; a square marks the best cell.
 
     Args:
-        grid: `icl_lib.thi.algorithm1.grid`.
+        grid: `icl_lib.thi.sweep.grid`.
         point: The chosen {"K", "xi", "lam"}; a circle marks the nearest cell.
         vmin: Lower end of the colours' range.
         vmax: Its upper end.

@@ -110,7 +110,7 @@ def cost_curve(lines: dict[str, tuple[pd.DataFrame, int]], recommended: int, yli
     released code asks for the same rankings.
 
     Args:
-        lines: {label: (rows of `icl_lib.thi.algorithm1.grid` at one (xi, lambda), number of
+        lines: {label: (rows of `icl_lib.thi.sweep.grid` at one (xi, lambda), number of
             queries)}.
         recommended: The K to ring.
         ylim: Range of Rank-1 in percent.

@@ -56,3 +56,13 @@ def test_signs_of_a_right_anchor_are_areas_under_the_curve():
     assert table["AUC (%)"].to_dict() == {"good": 100, "none": 50}
     alone = answerer.signs_of_a_right_anchor([True, True], {"good": [2, 1]})
     assert alone["AUC (%)"].isna().all()
+
+
+def test_a_simulated_trace_has_the_rates_it_is_given():
+    query_pids, gallery_pids = np.arange(200), np.repeat(np.arange(200), 5)
+    sim = np.random.default_rng(0).random((200, 1000))
+    candidates = np.argsort(-sim, axis=1, kind="stable")[:, :400]
+    trace = answerer.simulated_trace(candidates, query_pids, gallery_pids, 0.9, 0.2, seed=3)
+    yes, right = trace.p_yes > 0.5, gallery_pids[candidates] == query_pids[:, None]
+    assert yes[right].mean() == pytest.approx(0.9, abs=0.06)
+    assert yes[~right].mean() == pytest.approx(0.2, abs=0.02)
