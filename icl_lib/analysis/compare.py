@@ -154,7 +154,7 @@ def recommended_K(line: pd.DataFrame, share: float = 0.9) -> int:
     """The smallest K that reaches `share` of the largest gain in Rank-1; 0 if no K gains.
 
     Args:
-        line: Rows of `icl_lib.thi.algorithm1.grid` at one (xi, lambda): one for each K, with K = 0.
+        line: Rows of `icl_lib.thi.sweep.grid` at one (xi, lambda): one for each K, with K = 0.
         share: In [0, 1].
 
     Raises:

@@ -1,9 +1,10 @@
-"""What RDA's texts make up: against the stand-in's truth, and by M's own P(Yes) of each sub-sentence.
+"""What RDA's texts make up, by a stand-in's truth and by the MLLM's own P(Yes).
 
-The paper leaves both open. Only notebooks and tests read this; no stage of the pipeline knows the truth.
+The paper leaves both open. Only notebooks and tests use this; no stage of the pipeline knows the
+truth.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,25 +22,33 @@ CHARACTERISTIC = {  # attribute -> what is asked about in one question
     "pattern": "pattern",
 }
 CHARACTERISTICS = list(dict.fromkeys(CHARACTERISTIC.values()))
+FROM_BEST = ["fits", "not shown", "contradicted"]  # verdicts
 
 
 def by_step(texts: Mapping[int, dict], captions: pd.DataFrame, root) -> pd.DataFrame:
-    """Share of the stated facts that the picture contradicts, in percent: a row a characteristic, a column a step.
+    """Share of the stated facts that the picture contradicts, in percent, after each step of RDA.
 
-    texts: {caption_id: {vqa, enriched, sentences, parts}} of `icl_lib.rda.augment.augment` about `captions` of the
-    stand-in at `root`. Columns: caption, VQA (each picture's answers once), aggregation, decomposition, rewriting
-    (all rewritings); `facts` is the number of facts stated after the last step. The last row is over all.
+    Args:
+        texts: {caption_id: {vqa, enriched, sentences, parts}} of `icl_lib.rda.augment.augment`.
+        captions: The captions that `texts` are made of.
+        root: The folder of the stand-in.
+
+    Returns:
+        A row a characteristic and one over all. Columns: caption, VQA (the answers about a picture
+        count once), aggregation, decomposition, rewriting (all rewritings), and facts, the number
+        of facts stated after the last step.
     """
     paths = captions["path"].tolist()
     rows = [texts[int(i)] for i in captions["caption_id"]]
     first = captions.drop_duplicates("image_id")
     answers = [_facts_of(texts[int(i)]["vqa"].values()) for i in first["caption_id"]]
+    rewritten = [[text for part in row["parts"] for text in part] for row in rows]
     said = {
         "caption": claims(captions["caption"].tolist(), root, paths),
         "VQA": marked(answers, root, first["path"].tolist()),
         "aggregation": claims([row["enriched"] for row in rows], root, paths),
         "decomposition": _claims_of([row["sentences"] for row in rows], root, paths),
-        "rewriting": _claims_of([sum(row["parts"], []) for row in rows], root, paths),
+        "rewriting": _claims_of(rewritten, root, paths),
     }
     table = {}
     for step, stated in said.items():
@@ -51,110 +60,128 @@ def by_step(texts: Mapping[int, dict], captions: pd.DataFrame, root) -> pd.DataF
 
 
 def verdicts(table: pd.DataFrame, root) -> pd.DataFrame:
-    """`table` (path, text) with verdict and characteristic; a row each, those that state no known fact left out.
+    """The verdict and the characteristic of each sub-sentence that states a known fact.
 
-    The verdict of a sub-sentence: "contradicted" if one of its facts is, else "not shown" if one is, else "fits".
-    Its characteristic is that of its facts beside the sex, if it has any.
+    Args:
+        table: The columns path and text, and any others.
+        root: The folder of the stand-in.
+
+    Returns:
+        The rows of `table` that state a known fact, with the columns verdict, the worst of a
+        sentence's facts, and characteristic, that of its first fact beside the sex if it has one.
     """
     found = claims(table["text"].tolist(), root, table["path"].tolist())
-    from_best = ["fits", "not shown", "contradicted"]
-    worst = (
-        found["verdict"]
-        .map(from_best.index)
-        .groupby(found["text"])
-        .max()
-        .map(from_best.__getitem__)
-    )
+    worst = found["verdict"].map(FROM_BEST.index).groupby(found["text"]).max()
     last = found.assign(of_sex=found["attribute"] == "sex").sort_values("of_sex", kind="stable")
-    about = last.groupby("text")["attribute"].first().map(CHARACTERISTIC)
-    marks = pd.DataFrame({"verdict": worst, "characteristic": about}).reindex(range(len(table)))
-    return table.assign(**{name: marks[name].to_numpy() for name in marks}).dropna(subset="verdict")
+    marks = pd.DataFrame(
+        {
+            "verdict": worst.map(FROM_BEST.__getitem__),
+            "characteristic": last.groupby("text")["attribute"].first().map(CHARACTERISTIC),
+        }
+    ).reindex(range(len(table)))
+    return table.assign(**marks.set_axis(table.index)).dropna(subset="verdict")
 
 
-def separation(table: pd.DataFrame, p: str = "p") -> dict[str, float]:
-    """How P(Yes) tells sub-sentences that fit from contradicted ones: sentences, contradicted and AUC in percent.
+def separation(table: pd.DataFrame) -> dict[str, float]:
+    """How well P(Yes) tells sub-sentences that fit from contradicted ones.
 
-    AUC is the chance that a sentence that fits gets the higher P(Yes); 50 is a coin, NaN if there is one kind only.
+    Args:
+        table: The columns verdict and p; sentences that are "not shown" are left out.
+
+    Returns:
+        The number of sentences, the contradicted ones in percent, and AUC in percent: the chance
+        that a sentence that fits gets the higher P(Yes). 50 is a coin; NaN for one kind only.
     """
     part = table[table["verdict"] != "not shown"]
     fits = part["verdict"] == "fits"
-    auc = 100 * roc_auc_score(fits, part[p]) if 0 < fits.sum() < len(fits) else np.nan
     return {
         "sentences": len(part),
-        "contradicted": 100 * float((~fits).mean()) if len(part) else np.nan,
-        "AUC": auc,
+        "contradicted": 100 * (~fits).mean(),
+        "AUC": 100 * roc_auc_score(fits, part["p"]) if fits.nunique() == 2 else np.nan,
     }
 
 
 def others_sentences(table: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame:
-    """`count` pictures of `table`, each with a sub-sentence drawn from another row: claims that nobody made of it."""
+    """`count` pictures of `table`, each with the text of another row drawn at random."""
     rng = np.random.default_rng(seed)
-    pictures = table["path"].to_numpy()[rng.integers(len(table), size=count)]
-    texts = table["text"].to_numpy()[rng.integers(len(table), size=count)]
-    return pd.DataFrame({"path": pictures, "text": texts}).drop_duplicates(ignore_index=True)
+    drawn = {
+        name: table[name].to_numpy()[rng.integers(len(table), size=count)]
+        for name in ("path", "text")
+    }
+    return pd.DataFrame(drawn).drop_duplicates(ignore_index=True)
 
 
 def compared_checks(
     table: pd.DataFrame, models: Mapping[str, MLLM], root, seed: int = 0
 ) -> pd.DataFrame:
-    """AUC of each model's P(Yes), a row each for M's own claims and for claims taken from other pictures.
+    """How well each model's P(Yes) tells true claims from false ones.
 
-    table: path, text of sub-sentences that M wrote of these pictures of the stand-in at `root`.
+    Args:
+        table: The columns path and text: sub-sentences that the MLLM wrote of these pictures.
+        models: Label -> model.
+        root: The folder of the stand-in.
+        seed: Draws the claims that are taken from other pictures.
+
+    Returns:
+        A row for the MLLM's own claims and one for claims taken from other pictures, with the
+        number of sentences, the contradicted ones and each model's AUC in percent.
     """
     others = others_sentences(table, len(table), seed)
     kinds = {"its own claims": table[["path", "text"]], "claims of other pictures": others}
     rows = {}
     for kind, pairs in kinds.items():
-        pairs = verdicts(pairs, root)
-        row = {}
-        for label, mllm in models.items():
-            pairs = pairs.assign(p=mllm.p_yes(pairs["path"].tolist(), pairs["text"].tolist()))
-            told = separation(pairs)
-            row |= {
-                "sentences": told["sentences"],
-                "contradicted": told["contradicted"],
-                f"AUC {label}": told["AUC"],
-            }
-        rows[kind] = row
+        known = verdicts(pairs, root)
+        paths, texts = known["path"].tolist(), known["text"].tolist()
+        told = {
+            label: separation(known.assign(p=mllm.p_yes(paths, texts)))
+            for label, mllm in models.items()
+        }
+        counts = next(iter(told.values()))
+        rows[kind] = {name: counts[name] for name in ("sentences", "contradicted")}
+        rows[kind] |= {f"AUC {label}": values["AUC"] for label, values in told.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("sub-sentences")
 
 
 def trade(
     table: pd.DataFrame, shares: Sequence[float] = tuple(n / 10 for n in range(11))
 ) -> pd.DataFrame:
-    """What `icl_lib.rda.filter.without_least` does at each share (percent), of `stages.checked` with its `verdicts`.
+    """What the filter by P(Yes) gains and loses at each share of additions that it leaves out.
 
-    Columns, in percent: contradicted (of the sub-sentences that are left), true kept (of those that fit).
+    Args:
+        table: The result of `verdicts`, with the columns p and captioned.
+        shares: The shares of the additions that are left out (see `rda.filter.without_least`).
+
+    Returns:
+        A row a share, in percent. Columns, in percent: contradicted (of the sub-sentences that are
+        left) and "true kept" (of those that fit).
     """
+    all_true = max(1, (table["verdict"] == "fits").sum())
     rows = {}
     for share in shares:
-        left = table[~least_believed(table, share)]
-        fits = (left["verdict"] == "fits").sum() / max(1, (table["verdict"] == "fits").sum())
-        wrong = (left["verdict"] == "contradicted").mean()
-        rows[100 * share] = {"contradicted": 100 * wrong, "true kept": 100 * fits}
+        left = table.loc[~least_believed(table, share), "verdict"]
+        rows[100 * share] = {
+            "contradicted": 100 * (left == "contradicted").mean(),
+            "true kept": 100 * ((left == "fits").sum() / all_true),
+        }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("left out")
 
 
 def without_contradicted(texts: dict[int, dict], captions: pd.DataFrame, root) -> dict[int, dict]:
-    """The texts less every sub-sentence that the drawing contradicts: the best that any filter could do.
+    """The texts without any contradicted sub-sentence: what a perfect filter leaves.
 
-    An instrument of the stand-in, not a method: nobody knows the truth of a real picture. A caption all of whose
-    sub-sentences are contradicted keeps its first.
+    An instrument of the stand-in, not a method, since nobody knows the truth of a real picture. A
+    caption that would lose all its sub-sentences keeps the first.
     """
-    path_of = dict(zip(captions["caption_id"].astype(int), captions["path"]))
-    told = dict.fromkeys(
-        (path_of[i], text) for i, row in texts.items() for text in row["sentences"]
-    )
-    marks = verdicts(pd.DataFrame(list(told), columns=["path", "text"]), root)
-    wrong = set(
-        marks.loc[marks["verdict"] == "contradicted", ["path", "text"]].itertuples(
-            index=False, name=None
-        )
-    )
+    path_of = dict(zip(captions["caption_id"].astype(int), captions["path"], strict=True))
+    told = {(path_of[i], text) for i, row in texts.items() for text in row["sentences"]}
+    marks = verdicts(pd.DataFrame(sorted(told), columns=["path", "text"]), root)
+    marks = marks[marks["verdict"] == "contradicted"]
+    wrong = set(zip(marks["path"], marks["text"], strict=True))
     return kept(texts, lambda i, text: (path_of[i], text) not in wrong, lambda i, text: 0.0)
 
 
-def _facts_of(answers) -> dict[str, str]:
+def _facts_of(answers: Iterable[str | None]) -> dict[str, str]:
+    """The facts of the answers about one picture; of two values the first counts."""
     facts: dict[str, str] = {}
     for answer in filter(None, answers):
         facts = read_answer(answer) | facts
@@ -162,6 +189,6 @@ def _facts_of(answers) -> dict[str, str]:
 
 
 def _claims_of(sentences: Sequence[Sequence[str]], root, paths: Sequence) -> pd.DataFrame:
-    """Claims of texts given as sentences, every sentence read by itself: no adjective wanders into the next."""
-    flat = [(text, path) for own, path in zip(sentences, paths) for text in own]
+    """Claims of texts given as sentences, each read by itself."""
+    flat = [(text, path) for own, path in zip(sentences, paths, strict=True) for text in own]
     return claims([text for text, _ in flat], root, [path for _, path in flat])

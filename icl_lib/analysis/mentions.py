@@ -1,142 +1,135 @@
-"""A keyword reader of real English descriptions: which characteristics of a pedestrian a text speaks of.
+"""Which characteristics of a pedestrian a text of free English speaks of.
 
-For captions of real data sets and of real MLLMs, which use no fixed vocabulary. It tells what is claimed, not
-whether it is true: it sees no picture.
+For captions of real data sets and of real MLLMs. `icl_lib.thi.contradictions` reads what exactly is
+said of a thing, from nouns and the words before them; here the question is only whether something
+is said at all, so that vaguer words count as well ("smiling", "barefoot", "in his hand"). Neither
+reader sees a picture: it tells what is claimed, not whether it is true.
 """
 
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from icl_lib.data.words import CLASSES, NOUNS
 from icl_lib.params.paths import repo_root
 
-HUMAN_AND_MLLM = (
-    "annotations/cuhk_train_human_vs_mllm.json"  # pictures that a human and a real MLLM described
-)
+# Pictures that a human and a real MLLM described, below $ICL_REAL.
+HUMAN_AND_MLLM = "annotations/cuhk_train_human_vs_mllm.json"
 
-_COLOUR = r"black|white|gr[ea]y(?:ish)?|red|blue|navy|green|yellow|orange|purple|pink|brown|tan|beige|khaki|maroon|teal"
-WORDS: Mapping[
-    str, str
-] = {  # characteristic -> alternatives of one pattern; an "s" or "es" may follow each
-    "sex": "man|men|woman|women|boy|girl|guy|lady|ladie|male|female|gentleman|he|she|his|her|him",
-    "age": (
-        "young|old|elderly|middle[- ]aged|teen|teenager|teenage|child|adult|toddler|twentie|thirtie|"
-        "fortie|fiftie|sixtie|years old|[2-7]0"
-    ),
-    "face, mood": (
-        "face|facial|smile|smiling|expression|beard|bearded|moustache|mustache|eyebrow|complexion|"
-        "skin tone|frowning|serious|happy|confident|relaxed|carefree|determined|tired|focused|stern|"
-        "casual appearance|purposeful"
-    ),
-    "hair": "hair|haired|hairstyle|ponytail|pony tail|bald|bun|braid|bangs|curl|hairdo|pigtail",
-    "upper body": (
-        "shirt|t-shirt|tshirt|tee|blouse|sweater|sweatshirt|hoodie|hoody|jacket|coat|vest|top|jumper|"
-        "cardigan|blazer|suit|tank top|polo|dress|dresse|pullover|jersey|overcoat|windbreaker|parka|"
-        "tunic|uniform"
-    ),
-    "sleeves": "sleeve|sleeved|sleeveless|short[- ]sleeved?|long[- ]sleeved?",
-    "lower body": (
-        "pant|trouser|jean|short|skirt|legging|slack|capri|khakis|sweatpant|tight|denim|dress|dresse|"
-        "culotte"
-    ),
-    "shoes": (
-        "shoe|sneaker|boot|sandal|slipper|heel|flip[- ]flop|trainer|loafer|footwear|flats|sock|"
-        "barefoot"
-    ),
-    "pattern": (
-        "stripe|striped|plaid|check|checked|checkered|checkerboard|dot|dotted|polka|floral|flower|"
-        "flowered|print|printed|pattern|patterned|logo|graphic|lettering|writing|design|camouflage"
-    ),
-    "glasses": "glass|glasse|eyeglass|eyeglasse|sunglass|sunglasse|spectacle",
-    "scarf": "scarf|scarve|shawl|tie|necktie|bandana|collar",
-    "hat": "hat|cap|beanie|helmet|headscarf|visor|beret|hood up",
-    "bag": (
-        "bag|backpack|handbag|purse|satchel|knapsack|rucksack|tote|luggage|suitcase|briefcase|"
-        "messenger|shoulder bag|pouch"
-    ),
-    "belt": "belt|suspender|sash",
-    "in hand": (
-        "holding|hold|in (?:his|her|their|one|the|each|both) (?:left |right |other )?hand|umbrella|"
-        "phone|cellphone|book|bottle|cup|skateboard|newspaper|camera|paper|folder|tablet|microphone|"
-        "bucket|object"
-    ),
-    "jewellery": "watch|watche|bracelet|necklace|earring|ring|headphone|earphone|earbud",
-    "action": (
-        "walking|walk|standing|stand|running|run|riding|sitting|sit|talking|looking|facing|leaning|"
-        "posing|stepping|strolling"
-    ),
-    "background": (
-        "street|sidewalk|road|building|wall|background|tree|grass|floor|stair|station|store|shop|"
-        "mall|park|crosswalk|pavement|corridor|hallway|outdoor|indoor|city|campus|carpet|path|ground|"
-        "airport|terminal|escalator|platform|stage|room|window|door|car|train|bicycle|railing|sky|"
-        "sign"
-    ),
-    "other people": (
-        "people|crowd|another person|another man|another woman|others|companion|group of|couple|"
-        "someone else|baby"
-    ),
-    "colour": _COLOUR,
+# Characteristic -> regular expressions of the words that mention it, beyond `NOUNS`.
+_MORE = {
+    "sex": "men|women|ladie",
+    "age": "young|old|elderly|middle[- ]aged|teen|teenager|teenage|child|adult|toddler|twentie|"
+    "thirtie|fortie|fiftie|sixtie|years old|[2-7]0",
+    "face, mood": "face|facial|smile|smiling|expression|beard|bearded|moustache|mustache|eyebrow|"
+    "complexion|skin tone|frowning|serious|happy|confident|relaxed|carefree|determined|tired|"
+    "focused|stern|casual appearance|purposeful",
+    "hair": "haired|pony tail|bald|bangs|curl",
+    "upper body": "",
+    "sleeves": "sleeve|sleeved|sleeveless",
+    "lower body": "khakis|capri|denim|dress",
+    "shoes": "flip[- ]flop|flats|sock|barefoot",
+    "pattern": "stripe|striped|plaid|check|checked|checkered|checkerboard|dot|dotted|polka|floral|"
+    "flower|flowered|print|printed|pattern|patterned|logo|graphic|lettering|writing|design|"
+    "camouflage",
+    "glasses": "",
+    "scarf": "tie|necktie|bandana|collar",
+    "hat": "headscarf|visor|hood up",
+    "bag": "messenger",
+    "belt": "suspender",
+    "in hand": "holding|hold|in (?:his|her|their|one|the|each|both) (?:left |right |other )?hand|"
+    "umbrella|phone|cellphone|book|bottle|cup|skateboard|newspaper|camera|paper|folder|tablet|"
+    "microphone|bucket|object",
+    "jewellery": "watch|bracelet|necklace|earring|ring|headphone|earphone|earbud",
+    "action": "walking|walk|standing|stand|running|run|riding|sitting|sit|talking|looking|facing|"
+    "leaning|posing|stepping|strolling",
+    "background": "street|sidewalk|road|building|wall|background|tree|grass|floor|stair|station|"
+    "store|shop|mall|park|crosswalk|pavement|corridor|hallway|outdoor|indoor|city|campus|carpet|"
+    "path|ground|airport|terminal|escalator|platform|stage|room|window|door|car|train|bicycle|"
+    "railing|sky|sign",
+    "other people": "people|crowd|another person|another man|another woman|others|companion|"
+    "group of|couple|someone else|baby",
+    "colour": "black|white|gr[ea]y(?:ish)?|red|blue|navy|green|yellow|orange|purple|pink|brown|"
+    "tan|beige|khaki|maroon|teal",
+}
+_SHARED = NOUNS | {"hair": NOUNS["hairstyle"], "sex": " ".join(CLASSES["sex"])}
+WORDS = {  # characteristic -> alternatives of one pattern; "s" or "es" may follow each
+    name: "|".join([*_SHARED.get(name, "").split(), *filter(None, [more])])
+    for name, more in _MORE.items()
 }
 _PATTERNS = {
     name: re.compile(rf"(?<!\w)(?:{words})(?:s|es)?(?!\w)") for name, words in WORDS.items()
 }
 _NEGATED = re.compile(r"\b(?:no|not|without|nor|isn't|doesn't|never)\b(?:[ \w'-]*)$")
+_CLAUSE_END = re.compile(r"[.,;:]|\b(?:but|and (?:is|has|wears))\b")
 
 
 def characteristics(text: str) -> set[str]:
-    """The characteristics that a text claims something about; what it says is absent ("no hat") is no claim.
+    """The characteristics that a text claims something about.
 
-    A negation counts up to the next comma or full stop: "without a bag or hat, in jeans" speaks of the jeans alone.
+    What a text says is absent ("no hat") is no claim. A negation holds up to the end of its clause:
+    "without a bag or hat, in jeans" speaks of the jeans alone.
     """
     text = " ".join(text.lower().split())
-    found = set()
-    for name, pattern in _PATTERNS.items():
-        for hit in pattern.finditer(text):
-            clause = re.split(r"[.,;:]|\b(?:but|and (?:is|has|wears))\b", text[: hit.start()])[-1]
-            if not _NEGATED.search(clause):
-                found.add(name)
-                break
-    return found
+    return {
+        name
+        for name, pattern in _PATTERNS.items()
+        if any(
+            not _NEGATED.search(_CLAUSE_END.split(text[: hit.start()])[-1])
+            for hit in pattern.finditer(text)
+        )
+    }
 
 
 def claimed(human: Sequence[str], machine: Sequence[str]) -> pd.DataFrame:
-    """Which characteristics two describers of the same N pictures speak of, a row each, in percent of the pairs.
+    """Which characteristics two describers of the same N pictures speak of.
 
-    Columns: human; mllm; mllm only (and this human not), human only. Sorted by mllm only. Raises ValueError where
-    the two lists differ in length or are empty.
+    Args:
+        human: The texts of a human, one a picture.
+        machine: Those of an MLLM about the same pictures, in the same order.
+
+    Returns:
+        A row a characteristic with the columns human, mllm, "mllm only" (the MLLM speaks of it, the
+        human does not) and "human only", in percent of the pairs, sorted by "mllm only".
+
+    Raises:
+        ValueError: The lists differ in length or are empty.
     """
     if len(human) != len(machine) or not len(human):
         raise ValueError(
-            f"{len(human)} human texts but {len(machine)} of the MLLM: give one pair a picture, at least one."
+            f"{len(human)} human texts but {len(machine)} of the MLLM: give one pair of texts for "
+            "each picture, and at least one pair."
         )
-    read = [(characteristics(one), characteristics(other)) for one, other in zip(human, machine)]
-    rows = {
-        name: {
-            "human": 100 * sum(name in one for one, _ in read) / len(read),
-            "mllm": 100 * sum(name in other for _, other in read) / len(read),
-            "mllm only": 100 * sum(name in other - one for one, other in read) / len(read),
-            "human only": 100 * sum(name in one - other for one, other in read) / len(read),
-        }
-        for name in WORDS
-    }
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("characteristic")
+    said = {who: _flags(texts) for who, texts in {"human": human, "mllm": machine}.items()}
+    said["mllm only"] = said["mllm"] & ~said["human"]
+    said["human only"] = said["human"] & ~said["mllm"]
+    table = pd.DataFrame({column: 100 * flags.sum() / len(human) for column, flags in said.items()})
+    table = table.rename_axis("characteristic")
     return table.sort_values("mllm only", ascending=False, kind="stable")
 
 
-def human_and_mllm() -> tuple[list[str], list[str]] | None:
-    """Captions of real pictures by a human and by a real MLLM, or None (and a line that says so) where they aren't.
+def _flags(texts: Sequence[str]) -> pd.DataFrame:
+    """Whether each text speaks of each characteristic."""
+    found = [characteristics(text) for text in texts]
+    return pd.DataFrame({name: [name in one for one in found] for name in WORDS})
 
-    They are looked for in $ICL_REAL, else in shared/real beside the kit's folder; they may not be passed on.
+
+def human_and_mllm() -> tuple[list[str], list[str]] | None:
+    """Captions of the same real pictures by a human and by a real MLLM.
+
+    They are read from the folder $ICL_REAL, else from shared/real beside the kit's folder; they may
+    not be passed on with the kit. Where they are missing, this prints so and returns None.
     """
     folder = Path(os.environ.get("ICL_REAL") or repo_root().parent / "shared" / "real")
     file = folder / HUMAN_AND_MLLM
     if not file.is_file():
         print(
-            f"no {HUMAN_AND_MLLM} here: it may not be shipped; set ICL_REAL to its folder to read it"
+            f"no {HUMAN_AND_MLLM} here: it may not be shipped; "
+            "set ICL_REAL to its folder to read it"
         )
         return None
     records = json.loads(file.read_text(encoding="utf-8"))

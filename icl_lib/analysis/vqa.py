@@ -1,78 +1,85 @@
-"""How accurate the MLLM's answers about characteristics are."""
+"""How accurately the MLLM answers questions about characteristics, and what of RDA is unusable."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from icl_lib.analysis.claims import _pictures
+from icl_lib.analysis.claims import pictures_of
 from icl_lib.data.standin.describe import answers as true_answers
 from icl_lib.data.standin.read import plain_answer
-from icl_lib.mllm.yes_no import _percent
-
-# what M answers ----------------------------------------
 
 
 def vqa_accuracy(
     answers: Sequence[Mapping[str, str | None]], root, paths: Sequence
 ) -> pd.DataFrame:
-    """M's answers about N pictures against what was drawn in them, a row a characteristic; shares in percent.
+    """The MLLM's answers about N pictures against what was drawn in them.
 
-    `answers` [N] as `icl_lib.mllm.tasks.describe` gives them, in the order of the 15 questions. Columns:
-    visible (pictures that show it), right (share of those answered as drawn; spelling, article and synonym
-    aside), commonest (share right of always giving the most frequent true answer), hidden (pictures that do
-    not show it), invented (share of those where something was claimed all the same; NaN if there is none).
-    Raises ValueError for other than 15 answers and for a picture of another stand-in.
+    Args:
+        answers: Of each picture, those to the 15 questions in order (see `icl_lib.mllm.describe`).
+        root: The folder of the stand-in.
+        paths: The N pictures.
+
+    Returns:
+        A row a characteristic; shares are in percent. Columns: visible, the number of pictures that
+        show it; right, the share of those answered as drawn (spelling, article and synonym aside);
+        commonest, the share that the most frequent true answer would get right; hidden, the number
+        of pictures that do not show it; invented, the share of those of which something was claimed
+        all the same (NaN if there are none).
+
+    Raises:
+        ValueError: There are other than 15 answers, or a picture is another stand-in's.
     """
-    pairs = [
-        (list(given.items()), true_answers(picture["truth"], set(picture["seen"])))
-        for given, picture in zip(answers, _pictures(root, paths), strict=True)
-    ]
-    if not pairs or any(len(given) != len(true) for given, true in pairs):
+    pictures = pictures_of(root, paths)
+    true = [true_answers(picture["truth"], set(picture["seen"])) for picture in pictures]
+    pairs = list(zip(answers, true, strict=True))
+    if not pairs or any(len(given) != len(right) for given, right in pairs):
         raise ValueError("the truth answers 15 questions: give answers to the same 15, in order.")
-    rows = []
-    for column, (name, _) in enumerate(pairs[0][0]):
-        told = pd.Series([plain_answer(given[column][1]) for given, _ in pairs])
-        true = pd.Series([plain_answer(answers[column]) for _, answers in pairs])
-        shown = true != "not visible"
-        commonest = true[shown].value_counts(normalize=True).max() if shown.any() else np.nan
-        rows.append(
-            {
-                "characteristic": name,
-                "visible": int(shown.sum()),
-                "right": _percent((told == true)[shown]),
-                "commonest": 100 * commonest,
-                "hidden": int((~shown).sum()),
-                "invented": _percent(~told[~shown].isin(["not visible", ""])),
-            }
-        )
-    return pd.DataFrame(rows).set_index("characteristic")
+    rows = {}
+    for column, name in enumerate(answers[0]):
+        told = pd.Series([plain_answer(list(given.values())[column]) for given in answers])
+        drawn = pd.Series([plain_answer(right[column]) for right in true])
+        shown = drawn != "not visible"
+        rows[name] = {
+            "visible": int(shown.sum()),
+            "right": 100 * (told == drawn)[shown].mean(),
+            "commonest": 100 * drawn[shown].value_counts(normalize=True).max(),
+            "hidden": int((~shown).sum()),
+            "invented": 100 * (~told[~shown].isin(["not visible", ""])).mean(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("characteristic")
 
 
 def unread(texts: Mapping[int, dict], captions: pd.DataFrame) -> pd.DataFrame:
-    """What RDA could not use, step by step: step, asked, left (as it was given), share (percent).
+    """What RDA could not use of the MLLM's answers.
 
-    texts: {caption_id: {vqa, enriched, sentences, parts}} of `icl_lib.rda.augment.augment`; captions: its captions.
+    Args:
+        texts: {caption_id: {vqa, enriched, sentences, parts}} of `icl_lib.rda.augment.augment`.
+        captions: The captions of these texts; the answers about one picture count once.
+
+    Returns:
+        A row for each of RDA's steps with the columns step, asked, left (as it was given) and share
+        (of the asked, in percent).
     """
-    one = captions.drop_duplicates("image_id")["caption_id"]
-    vqa = [answer is None for i in one for answer in texts[i]["vqa"].values()]
-    merged = [
-        texts[i]["enriched"] == text for i, text in zip(captions["caption_id"], captions["caption"])
-    ]
-    whole = [row["sentences"] == [row["enriched"]] for row in texts.values()]
+    pictures = captions.drop_duplicates("image_id")["caption_id"]
+    told = zip(captions["caption_id"], captions["caption"], strict=True)
     rewritten = {}
     for row in texts.values():
-        rewritten.update(zip(row["sentences"], row["parts"]))
-    lone = [part == [sentence] for sentence, part in rewritten.items()]
-    steps = {
-        "VQA: answers that could not be read": vqa,
-        "aggregation: captions left as they were": merged,
-        "decomposition: texts left in one piece": whole,
-        "rewriting: distinct sub-sentences left alone": lone,
+        rewritten.update(zip(row["sentences"], row["parts"], strict=True))
+    left = {
+        "VQA: answers that could not be read": [
+            answer is None for i in pictures for answer in texts[i]["vqa"].values()
+        ],
+        "aggregation: captions left as they were": [
+            texts[i]["enriched"] == text for i, text in told
+        ],
+        "decomposition: texts left in one piece": [
+            row["sentences"] == [row["enriched"]] for row in texts.values()
+        ],
+        "rewriting: distinct sub-sentences left alone": [
+            part == [sentence] for sentence, part in rewritten.items()
+        ],
     }
-    return pd.DataFrame(
-        [
-            {"step": step, "asked": len(flags), "left": sum(flags), "share": _percent(flags)}
-            for step, flags in steps.items()
-        ]
-    )
+    table = pd.DataFrame({"step": list(left), "asked": [len(flags) for flags in left.values()]})
+    table["left"] = [sum(flags) for flags in left.values()]
+    return table.assign(share=[100 * np.mean(flags) for flags in left.values()])

@@ -1,17 +1,24 @@
-"""The vocabulary of visible characteristics: nouns, classes, negations."""
+"""The vocabulary of visible characteristics in free English: nouns, adjectives, negations.
 
-# Characteristic (as params/prompts/*.yaml names it) -> its nouns; plural and hyphen do not matter.
+Two readers share it. `icl_lib.thi.contradictions` needs to know which words of a text say what of
+which thing; `icl_lib.analysis.mentions` only notices that a thing is mentioned, and therefore adds
+vaguer words of its own. (The stand-in's texts have a closed vocabulary and a reader of their own,
+`icl_lib.data.standin.read`.)
+"""
+
+# Characteristic (as params/prompts/*.yaml names it) -> its nouns in the singular.
 NOUNS = {
-    "hairstyle": "hair haircut hairstyle ponytail bun braid",
-    "upper body": "shirt tshirt tee top jacket coat sweater sweatshirt hoodie pullover jumper blouse vest blazer cardigan "
-    "windbreaker parka suit uniform dress",
-    "lower body": "trouser pant jean short skirt legging slack tight",
+    "hairstyle": "hair hairstyle hairdo ponytail pigtail bun braid",
+    "upper body": "shirt tshirt tee top polo jersey jacket coat overcoat sweater sweatshirt hoodie "
+    "hoody pullover jumper blouse tunic vest blazer cardigan windbreaker parka suit uniform dress",
+    "lower body": "trouser pant sweatpant jean short culotte skirt legging slack tight",
     "shoes": "shoe sneaker trainer boot sandal slipper heel loafer footwear",
     "glasses": "glass sunglass eyeglass spectacle",
     "scarf": "scarf scarve shawl",
-    "bag": "bag backpack handbag purse rucksack satchel tote suitcase luggage",
-    "hat": "hat cap beanie helmet",
-    "belt": "belt waistband sash",
+    "bag": "bag backpack handbag purse rucksack knapsack satchel tote pouch briefcase suitcase "
+    "luggage",
+    "hat": "hat cap beanie beret helmet",
+    "belt": "belt sash",
 }
 # Class -> groups of words that mean the same and exclude the class's other groups.
 CLASSES = {

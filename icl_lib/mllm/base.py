@@ -1,7 +1,5 @@
 """What every multimodal LLM of the kit offers: two verbs over pictures and texts."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -16,12 +14,12 @@ class MLLM(ABC):
     """M of the paper: judges whether a text fits a picture, and writes.
 
     Attributes:
-        name: identity of what answers `p_yes` (model, hash of its weights, adapter, precision).
-        writer_name: identity of what answers `write`; the same unless `write` leaves an adapter out.
-        prompts: the templates T_loc, T_vqa, T_aggr, T_dec, T_rwt it is asked with.
-        batch_size: pairs or prompts a forward pass.
-        max_new_tokens: length cap of a written answer.
-        parse_report: counts of what the tasks could and could not read out of written answers.
+        name: identity of what answers `p_yes`: model, hash of its weights, adapter, precision.
+        writer_name: identity of what answers `write`, where an adapter is never used.
+        prompts: the templates T_loc, T_vqa, T_aggr, T_dec and T_rwt.
+        batch_size: pairs or prompts in one forward pass.
+        max_new_tokens: the longest written answer, in tokens.
+        parse_report: how many written answers the tasks asked for and could not read.
     """
 
     name: str
@@ -39,14 +37,14 @@ class MLLM(ABC):
 
     @abstractmethod
     def write(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> list[str]:
-        """Greedy answers to N prompts, each about its own picture when pictures are given -> N texts."""
+        """Greedy answers to N prompts, each about its own picture if there are any -> N texts."""
 
     def tokens_read(
         self, prompts: Sequence[str], images: Sequence[Picture] | None = None
     ) -> np.ndarray | None:
-        """Tokens [N] that each finished prompt is read as, its picture's included, by M's own tokenizer.
+        """Tokens [N] of each finished prompt, those of its picture included; no model runs.
 
-        Nothing is asked. None where M shows no tokenizer (a server, a simulated answerer).
+        None where the tokenizer is not at hand (a server, a simulated MLLM).
         """
         return None
 
@@ -56,7 +54,7 @@ class MLLM(ABC):
 
 
 def check_pairs(images: Sequence[Picture], texts: Sequence[str]) -> None:
-    """Refuses lists of different lengths and texts that are no strings."""
+    """Raises ValueError for lists of different lengths and for texts that are no strings."""
     if len(images) != len(texts):
         raise ValueError(
             f"{len(images)} pictures but {len(texts)} texts: give one picture for each text."

@@ -1,6 +1,4 @@
-"""Speaks to an OpenAI-compatible server: many requests at once, time-outs, retries, errors in plain words."""
-
-from __future__ import annotations
+"""Asks an OpenAI-compatible server: many requests at once, time limits, retries."""
 
 import json
 import os
@@ -17,8 +15,16 @@ import httpx
 
 from icl_lib.params.schema import Server
 
-AGAIN = {408, 425, 429, 500, 502, 503, 504}  # worth another try; every other refusal is final
-LARGEST = 64 * 2**20  # bytes of an answer; a server that sends more has run wild
+RETRIED = {
+    408,
+    425,
+    429,
+    500,
+    502,
+    503,
+    504,
+}  # statuses worth another try; every other one is final
+LARGEST = 64 * 2**20  # bytes of an answer; a server that sends more is out of order
 # How servers word it.
 _NO_MODEL = re.compile(
     r"model\b.*(not (exist|found|served|available|loaded)|unknown)|unknown model|pinned"
@@ -29,86 +35,79 @@ Read = TypeVar("Read")
 
 
 class Refused(ValueError):
-    """The server will not do what it was asked, however often; `words` is its own message."""
-
-    def __init__(self, message: str, words: str = ""):
-        super().__init__(message)
-        self.words = words
+    """The server refuses a request for good."""
 
 
 class Unusable(Exception):
-    """What another try may mend; `after` is for how many seconds the server wants to be left alone."""
-
-    def __init__(self, told: str, after: float = 0.0):
-        super().__init__(told)
-        self.after = after
-
-
-def _parsed(content: bytes):
-    """What the JSON says; None where it is none, or nested so deep that it only pretends to be."""
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _seconds(retry_after: str) -> float:
-    """Retry-After, which is a number of seconds or a date; 0 where it is neither."""
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0
+    """An answer that another try may mend."""
 
 
 class Endpoint:
-    """One server's chat completions, asked many at once, within time limits, and again where that may help.
+    """The chat completions of one server.
 
-    `url` ends in /v1, as http://127.0.0.1:8000/v1; `settings` are the params' section `server`. Threads, not
-    asyncio: they work alike in a script and inside a notebook's running event loop.
+    Threads rather than asyncio: they work alike in a script and in a notebook's running event loop.
+
+    Args:
+        url: the server's address, which ends in /v1, such as http://127.0.0.1:8000/v1.
+        settings: the section `server` of the params.
+
+    Raises:
+        PermissionError: the environment variable that should hold the API key is empty.
     """
 
     def __init__(self, url: str, settings: Server):
-        self.url, self.settings = url.rstrip("/"), settings
-        self._key = self._read_key()
-        self._reached, self._not_before = False, 0.0
-        # A proxy set for the outer world knows no server on this machine.
-        here = httpx.URL(self.url).host in ("127.0.0.1", "localhost", "::1")
+        self.url = url.rstrip("/")
+        self.settings = settings
+        variable = settings.key_variable
+        self._key = os.environ.get(variable, "").strip() if variable else ""
+        if variable and not self._key:
+            raise PermissionError(
+                f"server.key_variable names {variable}, which is empty or not set: `export "
+                f"{variable}=…`."
+            )
+        self._reached = False
+        self._not_before = 0.0  # when the server may be asked again
         self._client = httpx.Client(
             timeout=httpx.Timeout(settings.timeout, connect=settings.connect_timeout),
-            # No connection is used twice: servers close them when they like, and a request may be lost in it.
+            # No connection is used twice: servers close idle ones, and a request may be lost in it.
             limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=0),
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            trust_env=not here,
+            # A proxy that is set for the outer world does not know a server on this machine.
+            trust_env=httpx.URL(self.url).host not in ("127.0.0.1", "localhost", "::1"),
         )
 
     def ask_all(
         self, count: int, body: Callable[[int], dict], read: Callable[[dict], Read]
     ) -> list[Read]:
-        """`read(answer)` of the requests body(0) … body(count - 1), at most `concurrency` of them under way.
+        """`read(answer)` of the requests body(0) … body(count - 1), at most `concurrency` at once.
 
-        `read` raises Unusable for an answer that it cannot take. Until the server has once answered,
-        requests go one at a time: what is wrong with all of them is told once and at once. Raises
-        ConnectionError where no usable answer came, PermissionError for the key, Refused for what the server
-        will not do.
+        Until the server has answered once, requests go one at a time, so that a fault that all of
+        them share is met only once.
+
+        Args:
+            count: number of requests.
+            body: makes the JSON of a request.
+            read: takes what is wanted out of an answer; raises Unusable for one that it cannot
+            take.
+
+        Raises:
+            ConnectionError: no usable answer came.
+            PermissionError: the server refuses the API key.
+            Refused: the server refuses the request.
         """
-        stop, answers = threading.Event(), {}
+        answers: dict[int, Read] = {}
+        stop = threading.Event()
 
-        def one(number: int) -> None:
+        def ask(number: int) -> None:
             answers[number] = self._ask(body(number), read, stop)
 
         numbers = iter(range(count))
         while len(answers) < count and not self._reached:
-            one(next(numbers))
+            ask(next(numbers))
         pool = ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="mllm-server")
         try:
-            done, _ = wait(
-                [pool.submit(one, number) for number in numbers], return_when=FIRST_EXCEPTION
-            )
-            for future in done:
+            asked = [pool.submit(ask, number) for number in numbers]
+            for future in wait(asked, return_when=FIRST_EXCEPTION).done:
                 future.result()
         finally:
             stop.set()
@@ -116,136 +115,143 @@ class Endpoint:
         return [answers[number] for number in range(count)]
 
     def models(self) -> list[str]:
-        """Names that the server says it serves; empty where it does not tell."""
+        """The names that the server says it serves; empty where it does not tell."""
         try:
-            listed = self._client.get(
-                f"{self.url}/models", timeout=self.settings.connect_timeout
-            ).json()
-            return [str(model["id"]) for model in listed["data"]]
+            answer = self._client.get(f"{self.url}/models", timeout=self.settings.connect_timeout)
+            return [str(model["id"]) for model in answer.json()["data"]]
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return []
 
     def _ask(self, body: dict, read: Callable[[dict], Read], stop: threading.Event) -> Read:
-        settings, told = self.settings, ""
+        settings = self.settings
         for attempt in range(settings.retries + 1):
             if attempt:
-                # Jitter, or all that were turned away together would come back together.
+                # At random, or all requests that were turned away together would return together.
                 pause = settings.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1)
                 self._pause(min(pause, settings.longest_wait), stop)
             self._pause(self._not_before - time.monotonic(), stop)
             try:
                 return read(self._post(body))
             except Unusable as problem:
-                told = str(problem)
-                if problem.after > settings.longest_wait:
-                    raise ConnectionError(
-                        f"{self.url} asks to be left alone for {problem.after:.0f} s ({told}), longer than "
-                        f"server.longest_wait ({settings.longest_wait:g} s). Run again later: what was answered "
-                        "is kept."
-                    ) from None
-                if problem.after:  # for everyone, not for this request alone
-                    self._not_before = max(self._not_before, time.monotonic() + problem.after)
+                last = problem
         raise ConnectionError(
-            f"{self.url} gave no usable answer in {settings.retries + 1} tries; the last time: {told}. What "
-            "was answered before is kept: run again once the server is well. If it is overloaded, lower "
-            f"server.concurrency ({settings.concurrency}) or raise server.timeout ({settings.timeout:g} s)."
+            f"{self.url} gave no usable answer in {settings.retries + 1} tries; the last time: "
+            f"{last}. What was answered before is kept: run again once the server is well. If it "
+            f"is overloaded, lower server.concurrency ({settings.concurrency}) or raise "
+            f"server.timeout ({settings.timeout:g} s)."
         )
 
     def _post(self, body: dict) -> dict:
         deadline = time.monotonic() + self.settings.timeout
+        content = bytearray()
         try:
             with self._client.stream("POST", f"{self.url}/chat/completions", json=body) as response:
                 self._reached = True
-                content = bytearray()
                 for piece in response.iter_bytes():
                     content += piece
-                    # httpx limits each wait for bytes; a server that drips must not hold a request for ever.
+                    # httpx limits each wait for bytes only, so a slow trickle could last for ever.
                     if time.monotonic() > deadline or len(content) > LARGEST:
                         limits = f"{self.settings.timeout:g} s or {LARGEST} bytes"
                         raise Unusable(f"an answer that did not end within {limits}")
-        except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
-            if self._reached:
-                raise Unusable(f"no connection ({problem})") from None
-            model, why = body["model"], str(problem) or type(problem).__name__
-            raise ConnectionError(
-                f"No server answers at {self.url} ({why}). Check mllm.url, or start one: `vllm serve {model}`, "
-                f"or `transformers serve {model}`; both listen on port 8000."
-            ) from None
-        except httpx.TimeoutException:
-            raise Unusable(f"no answer within {self.settings.timeout:g} s") from None
         except httpx.RequestError as problem:
-            raise Unusable(
-                f"the connection broke ({str(problem) or type(problem).__name__})"
-            ) from None
+            raise self._disconnected(problem, body["model"]) from None
         if response.status_code != 200:
-            words = self._words(bytes(content))
-            told = f"HTTP {response.status_code}" + (f": {words}" if words else "")
-            if response.status_code in AGAIN:
-                raise Unusable(told, _seconds(response.headers.get("Retry-After", "")))
-            raise self._refusal(response.status_code, told, words, body["model"])
-        answer = _parsed(bytes(content))
+            raise self._fault(response, self._words(content), body["model"])
+        answer = _parsed(content)
         if not isinstance(answer, dict):
-            raise Unusable(
-                f"an answer that is no JSON object ({self._words(bytes(content)) or 'empty'})"
-            )
+            raise Unusable(f"an answer that is no JSON object ({self._words(content) or 'empty'})")
         return answer
 
-    def _refusal(self, status: int, told: str, words: str, model: str) -> Exception:
+    def _disconnected(self, problem: httpx.RequestError, model: str) -> Exception:
+        """The exception for a request without an answer."""
+        told = str(problem) or type(problem).__name__
+        if isinstance(problem, (httpx.ConnectError, httpx.ConnectTimeout)) and not self._reached:
+            return ConnectionError(
+                f"No server answers at {self.url} ({told}). Check mllm.url, or start a server: "
+                f"`vllm serve {model}` or `transformers serve {model}`; both listen on port 8000."
+            )
+        if isinstance(problem, httpx.TimeoutException):
+            return Unusable(f"no answer within {self.settings.timeout:g} s")
+        return Unusable(f"the connection broke ({told})")
+
+    def _fault(self, response: httpx.Response, words: str, model: str) -> Exception:
+        """The exception for an answer with this status and these words."""
+        status = response.status_code
+        told = f"HTTP {status}: {words}".removesuffix(": ")
         low = words.lower()
+        if status in RETRIED:
+            return self._later(told, _seconds(response.headers.get("Retry-After", "")))
         if status in (401, 403):
             variable = self.settings.key_variable
             where = (
                 f"The key came from the environment variable {variable}."
                 if variable
-                else "None was sent: name the environment variable that holds it in server.key_variable."
+                else "None was sent: name the variable that holds it in server.key_variable."
             )
             return PermissionError(f"{self.url} refuses the API key ({told}). {where}")
         if status == 404 or _NO_MODEL.search(low):
             listed = ", ".join(self.models())
-            serves = (
-                f"It serves: {listed}." if listed else "It lists none; mllm.url should end in /v1."
-            )
+            serves = f"It serves: {listed}." if listed else "mllm.url should end in /v1."
             return Refused(
-                f"{self.url} does not serve {model!r} ({told}). {serves} Set server.served_model (the model) "
-                "and server.served_adapter (it with the adapter) to names that it serves, or serve this one.",
-                words,
+                f"{self.url} does not serve {model!r} ({told}). {serves} Set server.served_model "
+                "(the model) and server.served_adapter (the model with its adapter) to names that "
+                "it serves, or serve this one."
             )
         if status == 413 or _TOO_LONG.search(low):
             return Refused(
-                f"A request is too long for {self.url} ({told}). Start the server with room for more tokens "
-                "(vLLM: --max-model-len), or lower mllm.max_pixels or mllm.max_new_tokens.",
-                words,
+                f"A request is too long for {self.url} ({told}). Start the server with room for "
+                "more tokens (vLLM: --max-model-len), or lower mllm.max_pixels or "
+                "mllm.max_new_tokens."
             )
         if "logprob" not in low and _PICTURE.search(low):
             return Refused(
-                f"{self.url} refuses pictures for {model!r} ({told}). M has to see: serve a vision-language "
-                "model, and do not switch pictures off (vLLM: --limit-mm-per-prompt).",
-                words,
+                f"{self.url} refuses pictures for {model!r} ({told}). Serve a vision-language "
+                "model, and do not switch pictures off (vLLM: --limit-mm-per-prompt)."
             )
-        return Refused(f"{self.url} refuses the request ({told}).", words)
+        return Refused(f"{self.url} refuses the request ({told}).")
+
+    def _later(self, told: str, seconds: float) -> Exception:
+        """The exception for a server that wants to be left alone; all requests wait so long."""
+        longest = self.settings.longest_wait
+        if seconds > longest:
+            return ConnectionError(
+                f"{self.url} asks not to be asked for {seconds:.0f} s ({told}), longer than "
+                f"server.longest_wait ({longest:g} s). Run again later: what was answered before "
+                "is kept."
+            )
+        self._not_before = max(self._not_before, time.monotonic() + seconds)
+        return Unusable(told)
 
     def _words(self, content: bytes) -> str:
-        """The server's own message, short, on one line and without the key, should it repeat it."""
-        content = content[:10_000]
+        """The server's own message, short, on one line, and without the key if it repeats it."""
         told = _parsed(content)
-        told = told.get("error", told) if isinstance(told, dict) else told
-        if isinstance(told, dict):
-            told = told.get("message") or told.get("detail") or told
-        text = told if isinstance(told, str) else content.decode("utf-8", "replace")
+        for key in ("error", "message", "detail"):
+            if isinstance(told, dict):
+                told = told.get(key) or told
+        text = told if isinstance(told, str) else content[:10_000].decode("utf-8", "replace")
         text = " ".join(text.split())
         text = text.replace(self._key, "…") if self._key else text
         return text if len(text) <= 300 else text[:300] + " …"
-
-    def _read_key(self) -> str:
-        variable = self.settings.key_variable
-        key = os.environ.get(variable, "").strip() if variable else ""
-        if variable and not key:
-            raise PermissionError(
-                f"server.key_variable names {variable}, which is empty or not set: `export {variable}=…`."
-            )
-        return key
 
     @staticmethod
     def _pause(seconds: float, stop: threading.Event) -> None:
         if stop.wait(max(0.0, seconds)):
             raise CancelledError
+
+
+def _parsed(content: bytes):
+    """The JSON in `content`; None where there is none, or only one that is nested without end."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _seconds(retry_after: str) -> float:
+    """The header Retry-After in seconds: it holds a number or a date; 0 where it is neither."""
+    try:
+        if retry_after.strip()[:1].isalpha():
+            return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+        return max(0.0, float(retry_after))
+    except (ValueError, TypeError):
+        return 0.0

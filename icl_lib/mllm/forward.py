@@ -1,6 +1,4 @@
-"""Forward passes that do no work twice: a picture is encoded once, its texts' common beginning read once."""
-
-from __future__ import annotations
+"""Forward passes that do nothing twice: each picture, and each common beginning, is read once."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,13 +10,13 @@ from icl_lib.data.pictures import Picture, picture_id
 from icl_lib.mllm.chat import Chat, batches
 from icl_lib.mllm.encoded_pictures import Seen
 
-SHARED_FROM = 1.5  # texts a picture from which reading their common beginning apart pays
+SHARED_FROM = 1.5  # mean number of texts of a picture from which a shared beginning pays
 
 
 def inputs_of(chat: Chat, rendered: Sequence[str], pictures: Sequence[Picture]) -> dict:
     """Left-padded inputs of B rendered prompts, each about its own picture, or all about none."""
     seen = chat.see(pictures)
-    if pictures and seen is None:
+    if seen is None and pictures:
         return chat.batch_of_pictures(rendered, pictures)
     ordered = [seen[picture_id(picture)] for picture in pictures]
     return chat.batch(chat.tokens(rendered, ordered), ordered)
@@ -31,53 +29,46 @@ def last_logits(
     batch_size: int,
     share: bool = True,
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
-    """Yields (rows [B], raw logits of their last position in fp32 [B, V]) until every row had its turn.
+    """Yields (rows [B], raw fp32 logits [B, V] of their last position) until every row is done.
 
-    `share` lets texts of one picture read their common beginning once.
+    With `share`, the texts of one picture read their common beginning once.
     """
     seen = chat.see(pictures)
     if seen is None:
-        order = sorted(range(len(rendered)), key=lambda row: len(rendered[row]))
-        for rows in batches(order, batch_size):
-            inputs = chat.batch_of_pictures(
-                [rendered[row] for row in rows], [pictures[row] for row in rows]
-            )
-            yield rows, _logits(chat, inputs)
-        return
-    keys = [picture_id(picture) for picture in pictures]
-    tokens = chat.tokens(rendered, [seen[key] for key in keys])
-    same_layout: dict[str, list[int]] = {}
-    for row, key in enumerate(keys):
-        same_layout.setdefault(seen[key].words, []).append(row)
-    for rows in same_layout.values():
-        rows = sorted(rows, key=lambda row: len(tokens[row]))
-        pays = share and len(rows) >= SHARED_FROM * len({keys[row] for row in rows})
-        if pays and (shared := common_beginning(chat, [tokens[row] for row in rows])):
-            yield from _after_common_beginning(chat, rows, tokens, keys, seen, shared, batch_size)
-            continue
-        for batch in batches(rows, batch_size):
-            inputs = chat.batch([tokens[row] for row in batch], [seen[keys[row]] for row in batch])
-            positions = chat.positions(inputs)
+        for rows in batches(_by_length(range(len(rendered)), rendered), batch_size):
+            texts = [rendered[row] for row in rows]
             yield (
-                batch,
-                _logits(chat, inputs | ({} if positions is None else {"position_ids": positions})),
+                rows,
+                _logits(chat, chat.batch_of_pictures(texts, [pictures[row] for row in rows])),
             )
-
-
-def _logits(chat: Chat, inputs: dict) -> torch.Tensor:
-    return chat.model(**inputs, logits_to_keep=1, use_cache=False).logits[:, -1].float()
+        return
+    own = [seen[picture_id(picture)] for picture in pictures]
+    tokens = chat.tokens(rendered, own)
+    same_layout: dict[tuple[int, ...], list[int]] = {}
+    for row, picture in enumerate(own):
+        same_layout.setdefault(picture.ids, []).append(row)
+    for rows in same_layout.values():
+        rows = _by_length(rows, tokens)
+        pays = share and len(rows) >= SHARED_FROM * len({id(own[row]) for row in rows})
+        if pays and (shared := common_beginning(chat, [tokens[row] for row in rows])):
+            yield from _after_common_beginning(chat, rows, tokens, own, shared, batch_size)
+            continue
+        for some in batches(rows, batch_size):
+            inputs = chat.batch([tokens[row] for row in some], [own[row] for row in some])
+            yield some, _logits(chat, inputs)
 
 
 def common_beginning(chat: Chat, tokens: Sequence[Sequence[int]]) -> int:
-    """How many first tokens all rows share; 0 where the picture's placeholders reach beyond them."""
-    first, last = min(tokens), max(tokens)
-    length = next((i for i, (a, b) in enumerate(zip(first, last)) if a != b), min(map(len, tokens)))
-    length = min(length, min(map(len, tokens)) - 1)  # one token at least is left to answer from
-    image = set(chat.processor.image_token_ids)
+    """How many first tokens all rows share; 0 where a picture's placeholders reach beyond them."""
     # Sliding windows and recurrent states cannot be handed on row by row.
-    past = DynamicCache(config=chat.model.config.get_text_config())
-    if not all(type(layer) is DynamicLayer for layer in past.layers):
+    if not all(type(layer) is DynamicLayer for layer in _cache(chat).layers):
         return 0
+    first = min(tokens)
+    last = max(tokens)
+    shortest = min(map(len, tokens))
+    length = next((i for i in range(shortest) if first[i] != last[i]), shortest)
+    length = min(length, shortest - 1)  # at least one token is left to answer from
+    image = set(chat.processor.image_token_ids)
     return 0 if any(image & set(own[length:]) for own in tokens) else length
 
 
@@ -85,52 +76,56 @@ def _after_common_beginning(
     chat: Chat,
     rows: list[int],
     tokens: list[list[int]],
-    keys: list[str],
-    seen: dict[str, Seen],
+    own: list[Seen],
     shared: int,
     batch_size: int,
-):
-    """Keys and values of the `shared` tokens once a picture [P, heads, shared, d], then each row's rest."""
-    distinct = list(dict.fromkeys(keys[row] for row in rows))
-    whole = chat.batch(
-        [tokens[rows[-1]]], [seen[distinct[0]]]
-    )  # the longest row: its positions are everyone's
-    layout = chat.positions(whole)
-    if layout is None:
-        layout = torch.arange(whole["input_ids"].shape[1], device=chat.model.device)[
-            None, None
-        ]  # [1, 1, L]
-    layers: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
-    for some in batches(distinct, batch_size):
-        inputs = chat.batch([tokens[rows[0]][:shared]] * len(some), [seen[key] for key in some])
-        past = DynamicCache(config=chat.model.config.get_text_config())
-        positions = _axes(layout[:, :, :shared].expand(-1, len(some), -1))
-        chat.model(
-            **inputs, position_ids=positions, past_key_values=past, use_cache=True, logits_to_keep=1
-        )
-        layers.append([(layer.keys, layer.values) for layer in past.layers])
-    kept = [tuple(torch.cat(parts) for parts in zip(*layer)) for layer in zip(*layers)]
-    place_of = {key: place for place, key in enumerate(distinct)}
-    for batch in batches(rows, batch_size):
-        inputs = chat.batch([tokens[row][shared:] for row in batch])
+) -> Iterator[tuple[list[int], torch.Tensor]]:
+    """Reads the `shared` tokens once for each picture, then what is left of each row."""
+    distinct = list({id(own[row]): own[row] for row in rows}.values())
+    # The positions of the longest row, which comes last, are those of every row.
+    longest = chat.batch([tokens[rows[-1]]], distinct[:1])
+    if "image_grid_thw" in longest:  # Qwen2-VL's 3-D positions [3, 1, L]
+        layout, _ = chat.model.model.get_rope_index(**longest)
+    else:
+        layout = torch.arange(longest["input_ids"].shape[1], device=chat.model.device)[None, None]
+    read = []  # keys and values: [batches][layers] of two [P, heads, shared, d]
+    for pictures in batches(distinct, batch_size):
+        inputs = chat.batch([tokens[rows[0]][:shared]] * len(pictures), pictures)
+        past = _cache(chat)
+        positions = _axes(layout[:, :, :shared].expand(-1, len(pictures), -1))
+        _logits(chat, inputs, position_ids=positions, past_key_values=past)
+        read.append([(layer.keys, layer.values) for layer in past.layers])
+    kept = [
+        tuple(torch.cat(parts) for parts in zip(*layer, strict=True))
+        for layer in zip(*read, strict=True)
+    ]
+    place_of = {id(picture): place for place, picture in enumerate(distinct)}
+    for some in batches(rows, batch_size):
+        inputs = chat.batch([tokens[row][shared:] for row in some])
         mask = inputs["attention_mask"]
-        place = shared + (mask.cumsum(-1) - 1).clamp(min=0)  # [B, S]
-        own = torch.tensor([place_of[keys[row]] for row in batch], device=mask.device)
-        past = DynamicCache(config=chat.model.config.get_text_config())
-        for number, (key, value) in enumerate(kept):
-            past.update(key[own], value[own], number)
-        mask = torch.cat([mask.new_ones(len(batch), shared), mask], dim=1)
-        out = chat.model(
-            input_ids=inputs["input_ids"],
-            attention_mask=mask,
-            past_key_values=past,
-            use_cache=True,
-            position_ids=_axes(layout[:, 0][:, place]),
-            logits_to_keep=1,
-        )
-        yield batch, out.logits[:, -1].float()
+        places = shared + (mask.cumsum(-1) - 1).clamp(min=0)  # [B, S]
+        picture = torch.tensor([place_of[id(own[row])] for row in some], device=mask.device)
+        past = _cache(chat)
+        for number, (keys, values) in enumerate(kept):
+            past.update(keys[picture], values[picture], number)
+        inputs["attention_mask"] = torch.cat([mask.new_ones(len(some), shared), mask], dim=1)
+        positions = _axes(layout[:, 0][:, places])
+        yield some, _logits(chat, inputs, position_ids=positions, past_key_values=past)
+
+
+def _logits(chat: Chat, inputs: dict, **more) -> torch.Tensor:
+    out = chat.model(**inputs, **more, use_cache="past_key_values" in more, logits_to_keep=1)
+    return out.logits[:, -1].float()
+
+
+def _cache(chat: Chat) -> DynamicCache:
+    return DynamicCache(config=chat.model.config.get_text_config())
 
 
 def _axes(positions: torch.Tensor) -> torch.Tensor:
     """[3, B, L] for models with 3-D positions, [B, L] for the others."""
     return positions if len(positions) == 3 else positions[0]
+
+
+def _by_length(rows: Sequence[int], texts: Sequence) -> list[int]:
+    return sorted(rows, key=lambda row: len(texts[row]))

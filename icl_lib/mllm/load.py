@@ -1,6 +1,4 @@
-"""Finds the model that the params name, without downloading, and makes it an MLLM with a memory."""
-
-from __future__ import annotations
+"""Makes the MLLM that the params name, with a memory of its answers."""
 
 from pathlib import Path
 
@@ -11,27 +9,51 @@ from icl_lib.results import folder_hash
 
 
 def load_mllm(params, adapter: str | Path | None = None) -> MLLM:
-    """M of `params.mllm`, its answers kept in <cache_dir>/answers.sqlite.
+    """The MLLM of `params.mllm`, which keeps its answers in <cache_dir>/answers.sqlite.
 
-    `adapter` is a peft folder, used by `p_yes` alone; with `mllm.backend: server` its place is taken by the
-    model name `server.served_adapter`, and the server is first spoken to when it is first asked. Raises
-    FileNotFoundError that says what was looked for and how to get it: nothing is downloaded unless
-    `params.mllm.allow_download`.
+    With `mllm.backend: server` the server is first spoken to when the first question is asked.
+
+    Args:
+        params: the settings of the run.
+        adapter: a peft folder that `p_yes` answers with; `write` never uses it. On a server the
+        model
+            `server.served_adapter` answers in its place.
+
+    Raises:
+        FileNotFoundError: the model is not on this machine; the message says how to get it. Nothing
+            is downloaded unless `params.mllm.allow_download`.
+        ValueError: the model or the adapter does not load, or the adapter does not fit the model.
     """
     if params.mllm.backend == "server":
-        return Memory(_on_server(params, adapter is not None), params.cache_dir / "answers.sqlite")
+        return _remembered(params, _on_server(params, adapter is not None))
     folder = model_folder(params)
     model, processor = load_model(params, folder)
-    size = f"{params.mllm.max_pixels or 'own'} pixels"
-    name = f"{Path(params.mllm.model).name}@{folder_hash(folder)} {params.mllm.dtype} {size}"
-    return remembered(params, model, processor, name, adapter)
+    name = (
+        f"{Path(params.mllm.model).name}@{folder_hash(folder)} {params.mllm.dtype} {_size(params)}"
+    )
+    return _remembered(params, _local(params, model, processor, name, adapter))
 
 
-def remembered(params, model, processor, name: str, adapter: str | Path | None = None) -> Memory:
-    """A loaded model as the MLLM `name`, with the prompts and limits of `params` and its answers kept on disk."""
+def writer_with_adapter(params, folder: str | Path) -> MLLM:
+    """The MLLM of `params` that also writes with the adapter in `folder`, to see what that does."""
+    from icl_lib.mllm.adapter import load_adapter
+
+    base = model_folder(params)
+    model, processor = load_model(params, base)
+    weights = f"{folder_hash(base)}+{folder_hash(Path(folder))}, adapted in every answer"
+    name = f"{weights} {params.mllm.dtype} {_size(params)}"
+    merged = load_adapter(model, folder).merge_and_unload()
+    return _remembered(params, _local(params, merged, processor, name))
+
+
+def _remembered(params, mllm: MLLM) -> Memory:
+    return Memory(mllm, params.cache_dir / "answers.sqlite")
+
+
+def _local(params, model, processor, name: str, adapter: str | Path | None = None) -> MLLM:
     from icl_lib.mllm.local import LocalMLLM
 
-    mllm = LocalMLLM(
+    return LocalMLLM(
         model,
         processor,
         prompts_of(params),
@@ -40,7 +62,6 @@ def remembered(params, model, processor, name: str, adapter: str | Path | None =
         max_new_tokens=params.mllm.max_new_tokens,
         adapter=adapter,
     )
-    return Memory(mllm, params.cache_dir / "answers.sqlite")
 
 
 def _on_server(params, adapted: bool) -> MLLM:
@@ -48,30 +69,19 @@ def _on_server(params, adapted: bool) -> MLLM:
 
     model, writer = served(params)
     asker, asking = served(params, adapter=True) if adapted else (model, writer)
-    size = f"{params.mllm.max_pixels or 'own'} pixels"
+    by_word = "" if params.server.logprobs else " by word"
     return ServerMLLM(
         params.mllm.url,
         prompts_of(params),
         params.server,
         model,
-        name=f"{asking} served {size}" + ("" if params.server.logprobs else " by word"),
-        writer_name=f"{writer} served {size}",
+        name=f"{asking} served {_size(params)}{by_word}",
+        writer_name=f"{writer} served {_size(params)}",
         asker=asker,
         max_pixels=params.mllm.max_pixels,
         max_new_tokens=params.mllm.max_new_tokens,
     )
 
 
-def writer_with_adapter(params, folder):
-    """The MLLM of `params`, with a memory, that also writes with the adapter in `folder`."""
-    from icl_lib.mllm.load import remembered
-    from icl_lib.mllm.local import load_adapter
-    from icl_lib.mllm.weights import load_model, model_folder
-    from icl_lib.results import folder_hash
-
-    base = model_folder(params)
-    model, processor = load_model(params, base)
-    model = load_adapter(model, folder).merge_and_unload()
-    weights = f"{folder_hash(base)}+{folder_hash(Path(folder))}, adapted in every answer"
-    name = f"{weights} {params.mllm.dtype} {params.mllm.max_pixels} pixels"
-    return remembered(params, model, processor, name)
+def _size(params) -> str:
+    return f"{params.mllm.max_pixels or 'own'} pixels"

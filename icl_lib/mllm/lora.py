@@ -1,7 +1,5 @@
 """LoRA supervised fine-tuning of M on Yes/No pairs (Eq. 3), by transformers' Trainer and peft."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
@@ -10,42 +8,47 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from icl_lib.data.pictures import picture_id
 from icl_lib.mllm.chat import Chat, batches
 from icl_lib.mllm.encoded_pictures import Seen
-from icl_lib.mllm.pairs import mine_pairs
 from icl_lib.mllm.prompts import Prompts
 from icl_lib.mllm.weights import load_model, model_folder, prompts_of, quiet
-from icl_lib.mllm.yes_no import choose_threshold, judge_metrics
 from icl_lib.results import atomic_write, progress, write_json
 
-__all__ = ["choose_threshold", "judge_metrics", "mine_pairs", "train_adapter"]
-
-IGNORED = -100  # transformers' label for a token that bears no loss
-FEATURES_AT_MOST = (
-    4 * 2**30
-)  # bytes of encoded pictures held while training; beyond, pictures are encoded anew
+IGNORED = -100  # transformers' label for a token without loss
+FEATURES_AT_MOST = 4 * 2**30  # bytes of encoded pictures held while training
 
 
 def train_adapter(params, pairs: pd.DataFrame, folder: str | Path) -> Path:
-    """Trains LoRA on `pairs` (path, caption, label) and saves a normal peft folder; returns it.
+    """Trains LoRA on Yes/No pairs and saves a normal peft folder.
 
-    Loss of Eq. 3: cross-entropy of the answer's tokens alone, the word (Yes or No) and the end token. LoRA
-    sits in the language model's `params.sft.target_modules`. The vision tower is frozen and without dropout,
-    so each distinct picture is encoded once, before training; nothing changes but the time.
+    The loss of Eq. 3 is the cross-entropy of the answer's tokens alone: the word (Yes or No) and
+    the end token. LoRA sits in the layers `params.sft.target_modules` of the language model. The
+    vision tower is frozen and has no dropout, so each distinct picture is encoded once, before
+    training; that changes nothing but the time.
 
-    Beside the adapter: pairs.csv, sharegpt.json (the form LLaMA-Factory reads), log.csv (step, epoch, loss,
-    learning_rate). A killed training goes on from its last checkpoint (four an epoch) in <folder>/trainer.
+    Beside the adapter lie pairs.csv, sharegpt.json (the format that LLaMA-Factory reads) and
+    log.csv (step, epoch, loss, learning_rate). A killed training continues from its last checkpoint
+    (four an epoch) in <folder>/trainer.
+
+    Args:
+        params: the settings of the run.
+        pairs: a table with the columns path, caption and label (1 for Yes).
+        folder: where the adapter is saved.
+
+    Returns:
+        The folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if pairs.empty:
         raise ValueError("There is no pair to train on.")
-    prompts, source = prompts_of(params), model_folder(params)
-    model, processor = load_model(params, source)
+    prompts = prompts_of(params)
+    model, processor = load_model(params, model_folder(params))
     chat = Chat(processor, model.eval().requires_grad_(False))
     seen = _encode_all(chat, pairs["path"])
     adapted = add_lora(model, params)
@@ -69,21 +72,21 @@ def train_adapter(params, pairs: pd.DataFrame, folder: str | Path) -> Path:
 
 
 def add_lora(model, params):
-    """The model with fresh LoRA layers in its language model only (seeded by `params.seed`)."""
-    from peft import LoraConfig, get_peft_model
+    """The model with fresh LoRA layers in its language model only, seeded by `params.seed`.
 
+    Raises:
+        ValueError: `params.sft.target_modules` names no layer of the language model.
+    """
     decoder = model.get_decoder()
     prefix = next(name for name, module in model.named_modules() if module is decoder)
     wanted = "|".join(map(re.escape, params.sft.target_modules))
     pattern = rf"{re.escape(prefix)}\..*\.({wanted})"
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     if not any(re.fullmatch(pattern, name) for name in linear):
-        there = sorted(
-            {name.rsplit(".", 1)[-1] for name in linear if name.startswith(prefix + ".")}
-        )
+        known = {name.rpartition(".")[2] for name in linear if name.startswith(prefix + ".")}
         raise ValueError(
-            f"sft.target_modules {list(params.sft.target_modules)} names no layer of the language model, "
-            f"which has {', '.join(there)}."
+            f"sft.target_modules {list(params.sft.target_modules)} names no layer of the language "
+            f"model, which has {', '.join(sorted(known))}."
         )
     torch.manual_seed(params.seed)
     config = LoraConfig(
@@ -98,75 +101,53 @@ def add_lora(model, params):
 
 
 class Collator:
-    """Rows of pairs -> inputs of a forward with labels for the answer alone.
+    """Makes rows of pairs the inputs of a forward pass, with labels for the answer alone.
 
-    The answer stands at the end of every left-padded row, so labels [B, A] and logits are kept for the last A
-    positions only.
+    The answer stands at the end of every left-padded row, so labels [B, A] and logits are kept for
+    the last A positions only.
+
+    Args:
+        chat: the model's chat format.
+        prompts: the template of the question.
+        seen: the encoded pictures by picture_id; None to go through the processor and the vision
+        tower.
     """
 
     def __init__(self, chat: Chat, prompts: Prompts, seen: dict[str, Seen] | None):
-        self.chat, self.prompts, self.seen = chat, prompts, seen
-        encode, end = chat.tokenizer.encode, chat.tokenizer.eos_token_id
-        self.answers = [[*encode(word, add_special_tokens=False), end] for word in ("No", "Yes")]
+        self.chat = chat
+        self.prompts = prompts
+        self.seen = seen
 
     def __call__(self, rows: Sequence[dict]) -> dict:
+        """The inputs, labels and the number of logits to keep of a batch of pairs."""
+        chat = self.chat
+        words = ["Yes" if row["label"] else "No" for row in rows]
+        answers = [[*chat.tokens([word])[0], chat.tokenizer.eos_token_id] for word in words]
         rendered = [
-            self.chat.render(self.prompts.ask_match(row["caption"]), picture=True) for row in rows
+            chat.render(self.prompts.ask_match(row["caption"]), picture=True) for row in rows
         ]
-        answers = [self.answers[int(row["label"])] for row in rows]
-        inputs = (
-            self._from_pixels(rendered, rows)
-            if self.seen is None
-            else self._from_seen(rendered, rows, answers)
-        )
+        if self.seen is None:
+            ends = [word + chat.tokenizer.eos_token for word in words]
+            texts = [text + end for text, end in zip(rendered, ends, strict=True)]
+            inputs = chat.batch_of_pictures(texts, [row["path"] for row in rows])
+        else:
+            seen = [self.seen[picture_id(row["path"])] for row in rows]
+            tokens = zip(chat.tokens(rendered, seen), answers, strict=True)
+            inputs = chat.batch([prompt + answer for prompt, answer in tokens], seen)
         # One more position than the answer: the token before it predicts its first one.
         width = 1 + max(map(len, answers))
         labels = [[IGNORED] * (width - len(answer)) + answer for answer in answers]
-        return inputs | {
-            "labels": torch.tensor(labels, device=self.chat.model.device),
-            "logits_to_keep": width,
-        }
-
-    @torch.no_grad()
-    def _from_seen(
-        self, rendered: list[str], rows: Sequence[dict], answers: list[list[int]]
-    ) -> dict:
-        seen = [self.seen[picture_id(row["path"])] for row in rows]
-        tokens = [own + answer for own, answer in zip(self.chat.tokens(rendered, seen), answers)]
-        inputs = self.chat.batch(tokens, seen)
-        embeddings = self.chat.model.get_input_embeddings()(inputs["input_ids"])  # [B, L, D]
-        image = torch.isin(
-            inputs["input_ids"],
-            torch.tensor(self.chat.processor.image_token_ids, device=embeddings.device),
-        )
-        embeddings[image] = torch.cat([one.features for one in seen]).to(embeddings)
-        positions = self.chat.positions(inputs)
-        if positions is None:
-            positions = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
-        return {
-            "inputs_embeds": embeddings,
-            "attention_mask": inputs["attention_mask"],
-            "position_ids": positions,
-        }
-
-    def _from_pixels(self, rendered: list[str], rows: Sequence[dict]) -> dict:
-        end = self.chat.tokenizer.eos_token
-        whole = [
-            text + ("Yes" if row["label"] else "No") + end for text, row in zip(rendered, rows)
-        ]
-        return self.chat.batch_of_pictures(whole, [row["path"] for row in rows])
+        labels = torch.tensor(labels, device=chat.model.device)
+        return inputs | {"labels": labels, "logits_to_keep": width}
 
 
 def last_whole_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end; torn ones, left by a kill, are removed."""
+    """The newest complete checkpoint; those that a kill left incomplete are removed."""
     whole = None
-    for path in sorted(
-        folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])
-    ):
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name[11:])):
         try:
-            json.loads(
-                (path / "trainer_state.json").read_text()
-            )  # the Trainer writes this file last
+            # The Trainer writes this file last.
+            json.loads((path / "trainer_state.json").read_text())
             whole = str(path)
         except (OSError, ValueError):
             shutil.rmtree(path)
@@ -174,10 +155,10 @@ def last_whole_checkpoint(folder: Path) -> str | None:
 
 
 def _encode_all(chat: Chat, paths: pd.Series) -> dict[str, Seen] | None:
+    """Every distinct picture, encoded; None where that is not possible or needs too much memory."""
     distinct = list(dict.fromkeys(map(str, paths)))
-    first = next(iter((chat.see(distinct[:1]) or {}).values()), None)
-    # Where features enter deeper layers too (Qwen3-VL), embeddings alone don't carry a picture.
-    if first is None or first.deeper or first.nbytes * len(distinct) > FEATURES_AT_MOST:
+    sample = chat.see(distinct[:1])
+    if sample is None or sample[distinct[0]].nbytes * len(distinct) > FEATURES_AT_MOST:
         return None
     seen: dict[str, Seen] = {}
     for some in progress(list(batches(distinct, 64)), "encoding pictures"):
@@ -186,10 +167,11 @@ def _encode_all(chat: Chat, paths: pd.Series) -> dict[str, Seen] | None:
 
 
 def _arguments(params, pairs: int, folder: Path, model) -> TrainingArguments:
-    sft, on_gpu = params.sft, torch.cuda.is_available()
-    steps = max(1, pairs // (sft.batch_size * sft.accumulation))  # an epoch
+    sft = params.sft
+    on_gpu = torch.cuda.is_available()
+    steps = max(1, pairs // (sft.batch_size * sft.accumulation))  # in an epoch
     large = sum(weight.numel() for weight in model.parameters()) > 1_000_000_000
-    # A 7B model's activations would not fit beside it: compute them again on the way back.
+    # The activations of a 7B model would not fit beside it: they are computed a second time.
     recompute = {
         "activation_checkpointing": True,
         "activation_checkpointing_kwargs": {"use_reentrant": False},
@@ -224,7 +206,7 @@ class _Log(TrainerCallback):
     """Writes log.csv as it grows and shows a bar; the Trainer keeps the log in its checkpoints."""
 
     def __init__(self, file: Path):
-        self.file, self.bar = file, None
+        self.file = file
 
     def on_train_begin(self, args, state, control, **_):
         self.bar = iter(progress(range(state.max_steps - state.global_step), "LoRA"))
@@ -241,16 +223,14 @@ class _Log(TrainerCallback):
 
 def _write_pairs(pairs: pd.DataFrame, prompts: Prompts, folder: Path) -> None:
     atomic_write(folder / "pairs.csv", pairs.to_csv(index=False))
-    write_json(
-        folder / "sharegpt.json",
-        [
-            {
-                "conversations": [
-                    {"from": "human", "value": "<image>" + prompts.ask_match(row.caption)},
-                    {"from": "gpt", "value": "Yes" if row.label else "No"},
-                ],
-                "images": [str(row.path)],
-            }
-            for row in pairs.itertuples()
-        ],
-    )
+    records = [
+        {
+            "conversations": [
+                {"from": "human", "value": "<image>" + prompts.ask_match(row.caption)},
+                {"from": "gpt", "value": "Yes" if row.label else "No"},
+            ],
+            "images": [str(row.path)],
+        }
+        for row in pairs.itertuples()
+    ]
+    write_json(folder / "sharegpt.json", records)

@@ -1,6 +1,4 @@
-"""Yes/No pairs of Eq. 3 from a retrieval model's Top-10, and how well an MLLM judges them."""
-
-from __future__ import annotations
+"""The Yes/No pairs of Eq. 3, with hard negatives from a retrieval model's Top-10."""
 
 import numpy as np
 import pandas as pd
@@ -17,19 +15,65 @@ def mine_pairs(
     limit: int | None = None,
     draws: int = 1,
 ) -> pd.DataFrame:
-    """Z+ and Z- of Eq. 3: two rows a caption and draw, columns path, caption, label, rank, pid, image_pid.
+    """Z+ and Z- of Eq. 3: two pairs for each caption and draw.
 
-    `captions` [T] (caption, pid, image_id) and `images` [I] (image_id, pid, path) are tables of one split;
-    `sim` [T, I] is their similarity by a backbone trained WITHOUT reorganised texts. Label 1: the caption
-    with its own picture. Label 0: the caption with one picture, drawn at random, of ANOTHER identity among
-    its `top_k` most similar. Pictures of identities that carry the very same caption are no negatives
-    (benchmarks hold such captions): their "No" would be wrong. A caption without any negative gives its
-    positive alone. `rank` counts from 1; `pid` is the caption's identity, `image_pid` the picture's. `limit`
-    takes so many captions at random. Each caption is paired `draws` times: its own picture again, and another
-    hard negative while its list has any that was not yet drawn.
+    A positive pair is a caption with its own picture. A negative pair is the caption with a picture
+    of ANOTHER person, drawn from its `top_k` most similar pictures. People who share the very same
+    caption (benchmarks hold such captions) are no negatives: their "No" would be wrong. A caption
+    without any negative gives its positive pair alone.
+
+    Args:
+        captions: T captions of one split, with the columns caption, pid and image_id.
+        images: the I pictures of the split, with the columns image_id, pid and path.
+        sim: [T, I], similarity by a backbone that was trained WITHOUT reorganised texts.
+        top_k: number of most similar pictures that negatives are drawn from.
+        rng: draws the negatives; a generator with seed 0 by default.
+        limit: take only so many captions, drawn at random.
+        draws: how often each caption is paired: its own picture again, and another negative while
+        there
+            is one that was not drawn yet.
+
+    Returns:
+        The columns path, caption, label (1 or 0), rank (of the picture, from 1), pid (of the
+        caption) and image_pid (of the picture).
     """
     rng = rng or np.random.default_rng(0)
     sim = np.asarray(sim)
+    _check(captions, images, sim, top_k, draws)
+    texts = captions["caption"].tolist()
+    pids = captions["pid"].to_numpy()
+    paths = images["path"].tolist()
+    image_pids = images["pid"].to_numpy()
+    column_of = {image_id: column for column, image_id in enumerate(images["image_id"])}
+    own = captions["image_id"].map(column_of).to_numpy()
+    same_text = captions.groupby("caption")["pid"].agg(set).to_dict()
+    chosen = np.arange(len(captions))
+    if limit is not None and limit < len(captions):
+        chosen = np.sort(rng.choice(chosen, limit, replace=False))
+    rows = []
+
+    def add(t: int, column: int, label: int, rank: int) -> None:
+        rows.append((paths[column], texts[t], label, rank, pids[t], image_pids[column]))
+
+    for t in chosen:
+        ranked = np.argsort(-sim[t], kind="stable")[:top_k]
+        others = [
+            rank
+            for rank, column in enumerate(ranked, 1)
+            if image_pids[column] not in same_text[texts[t]]
+        ]
+        count = min(draws, len(others))
+        drawn = rng.choice(others, count, replace=False).tolist() if others else []
+        own_rank = 1 + int((sim[t] > sim[t, own[t]]).sum())
+        for draw in range(draws):
+            add(t, own[t], 1, own_rank)
+            if drawn:
+                rank = drawn[draw % len(drawn)]
+                add(t, ranked[rank - 1], 0, rank)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _check(captions: pd.DataFrame, images: pd.DataFrame, sim, top_k: int, draws: int) -> None:
     if sim.shape != (len(captions), len(images)):
         raise ValueError(
             f"sim is {sim.shape}, but there are {len(captions)} captions and {len(images)} images."
@@ -38,42 +82,9 @@ def mine_pairs(
         raise ValueError(f"draws is {draws}; each caption is paired at least once.")
     if top_k < 1:
         raise ValueError(f"top_k is {top_k}; negatives come from at least the first candidate.")
-    pids, image_pids = captions["pid"].to_numpy(), images["pid"].to_numpy()
-    paths, texts = images["path"].tolist(), captions["caption"].tolist()
-    column_of = {image_id: column for column, image_id in enumerate(images["image_id"])}
-    same_text = captions.groupby("caption")["pid"].agg(set).to_dict()
-    chosen = np.arange(len(captions))
-    if limit is not None and limit < len(captions):
-        chosen = np.sort(rng.choice(chosen, limit, replace=False))
-    rows = []
-    for t in chosen:
-        image_id = captions["image_id"].iat[t]
-        if image_id not in column_of:
-            raise ValueError(
-                f"Caption {t} belongs to image_id {image_id}, which is not in the table of images."
-            )
-        own, scores = column_of[image_id], sim[t]
-        ranked = np.argsort(-scores, kind="stable")[:top_k]
-        others = [
-            rank
-            for rank, column in enumerate(ranked, 1)
-            if image_pids[column] not in same_text[texts[t]]
-        ]
-        positive = (
-            paths[own],
-            texts[t],
-            1,
-            1 + int((scores > scores[own]).sum()),
-            pids[t],
-            image_pids[own],
+    strangers = captions.loc[~captions["image_id"].isin(images["image_id"]), "image_id"]
+    if len(strangers):
+        raise ValueError(
+            f"Caption {strangers.index[0]} belongs to image_id {strangers.iloc[0]}, which is not "
+            "in the table of images."
         )
-        drawn = (
-            rng.choice(others, min(draws, len(others)), replace=False).tolist() if others else []
-        )
-        for draw in range(draws):
-            rows.append(positive)
-            if drawn:
-                rank = drawn[draw % len(drawn)]
-                column = ranked[rank - 1]
-                rows.append((paths[column], texts[t], 0, rank, pids[t], image_pids[column]))
-    return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,19 +1,18 @@
 """The prompt templates T_loc, T_vqa, T_aggr, T_dec and T_rwt, read from a YAML file and checked."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from icl_lib.params.names import nearest
 
-# What a template must hold, and what else it may hold.
+# The placeholders that a template must hold, and those that it may hold.
 PLACEHOLDERS: dict[str, tuple[set[str], set[str]]] = {
     "loc": ({"text"}, set()),
     "vqa": ({"questions"}, {"count"}),
@@ -22,7 +21,7 @@ PLACEHOLDERS: dict[str, tuple[set[str], set[str]]] = {
     "rewrite": ({"text"}, {"count"}),
     "answer_line": ({"answer"}, {"name"}),
 }
-_HOLE = re.compile(r"\{([A-Za-z_]+)\}")
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)\}")
 
 
 class Characteristic(BaseModel):
@@ -33,21 +32,11 @@ class Characteristic(BaseModel):
     question: str
 
 
-def _fill(template: str, **values: str) -> str:
-    # One pass, so that braces inside a caption are never taken for placeholders.
-    return _HOLE.sub(lambda hole: values.get(hole[1], hole[0]), template).strip()
-
-
-def _nearest(name: str, known) -> str:
-    close = nearest(name, known)
-    return f" (did you mean {close}?)" if close else ""
-
-
 class Prompts(BaseModel):
-    """One file of templates; every method returns the finished prompt as text.
+    """One file of templates; every `ask_…` method returns the finished prompt.
 
-    `negatives` are shell patterns ("no", "not visible*"); an answer that matches one, whatever its case, says
-    nothing about the person and stays out of {answers}.
+    `negatives` are shell patterns ("no", "not visible*"). An answer that matches one, in any case,
+    says nothing about the person and stays out of {answers}.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,32 +52,28 @@ class Prompts(BaseModel):
 
     @field_validator(*PLACEHOLDERS)
     @classmethod
-    def _holes(cls, template: str, info) -> str:
+    def _check_placeholders(cls, template: str, info) -> str:
         needed, optional = PLACEHOLDERS[info.field_name]
-        found = set(_HOLE.findall(template))
+        found = set(_PLACEHOLDER.findall(template))
         for name in sorted(needed - found):
             raise ValueError(f"lacks the placeholder {{{name}}}")
         for name in sorted(found - needed - optional):
-            raise ValueError(
-                f"has an unknown placeholder {{{name}}}{_nearest(name, needed | optional)}"
-            )
+            hint = _hint(name, needed | optional)
+            raise ValueError(f"has an unknown placeholder {{{name}}}{hint}")
         return template
 
     @model_validator(mode="after")
-    def _names(self) -> Prompts:
-        names = [item.name for item in self.characteristics]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if not names or twice:
-            raise ValueError(
-                f"characteristics: named twice: {', '.join(twice)}"
-                if twice
-                else "characteristics: the list is empty"
-            )
+    def _check_names(self) -> Self:
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        if twice:
+            raise ValueError(f"characteristics: named twice: {', '.join(twice)}")
+        if not self.names:
+            raise ValueError("characteristics: the list is empty")
         return self
 
     @property
     def names(self) -> list[str]:
-        """The characteristics' names, in the order they are asked."""
+        """The characteristics' names, in the order in which they are asked."""
         return [item.name for item in self.characteristics]
 
     @property
@@ -102,17 +87,17 @@ class Prompts(BaseModel):
 
     def ask_answers(self) -> str:
         """T_vqa (Eq. 4): all questions in one prompt; the query is not part of it."""
-        lines = (
+        lines = [
             f"{number}. {item.question}" for number, item in enumerate(self.characteristics, 1)
-        )
-        return _fill(self.vqa, questions="\n".join(lines), count=str(len(self.characteristics)))
+        ]
+        return _fill(self.vqa, questions="\n".join(lines), count=str(len(lines)))
 
     def ask_merged(self, answers: Mapping[str, str | None], text: str) -> str:
         """T_aggr (Eq. 5): the query and the anchor's answers as one text."""
         return _fill(self.aggregate, text=text, answers=self.answers_text(answers))
 
     def ask_parts(self, text: str) -> str:
-        """T_dec: the text as sub-sentences about one attribute each."""
+        """T_dec: the text as short sentences about one attribute each."""
         return _fill(self.decompose, text=text)
 
     def ask_rewritten(self, sentence: str, count: int) -> str:
@@ -120,14 +105,13 @@ class Prompts(BaseModel):
         return _fill(self.rewrite, text=sentence, count=str(count))
 
     def says_something(self, answer: str | None) -> bool:
-        """False for an answer that is missing or matches one of the negatives."""
+        """Whether there is an answer and it matches none of the negatives."""
         plain = " ".join((answer or "").lower().split()).strip(" .,;:!\"'")
-        return bool(plain) and not any(
-            fnmatchcase(plain, pattern.lower()) for pattern in self.negatives
-        )
+        negative = any(fnmatchcase(plain, pattern.lower()) for pattern in self.negatives)
+        return bool(plain) and not negative
 
     def answers_text(self, answers: Mapping[str, str | None]) -> str:
-        """{answers}: one `answer_line` for each answer that says something, in the asked order."""
+        """{answers}: one `answer_line` for each answer that says something, in the order asked."""
         return self.answer_join.join(
             _fill(self.answer_line, name=name, answer=answers[name].strip().rstrip("."))
             for name in self.names
@@ -138,39 +122,44 @@ class Prompts(BaseModel):
 def load_prompts(name: str | Path, folder: Path) -> Prompts:
     """Reads `folder/<name>.yaml`, or the YAML file at the path `name`.
 
-    Raises FileNotFoundError with the names there are, and ValueError that names every field that is missing,
-    unknown or of the wrong form.
+    Raises:
+        FileNotFoundError: there is no such file; the message lists those in `folder`.
+        ValueError: naming every key that is missing, unknown or of the wrong form.
     """
     path = Path(name)
     if path.suffix.lower() not in (".yaml", ".yml"):
         path = Path(folder) / f"{name}.yaml"
     if not path.is_file():
-        there = sorted(file.stem for file in Path(folder).glob("*.yaml"))
+        known = sorted(file.stem for file in Path(folder).glob("*.yaml"))
         raise FileNotFoundError(
-            f"There is no prompt file {path}{_nearest(str(name), there)}. Known here: "
-            f"{', '.join(there) or 'none'}; a path to a YAML file of your own works too."
+            f"There is no prompt file {path}{_hint(str(name), known)}. Known here: "
+            f"{', '.join(known) or 'none'}; a path to a YAML file of your own works too."
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Prompts.model_validate(content)
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         raise ValueError(f"{path} is not readable YAML: {problem}") from problem
-    if not isinstance(content, dict):
-        raise ValueError(
-            f"{path} should be a mapping with the keys {', '.join(Prompts.model_fields)}."
-        )
-    try:
-        return Prompts(**{str(key): value for key, value in content.items()})
     except ValidationError as problem:
-        raise ValueError(
-            f"{path}: " + "; ".join(_told(error) for error in problem.errors())
-        ) from None
+        raise ValueError(f"{path}: {'; '.join(map(_told, problem.errors()))}") from None
+
+
+def _fill(template: str, **values: str) -> str:
+    # In one pass, so that braces inside a caption are never taken for placeholders.
+    return _PLACEHOLDER.sub(lambda hole: values.get(hole[1], hole[0]), template).strip()
+
+
+def _hint(name: str, known) -> str:
+    close = nearest(name, known)
+    return f" (did you mean {close}?)" if close else ""
 
 
 def _told(error: Mapping) -> str:
+    """One error of pydantic in plain words."""
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "missing":
         return f"the key {where} is missing"
     if error["type"] == "extra_forbidden":
         known = Characteristic.model_fields if "." in where else Prompts.model_fields
-        return f"unknown key {where}{_nearest(where.rsplit('.')[-1], known)}"
+        return f"unknown key {where}{_hint(where.rsplit('.')[-1], known)}"
     return f"{where} {error['msg'].removeprefix('Value error, ')}".strip()

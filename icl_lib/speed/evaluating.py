@@ -1,7 +1,7 @@
 """An evaluation in the released code's way, then with the kit's savings one after the other."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,15 +15,16 @@ from icl_lib.retrieval.metrics import NAMES, ranking, retrieval_metrics
 from icl_lib.retrieval.models import RDE
 from icl_lib.speed.released import (
     KIT,
+    KIT_BF16,
     RELEASED,
+    WAYS,
     Way,
-    fast_bf16,
+    available,
     in_way,
     sorted_metrics,
 )
 from icl_lib.speed.timing import seconds, with_ratios
 
-KIT_BF16 = replace(KIT, precision="bf16")
 STEPS = {
     "the released code's way": RELEASED,
     "+ every item encoded once": Way(once=True),
@@ -102,10 +103,9 @@ def savings(model: RDE, data: Held, repeats: int = 2) -> pd.DataFrame:
     `agreement` with the released way's similarities; `metric_difference`, the largest change of a
     metric in points; `rank1`. The row of bf16 is left out on machines that are not faster in it.
     """
-    ways = {name: way for name, way in STEPS.items() if way != KIT_BF16 or fast_bf16()}
     base, released = evaluate(model, data, RELEASED)  # also pays one-off preparations
     rows = {}
-    for name, way in progress(ways.items(), "ways"):
+    for name, way in progress(available(STEPS).items(), "ways"):
         took, (sim, metrics) = seconds(evaluate, model, data, way, repeats=repeats)
         rows[name] = {
             "seconds": took,
@@ -118,13 +118,12 @@ def savings(model: RDE, data: Held, repeats: int = 2) -> pd.DataFrame:
 
 def growth(model: RDE, data: Held, pictures: Iterable[int], repeats: int = 1) -> pd.DataFrame:
     """Seconds of an evaluation in the released way and in the kit's, by gallery size; ratios."""
-    ways = {"released": RELEASED, "kit": KIT} | ({"kit, bf16": KIT_BF16} if fast_bf16() else {})
     rows = []
     for count in pictures:
         part = data.of(count)
         took = {
             name: seconds(evaluate, model, part, way, repeats=repeats)[0]
-            for name, way in ways.items()
+            for name, way in available(WAYS).items()
         }
         ratios = {f"ratio, {name}": took["released"] / took[name] for name in [*took][1:]}
         rows.append({"pictures": len(part.pixels), "captions": len(part.ids)} | took | ratios)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -42,11 +42,15 @@ class Way:
 
 RELEASED = Way()
 KIT = Way(once=True, attention="row", trimmed=True, counted=True)
+KIT_BF16 = replace(KIT, precision="bf16")
+WAYS = {"released": RELEASED, "kit": KIT, "kit, bf16": KIT_BF16}
 
 
-def fast_bf16() -> bool:
-    """Whether this machine computes faster in bf16 than in fp32."""
-    return uses_bf16("auto", torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+def available(ways: dict[str, Way]) -> dict[str, Way]:
+    """The given ways, without those in bf16 where the machine is not faster in it."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    fast = uses_bf16("auto", device)
+    return {name: way for name, way in ways.items() if fast or way.precision == "fp32"}
 
 
 def in_way(model: RDE, way: Way) -> RDE:

@@ -2,7 +2,6 @@
 
 import math
 import tempfile
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,19 +12,16 @@ import torch
 from safetensors.torch import save_file
 from scipy.stats import t as student
 
-from icl_lib.data.views import Images, PairViews
 from icl_lib.params import Params
 from icl_lib.results import progress
-from icl_lib.retrieval.ccd import divide
 from icl_lib.retrieval.evaluate import similarity
 from icl_lib.retrieval.load import load_backbone, new_backbone
 from icl_lib.retrieval.metrics import retrieval_metrics
 from icl_lib.retrieval.models import RDE
-from icl_lib.retrieval.objectives import Objective
-from icl_lib.retrieval.schedule import lr_factor, parameter_groups
-from icl_lib.retrieval.train import train_backbone
+from icl_lib.retrieval.schedule import parameter_groups
+from icl_lib.retrieval.train import _Training as Training
 from icl_lib.speed import evaluating
-from icl_lib.speed.released import RELEASED, Way, fast_bf16, in_way
+from icl_lib.speed.released import KIT, KIT_BF16, RELEASED, WAYS, Way, available, in_way
 from icl_lib.speed.timing import with_ratios
 
 STEPS = {
@@ -34,6 +30,8 @@ STEPS = {
     "+ averaged attention from the last layer only": Way(once=True, attention="last"),
     "+ the kit's encoder, one row of attention": Way(once=True, attention="row"),
     "+ captions cut to their length": Way(once=True, attention="row", trimmed=True),
+    "the kit's own loop": KIT,
+    "+ bf16": KIT_BF16,
 }
 LARGE = {  # the paper's backbone, for machines with a GPU
     "clip": "ViT-B-16-quickgelu",
@@ -47,86 +45,45 @@ LEVEL = 0.99  # of the interval in which seeds alone explain a difference
 RETRAINING = 1.0  # points by which retrainings of such models usually differ
 
 
-def train(params: Params, pairs: pd.DataFrame, way: Way, epochs: int) -> tuple[RDE, list[float]]:
-    """Trains on `pairs` (rows of a manifest) in one way.
+class TrainingInWay(Training):
+    """The kit's training loop, but in one way, and without Adam's fused step."""
 
-    Initial weights, order of the data, augmentation, loss, schedule, optimiser groups and CCD are
-    the kit's; a way only changes how much is computed for them.
+    def __init__(self, params: Params, pairs: pd.DataFrame, folder: Path, way: Way):
+        """Prepares a run as `Training` does, then changes its model and optimiser."""
+        super().__init__(params, pairs, folder, augmented=None, run="")
+        self.way, self.model = way, in_way(self.model, way)
+        self.optimiser = torch.optim.Adam(parameter_groups(self.model, self.settings))
+
+    def _clean(self, epoch: int) -> np.ndarray:
+        """CCD's verdict [P]; unless `once`, a picture is encoded again for each further caption."""
+        if not self.way.once:
+            repeated = self.image_of[pd.Series(self.image_of).duplicated()]
+            pixels = torch.cat([*self.images.batches(self.model.eval_batch)])
+            self.model.encode_images(pixels[repeated])
+        return super()._clean(epoch)
+
+
+def train(params: Params, pairs: pd.DataFrame, way: Way, epochs: int) -> tuple[RDE, list[float]]:
+    """Trains on `pairs`, rows of a manifest's train split, and times each epoch.
+
+    Initial weights, order of the data, augmentation, loss, schedule and CCD are the same in all
+    ways; a way only changes how much is computed for them. `KIT` and `KIT_BF16` are the kit's own
+    loop, with Adam's fused step.
 
     Returns:
         The model, and the seconds of each epoch.
     """
-    settings, model = params.backbone, new_backbone(params)
-    view = in_way(model, way)
-    objective = Objective(settings)
-    optimiser = torch.optim.Adam(parameter_groups(model, settings))
-    slots, _ = pd.factorize(pairs["image_id"])  # [P], each pair's picture by first appearance
-    images = Images(pairs.drop_duplicates("image_id")["path"].tolist(), model.image_size)
-    ids = model.tokenise(pairs["caption"].tolist()).numpy()
-    pids = torch.tensor(pairs["pid"].to_numpy())
-    views = PairViews(images, slots, ids, model.tokenizer, settings, params.seed)
-    took = []
-    for epoch in range(epochs):
-        start = time.perf_counter()
-        rng = np.random.default_rng((params.seed, epoch, 1))
-        losses = pair_losses(view, views, pids, objective, settings.batch_size, way.once, rng)
-        clean = torch.from_numpy(divide(losses, rng)).float()
-        loader = views.loader(epoch, settings.batch_size)
-        model.train()
-        for step, batch in enumerate(loader):
-            at = epoch + step / len(loader)
-            factor = lr_factor(at, epochs, settings.warmup_epochs, settings.warmup_factor)
-            for group in optimiser.param_groups:
-                group["lr"] = group["base_lr"] * factor
-            with view.autocast():
-                outputs = view(batch)
-            rows = batch["pair"]
-            loss = objective(outputs, pids[rows], clean[rows].to(model.device))
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            loss.item()  # waits for a GPU, as any loop does that reports its loss
-        took.append(time.perf_counter() - start)
-    return model, took
-
-
-def pair_losses(
-    model: RDE,
-    views: PairViews,
-    pids: torch.Tensor,
-    objective: Objective,
-    size: int,
-    once: bool,
-    rng: np.random.Generator,
-) -> dict[str, np.ndarray]:
-    """CCD's loss of each plain pair {branch: [P]}, computed in random batches of `size` pairs.
-
-    With `once`, each picture is encoded once; otherwise again for each of its captions.
-    """
-    pixels, slots = torch.cat([*views.images.batches(model.eval_batch)]), views.image_of
-    if not once:
-        pixels, slots = pixels[slots], np.arange(len(slots))
-    images = model.branches_of(model.encode_images(pixels))
-    texts = model.branches_of(model.encode_ids(torch.from_numpy(views.ids)))
-    losses = {name: np.zeros(len(slots)) for name in texts}
-    for pairs in np.array_split(rng.permutation(len(slots)), math.ceil(len(slots) / size)):
-        for name, values in losses.items():
-            sim = torch.from_numpy(texts[name][pairs] @ images[name][slots[pairs]].T)
-            values[pairs] = objective.per_pair(sim, pids[pairs]).numpy()
-    return losses
-
-
-def train_kit(
-    params: Params, pairs: pd.DataFrame, precision: str, epochs: int
-) -> tuple[RDE, list[float]]:
-    """Trains with the kit's own `train_backbone`; the model, and the seconds of each epoch."""
-    settings = {"precision": precision, "epochs": epochs, "rda": False}
+    settings = {"precision": way.precision, "epochs": epochs, "rda": False}
     backbone = params.backbone.model_copy(update=settings)
     params = params.model_copy(update={"backbone": backbone})
-    with tempfile.TemporaryDirectory() as folder:
-        train_backbone(params, pairs, folder)  # without val, so that only training is timed
-        log = pd.read_csv(Path(folder) / "log.csv")
-        return load_backbone(params, folder), log["seconds"].tolist()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if way in (KIT, KIT_BF16):
+            loop = Training(params, pairs, folder, augmented=None, run="")
+        else:
+            loop = TrainingInWay(params, pairs, folder, way)
+        loop.go()
+        return load_backbone(params, folder), [row["seconds"] for row in loop.rows]
 
 
 def savings(params: Params, pairs: pd.DataFrame, repeats: int = 1) -> pd.DataFrame:
@@ -135,12 +92,9 @@ def savings(params: Params, pairs: pd.DataFrame, repeats: int = 1) -> pd.DataFra
     Columns: `seconds`, `gain` over the row above, `ratio` to the released way. The row of bf16 is
     left out on machines that are not faster in it.
     """
-    own = {"the kit's own loop": "fp32"} | ({"+ bf16": "bf16"} if fast_bf16() else {})
     train(params, pairs[: 2 * params.backbone.batch_size], RELEASED, 1)  # pays one-off preparations
-    steps = progress(STEPS.items(), "ways")
+    steps = progress(available(STEPS).items(), "ways")
     took = {name: min(train(params, pairs, way, repeats)[1]) for name, way in steps}
-    for name, precision in own.items():
-        took[name] = min(train_kit(params, pairs, precision, repeats)[1])
     return with_ratios(pd.DataFrame({"seconds": took}))
 
 
@@ -153,21 +107,16 @@ def learned(
         A table with a row for each seed and way: `rank1` and `mAP` in percent, `seconds` an
         epoch; and the last seed's model of the kit in fp32.
     """
-    rows = []
+    rows, models = [], {}
     for seed in seeds:
         own = params.model_copy(update={"seed": seed})
-        models = {
-            "released": train(own, pairs, RELEASED, epochs),
-            "kit": train_kit(own, pairs, "fp32", epochs),
-        }
-        if fast_bf16():
-            models["kit, bf16"] = train_kit(own, pairs, "bf16", epochs)
-        for way, (model, took) in models.items():
-            model.precision = "fp32"
+        for name, way in available(WAYS).items():
+            model, took = train(own, pairs, way, epochs)
+            model.precision, models[name] = "fp32", model
             metrics = retrieval_metrics(*similarity(model, manifest, "val"))
-            scores = {name: metrics[name] for name in ("rank1", "mAP")}
-            rows.append({"way": way, "seed": seed, **scores, "seconds": min(took)})
-    return pd.DataFrame(rows), models["kit"][0]
+            scores = {key: metrics[key] for key in ("rank1", "mAP")}
+            rows.append({"way": name, "seed": seed, **scores, "seconds": min(took)})
+    return pd.DataFrame(rows), models["kit"]
 
 
 def noise(table: pd.DataFrame) -> pd.DataFrame:

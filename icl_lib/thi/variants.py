@@ -29,10 +29,9 @@ def confident(
     """(a) The candidate of the highest P(Yes) replaces the first Yes if it is clearly higher.
 
     Clearly means by more than `value`, in [0, 1]: 0 always takes the highest P(Yes), 1 is
-    Algorithm 1. Of equal ones, the higher rank counts. This concerns only queries with S(q, v̂_1)
-    ≤ ξ whose first Yes is among the first K; for all others one question was asked, or none was
-    answered with Yes. If the first Yes is v̂_1 itself there is no anchor, as in Algorithm 1,
-    unless a later candidate replaces it.
+    Algorithm 1. Of equal ones, the higher rank counts. Only queries with S(q, v̂_1) ≤ ξ and a Yes
+    among the first K answers can change. If that first Yes is about v̂_1, there is no anchor, as
+    in Algorithm 1, unless a later candidate replaces it.
 
     Args:
         sim: S(q, v) [Q, G].

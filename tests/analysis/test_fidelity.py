@@ -1,4 +1,4 @@
-"""Facts in against facts out: a writer without faults is exact, and every kind of fault is seen and named."""
+"""A writer without faults is exact, and every kind of fault is found and named."""
 
 import random
 
@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from standin_fixtures import random_facts
 
 from icl_lib.analysis import fidelity
 from icl_lib.data.standin import describe, phrases
-from icl_lib.data.standin import facts as facts_standin
 from icl_lib.data.standin.attributes import VALUES
+from icl_lib.data.standin.facts import choose_facts, merge_facts
 from icl_lib.mllm.prompts import load_prompts
 from icl_lib.params.paths import repo_root
 
@@ -26,14 +27,14 @@ ANSWERS = {
 
 
 def perfect(said: dict, truth: dict, seen: set, rng) -> dict:
-    """What RDA's four steps give where M answers, merges, splits and rewrites as it was taught to."""
-    facts = facts_standin.merge_facts(said, truth, seen)
+    """What RDA's four steps give if the MLLM does exactly what it was taught."""
+    facts = merge_facts(said, truth, seen)
     sentences = describe.sentences(facts)
     groups = [
         group for group, names in phrases.GROUPS.items() if any(name in facts for name in names)
     ]
     return {
-        "vqa": dict(zip(PROMPTS.names, describe.answers(truth, seen))),
+        "vqa": dict(zip(PROMPTS.names, describe.answers(truth, seen), strict=True)),
         "enriched": describe.merged(facts),
         "sentences": sentences,
         "parts": [[describe.sentence(group, facts, rng) for _ in range(3)] for group in groups],
@@ -44,10 +45,10 @@ def perfect(said: dict, truth: dict, seen: set, rng) -> dict:
 @given(seed=st.integers(0, 10**6))
 def test_a_writer_without_faults_is_exact(seed):
     rng = random.Random(seed)
-    said = facts_standin.choose_facts(facts_standin.random_facts(rng), set(VALUES), rng)
+    said = choose_facts(random_facts(rng), set(VALUES), rng)
     if said.get("pattern") == "plain":
         del said["pattern"]  # no caption says it in words
-    texts = {7: perfect(said, facts_standin.random_facts(rng), set(VALUES), rng)}
+    texts = {7: perfect(said, random_facts(rng), set(VALUES), rng)}
     captions = pd.DataFrame({"caption_id": [7], "caption": [describe.caption(said, rng, "street")]})
     table = fidelity.compared(texts, captions, PROMPTS)
     assert table["exact"].all(), table.loc[~table["exact"], ["written", "wanted", "read"]].to_dict(

@@ -1,11 +1,11 @@
-"""What RDA makes up, on two drawn pictures whose every fact is known; the measures against counts by hand."""
+"""What RDA makes up of two pictures whose facts are all known, against counts by hand."""
 
-import json
 import random
 
 import numpy as np
 import pandas as pd
 import pytest
+from standin_fixtures import random_facts, write_truth
 
 from icl_lib.analysis import hallucination
 from icl_lib.analysis.hallucination import (
@@ -16,11 +16,10 @@ from icl_lib.analysis.hallucination import (
     verdicts,
     without_contradicted,
 )
-from icl_lib.data.standin import facts
 from icl_lib.data.standin.attributes import VALUES
 from icl_lib.mllm.base import MLLM
 
-PERSON = facts.random_facts(random.Random(0)) | {
+PERSON = random_facts(random.Random(0)) | {
     "sex": "woman",
     "upper": "t-shirt",
     "upper_colour": "grey",
@@ -43,14 +42,7 @@ PERSON = facts.random_facts(random.Random(0)) | {
 def root(tmp_path):
     """Two pictures of one woman; the second shows no shoes."""
     seen = {"a.jpg": set(VALUES), "b.jpg": set(VALUES) - {"shoes", "shoes_colour"}}
-    pictures = {
-        name: {"pid": 1, "truth": PERSON, "seen": sorted(own), "facts": []}
-        for name, own in seen.items()
-    }
-    (tmp_path / "standin_truth.json").write_text(
-        json.dumps({"people": [PERSON], "pictures": pictures})
-    )
-    return tmp_path
+    return write_truth(tmp_path, PERSON, seen)
 
 
 CAPTIONS = pd.DataFrame(
@@ -106,7 +98,8 @@ class Judge(MLLM):
 def test_falsehood_is_found_at_the_step_where_it_enters(root):
     table = by_step(TEXTS, CAPTIONS, root)
     assert table.loc["all", "caption"] == 0
-    # Answers: sex, upper (1 of 3 facts wrong), hat and its colour wrong; sex wrong, shoes not shown twice.
+    # First picture: 1 of 3 facts about the upper body is wrong, and hat and its colour are.
+    # Second picture: the sex is wrong, and the shoes are not shown.
     assert table.loc["upper", "VQA"] == pytest.approx(100 / 3) and table.loc["sex", "VQA"] == 50
     assert table.loc["all", "VQA"] == pytest.approx(100 * 4 / 9)
     assert table.loc["hat", "aggregation"] == table.loc["hat", "decomposition"] == 100

@@ -1,4 +1,4 @@
-"""What an instruction inside a caption moves is counted as it should be, and a forged turn is no turn."""
+"""What instructions inside a caption move is counted right, and a forged turn is no turn."""
 
 import numpy as np
 import pandas as pd

@@ -12,11 +12,11 @@ from icl_lib.mllm.chat import Chat
 from icl_lib.mllm.lora import (
     Collator,
     add_lora,
-    judge_metrics,
     last_whole_checkpoint,
     train_adapter,
 )
 from icl_lib.mllm.weights import load_model, prompts_of
+from icl_lib.mllm.yes_no import judge_metrics
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icl_lib.mllm.lora import choose_threshold, judge_metrics, mine_pairs
+from icl_lib.mllm.pairs import mine_pairs
+from icl_lib.mllm.yes_no import choose_threshold, judge_metrics
 
 
 def tables(identities=6, each=3, per_image=2, seed=0):

@@ -174,14 +174,45 @@ def test_log_probabilities_can_be_declined_and_that_is_another_answer(at, pictur
 # names -----------------------------------------------------------
 
 
+def by_name(number, body):
+    """Repeats the model's name, and says Yes more surely the longer that name is."""
+    return said(body["model"], {"Yes": -0.1, "No": -len(body["model"])}, body=body)
+
+
 def test_the_adapter_judges_and_the_base_writes(at, pictures):
-    with serving(lambda number, body: said(body["model"], {"Yes": -0.1}, body=body)) as fake:
+    with serving(by_name) as fake:
         mllm = at(fake, adapter="any folder", served_adapter="icl")
         mllm.p_yes(pictures[:1], ["a"])
+        assert fake.requests[-1]["model"] == "icl"
         assert mllm.write(["b"], pictures[:1]) == ["small-model"]
-        assert {body["model"] for body in fake.requests[:3]} == {"icl"}
         raw = at(fake, served_adapter="icl")
         assert raw.name == raw.writer_name == mllm.writer_name != mllm.name
+
+
+def test_an_adapter_that_the_server_ignores_is_warned_of(at, pictures):
+    """Both names are asked one pair before anything else; a server that knows the adapter is silent."""
+    with serving(yes) as fake:
+        mllm = at(fake, adapter="any folder", served_adapter="icl", memory=False)
+        with pytest.warns(UserWarning, match="'icl' .*exactly as the bare model 'small-model'"):
+            mllm.p_yes(pictures[:3], ["a", "b", "c"])
+        judged = [body["model"] for body in fake.requests if body["max_tokens"] == 8]
+        assert judged == ["icl", "small-model", "icl", "icl", "icl"]
+        assert prompt_of(fake.requests[0]) == mllm.prompts.ask_match("a")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            mllm.p_yes(pictures[:1], ["d"])  # it is told once
+            at(fake, adapter="any folder", served_adapter="small-model").p_yes(pictures[:1], ["e"])
+    with serving(by_name) as fake, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        at(fake, adapter="any folder", served_adapter="icl").p_yes(pictures[:1], ["f"])
+
+
+def test_equal_words_do_not_prove_that_an_adapter_is_ignored(at, pictures):
+    with serving(lambda number, body: said("Yes", body=body)) as fake:
+        mllm = at(fake, adapter="any folder", served_adapter="icl", logprobs=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert mllm.p_yes(pictures[:1], ["a"]).tolist() == [1.0]
 
 
 def test_two_servers_of_one_model_share_their_answers(at, pictures):
@@ -284,7 +315,7 @@ def test_a_server_may_ask_for_patience(at, form, monkeypatch):
         assert 25 < max(slept) <= 30
         script.append(refused(429, "busy", Retry_After=form(4000)))
         with pytest.raises(
-            ConnectionError, match="alone for [34]\\d\\d\\d s .*busy.*server.longest_wait"
+            ConnectionError, match=r"asked for [34]\d\d\d s .*busy.*server\.longest_wait"
         ):
             at(fake).write(["b"])
 
@@ -596,7 +627,7 @@ def test_transformers_serve_is_asked_for_a_model_it_has_not(real, monkeypatch, t
 
 
 def test_thi_from_end_to_end_by_a_served_adapter(real, monkeypatch, tmp_path):
-    from icl_lib.mllm.local import save_merged
+    from icl_lib.mllm.adapter import save_merged
 
     monkeypatch.setenv("ICL_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("ICL_DATA", str(tmp_path / "data"))

@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
-from icl_lib.data.views import Images, PairViews
 from icl_lib.retrieval.load import new_backbone
-from icl_lib.retrieval.losses import tal
-from icl_lib.retrieval.objectives import Objective
-from icl_lib.speed import training
+from icl_lib.retrieval.models import RDE
+from icl_lib.retrieval.train import _Training as Training
+from icl_lib.speed import released, training
 from icl_lib.speed.evaluating import some_people
 from icl_lib.speed.released import KIT, RELEASED, in_way
 
@@ -24,7 +23,7 @@ def pairs(benchmark_table):
     return some_people(benchmark_table, "train", 10)
 
 
-def test_released_and_saving_epochs_learn_the_same(params, pairs, monkeypatch):
+def test_the_released_way_and_the_savings_learn_the_same(params, pairs, monkeypatch):
     """The similarities of the trained models differ far less than training has changed them.
 
     Some biases do not affect the loss (a key's, and one before BatchNorm). Their gradients are only
@@ -32,10 +31,10 @@ def test_released_and_saving_epochs_learn_the_same(params, pairs, monkeypatch):
     0.11 of what they have learned. A large eps keeps rounding errors small.
     """
     monkeypatch.setattr(torch.optim, "Adam", functools.partial(torch.optim.Adam, eps=1e-3))
-    released, took = training.train(params, pairs, RELEASED, 2)
+    model, took = training.train(params, pairs, RELEASED, 2)
     assert len(took) == 2 and min(took) > 0
     learned = {
-        "released": released,
+        "released": model,
         "saving": training.train(params, pairs, KIT, 2)[0],
         "start": new_backbone(params),
     }
@@ -48,42 +47,33 @@ def test_released_and_saving_epochs_learn_the_same(params, pairs, monkeypatch):
     assert moved > 1e-3 and apart < 1e-3 * moved
 
 
-def test_ccd_losses_equal_those_of_each_batch_encoded_by_the_kit(params, pairs):
-    model = new_backbone(params).eval()
-    pictures = pairs.drop_duplicates("image_id")["path"].tolist()
-    image_of, pids = np.arange(len(pairs)) // 2, torch.from_numpy(pairs["pid"].to_numpy().copy())
-    ids = model.tokenise(pairs["caption"].tolist())
-    images = Images(pictures, model.image_size)
-    views = PairViews(images, image_of, ids.numpy(), model.tokenizer, params.backbone, 0)
-    objective = Objective(params.backbone.model_copy(update={"loss": "tal"}))
-    found = [
-        training.pair_losses(
-            in_way(model, way), views, pids, objective, 8, way.once, np.random.default_rng(5)
-        )
-        for way in (RELEASED, KIT)
-    ]
-    images = model.branches_of(model.encode_images(pictures))
-    texts = model.branches_of(model.encode_ids(ids))
-    batches = np.array_split(np.random.default_rng(5).permutation(len(pairs)), 5)
-    for name in images:
-        expected = np.zeros(len(pairs))
-        for batch in batches:
-            sim = torch.from_numpy(texts[name][batch] @ images[name][image_of[batch]].T)
-            expected[batch] = tal(sim, pids[batch], **objective.options).numpy()
-        for losses in found:
-            np.testing.assert_allclose(losses[name], expected, atol=1e-4)
+def test_ccd_trusts_the_same_pairs_in_every_way(params, pairs, tmp_path, monkeypatch):
+    encoded = []
+    encode_images = RDE.encode_images
+
+    def counting(self, images):
+        encoded.append(len(images))
+        return encode_images(self, images)
+
+    monkeypatch.setattr(RDE, "encode_images", counting)
+    kit = Training(params, pairs, tmp_path, augmented=None, run="")._clean(0)
+    assert sum(encoded) == pairs["image_id"].nunique() < len(pairs)
+    encoded.clear()
+    released = training.TrainingInWay(params, pairs, tmp_path, RELEASED)._clean(0)
+    assert sum(encoded) == len(pairs), "a picture is encoded for each of its captions"
+    np.testing.assert_array_equal(released, kit)
 
 
 def test_savings_end_with_the_kits_own_loop(params, pairs, monkeypatch):
-    monkeypatch.setattr(training, "fast_bf16", lambda: True)
+    monkeypatch.setattr(training, "available", lambda ways: ways)
     table = training.savings(params, pairs)
-    assert list(table.index) == [*training.STEPS, "the kit's own loop", "+ bf16"]
+    assert list(table.index) == list(training.STEPS)
     assert table["ratio"].iloc[0] == 1 and (table["seconds"] > 0).all()
     np.testing.assert_allclose(table["gain"].cumprod(), table["ratio"])
 
 
-def test_learned_measures_every_way_and_seed(params, pairs, benchmark_table, monkeypatch):
-    monkeypatch.setattr(training, "fast_bf16", lambda: False)
+def test_learned_has_a_row_for_each_seed_and_way(params, pairs, benchmark_table, monkeypatch):
+    monkeypatch.setattr(released, "uses_bf16", lambda precision, device: False)
     table, model = training.learned(params, pairs, benchmark_table, 1, [0, 1])
     assert table["way"].tolist() == ["released", "kit"] * 2
     assert table["seed"].tolist() == [0, 0, 1, 1]
@@ -114,7 +104,7 @@ def test_a_large_clip_with_random_weights_is_trained_and_encodes(
     big = training.large(params, tmp_path)
     model = new_backbone(big)
     assert model.image_size == (64, 32) and model.widths["tse"] == 1024
-    assert len(training.train_kit(big, pairs[:8], "fp32", 1)[1]) == 1
+    assert len(training.train(big, pairs[:8], KIT, 1)[1]) == 1
     pixels = torch.zeros(2, 3, 64, 32, dtype=torch.uint8)
     vectors = in_way(model, RELEASED).encode_images(pixels)
     assert model.branches_of(vectors)["tse"].shape == (2, 1024)

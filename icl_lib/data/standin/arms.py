@@ -8,7 +8,8 @@ _LOOSE = ("hoodie", "coat", "jacket", "sweater")  # garments with wide sleeves
 
 def joints(body: Body, which: int) -> tuple:
     """(shoulder, elbow, hand) of the left (-1) or the right arm (1), which holds things."""
-    breadth, held = body.shoulder, body.person["held"]
+    breadth = body.shoulder
+    held = body.person["held"]
     swing = body.swing * 0.10 if body.walking else 0.012
     shoulder = (0 if body.side else which * (breadth - 0.012), 0.80)
     if which == 1 and held == "umbrella":
@@ -29,8 +30,10 @@ def joints(body: Body, which: int) -> tuple:
 def arm(body: Body, which: int) -> list[Shape]:
     """The left (-1) or the right arm (1); seen from the side, the left one is the far one."""
     shoulder, elbow, hand = joints(body, which)
-    sleeves, far, r = body.person["sleeves"], body.side and which == -1, 0.026 * body.width
-    skin = body.dark("skin", 0.86 if far else 1)
+    sleeves = body.person["sleeves"]
+    far = body.side and which == -1
+    r = 0.026 * body.width
+    skin = ("skin", 0.86) if far else "skin"
     bare = [
         (Pen.limb, shoulder, elbow, r, r * 0.86, skin),
         (Pen.limb, elbow, hand, r * 0.86, r * 0.62, skin),
@@ -41,7 +44,7 @@ def arm(body: Body, which: int) -> list[Shape]:
     wide = r * (1.32 if body.person["upper"] in _LOOSE else 1.2)
     halfway = ((shoulder[0] + elbow[0]) / 2, (shoulder[1] + elbow[1]) / 2 - 0.01)
     end = elbow if sleeves == "long" else halfway
-    cloth = body.dark("upper", 0.84 if far else 0.93)
+    cloth = ("upper", 0.84 if far else 0.93)
     start = (shoulder[0], shoulder[1] + 0.01)
     upper = (Pen.limb, shoulder, end, wide, wide * 0.95, cloth)
     lower = (Pen.limb, elbow, hand, wide * 0.93, wide * 0.78, cloth)

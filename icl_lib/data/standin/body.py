@@ -21,14 +21,15 @@ class Body:
         person: Attribute -> value, the action included.
         view: "front", "side" or "back".
         swing: How far the legs are apart, 0 to 1.
+        width: Breadth of the body relative to the average.
 
-    `width` is the body's breadth relative to the average; `shoulder`, `waist` and `hip` are half
-    breadths; `colours` has an entry for each part that is there; `cloth` is the pattern of the
-    upper garment, if one is drawn.
+    `shoulder`, `waist` and `hip` are half breadths, `middle` is x of the middle of the chest;
+    `cloth` is the pattern of the upper garment, if one is drawn.
     """
 
     def __init__(self, person: dict, view: str, swing: float, width: float):
         self.person = person
+        self.view = view
         self.side = view == "side"
         self.back = view == "back"
         self.walking = person["action"] == "walking"
@@ -37,22 +38,12 @@ class Body:
         narrow = 0.62 if self.side else 1
         half_breadths = (size * width * narrow for size in _MEASURES[person["sex"]])
         self.shoulder, self.waist, self.hip = half_breadths
-        self.middle = self.shoulder * 0.55 if self.side else 0  # x of the middle of the chest
-        self.colours = _colours(person)
+        self.middle = self.shoulder * 0.55 if self.side else 0
         self.cloth: Image.Image | None = None
 
-    def dark(self, part: str, factor: float) -> Colour:
-        """The colour of a part, darkened."""
-        return shade(self.colours[part], factor)
 
-    def contrast(self, part: str, pale: int, factor: float, amount: int) -> Colour:
-        """The part's colour darkened if its channels sum up to more than `pale`, else lightened."""
-        colour = self.colours[part]
-        return shade(colour, factor) if sum(colour) > pale else lighter(colour, amount)
-
-
-def _colours(person: dict) -> dict[str, Colour]:
-    """Part -> colour; a person's shades of the named colours are the same in every picture."""
+def colours_of(person: dict) -> dict[str, Colour]:
+    """The colour of each part; a person's shades of the named colours are always the same."""
     own = random.Random(person.get("shade", 0))
     there = [thing for thing in ("bag", "hat") if person[thing] != "none"]
     names = {part: person[f"{part}_colour"] for part in ("upper", "lower", "shoes", *there)}
@@ -64,4 +55,15 @@ def _colours(person: dict) -> dict[str, Colour]:
         colours[part] = tuple(max(0, min(255, c + own.randint(-13, 13))) for c in colour)
     if person["held"] in _HELD_COLOURS:
         colours["held"] = own.choice(_HELD_COLOURS[person["held"]])
-    return colours
+    upper = colours["upper"]
+    lower = colours["lower"]
+    return colours | {
+        "trim": shade(upper, 0.55) if sum(upper) > 300 else lighter(upper, 70),
+        "buttons": (245, 245, 240) if sum(upper) < 450 else (60, 60, 60),
+        "lining": (236, 234, 228) if sum(upper) < 480 else (70, 76, 92),
+        "print": (240, 238, 230) if sum(upper) < 450 else (178, 46, 60),
+        "thread": shade(lower, 0.7) if sum(lower) > 330 else lighter(lower, 46),
+        "sole": (236, 236, 232) if sum(colours["shoes"]) < 600 else (168, 168, 170),
+        "polish": lighter(colours["shoes"], 70),
+        "pompon": lighter(colours.get("hat", upper), 40),
+    }

@@ -1,73 +1,100 @@
-"""What is said of a drawn person: captions in two grammars, answers to the 15 questions, and plain canonical sentences.
+"""What is said of a drawn person: captions, answers to the 15 questions, canonical sentences.
 
-A caption is drawn together with its `facts` (attribute -> value said), so that studies know exactly what was claimed.
-Grammar "street" writes RSTPReid's stand-in, those of `grammars` the other three; grammar "generic" teaches the small
-models: they share most words, as any two English texts do, and no sentence pattern.
+A caption is made from `facts` (attribute -> value said), so that analyses know what it claims.
 """
 
 import random
 
-from icl_lib.data.standin.grammars import GRAMMARS, _generic, _loose, _street
-from icl_lib.data.standin.phrases import GROUPS, _groups_of, _join, noun_phrase
+from icl_lib.data.standin.attributes import ABSENT
+from icl_lib.data.standin.grammars import GRAMMARS
+from icl_lib.data.standin.phrases import GROUPS, SEX_WORDS, groups_of, listed, noun_phrase
+
+_WHO = {"man": ["man", "guy", "male"], "woman": ["woman", "lady", "female"]}
+# Group -> the sentences that tell it, the canonical one first.
+_WORN = [
+    "{who} wears {thing}.",
+    "{who} is dressed in {thing}.",
+    "{who} has {thing} on.",
+    "{thing} is worn by {who}.",
+]
+_SENTENCES = {
+    "hair": [
+        "{who} has {thing}.",
+        "{his} hair is {adjectives}.",
+        "{thing} is what {who} has.",
+        "{who} is seen with {thing}.",
+    ],
+    "bag": [
+        "{who} carries {thing}.",
+        "{who} has {thing}.",
+        "{thing} is carried by {who}.",
+        "{who} is seen with {thing}.",
+    ],
+    "held": [
+        "{who} holds {thing}.",
+        "in {his} hand {who} has {thing}.",
+        "{thing} is in {his} hand.",
+        "{who} is holding {thing}.",
+    ],
+    "action": [
+        "{who} is {thing}.",
+        "we see {who} {thing}.",
+        "{thing} is what {who} is doing.",
+        "{who} can be seen {thing}.",
+    ],
+    "background": [
+        "the background is {thing}.",
+        "{thing} is behind {who}.",
+        "{who} is seen near {thing}.",
+        "there is {thing} in the background.",
+    ],
+    "bystanders": [
+        "there are other people.",
+        "other people are near {who}.",
+        "other people can be seen.",
+        "{who} is not alone.",
+    ],
+}
 
 
 def caption(
     facts: dict, rng: random.Random, grammar: str = "street", view: str | None = None
 ) -> str:
-    """The facts as one caption in free, varied English; every fact is said, in one of many sentence patterns.
+    """The facts as one caption in free, varied English; every fact is told.
 
-    grammar: street, generic, or one of `grammars`; these may also say from which side (`view`) the person is seen.
+    Args:
+        facts: Attribute -> value said; the sex must be among them.
+        rng: Draws words and sentence patterns.
+        grammar: A key of `grammars.GRAMMARS`.
+        view: The side from which the person is seen, which the grammars "free" and "long" may tell.
     """
-    if grammar in GRAMMARS:
-        apart = (
-            ("sleeves", "lower_length") if grammar == "long" else ()
-        )  # that grammar has clauses of its own for them
-        phrased = {name: value for name, value in facts.items() if name not in apart}
-        return GRAMMARS[grammar](rng, facts, lambda group: noun_phrase(group, phrased, rng), view)
-    street = grammar == "street"
-    said = {g: noun_phrase(g, facts, rng, street) for g in _groups_of(facts)}
-    man = facts["sex"] == "man"
-    he, him, his = ("he", "him", "his") if man else ("she", "her", "her")
-    who = rng.choice(["man", "man", "guy", "male"] if man else ["woman", "woman", "lady", "female"])
-    worn = [g for g in ("upper", "lower", "shoes", "scarf", "belt", "hat", "glasses") if g in said]
-    if street and rng.random() < 0.3:
-        rng.shuffle(worn)
-    in_list = [g for g in worn if g in ("upper", "lower", "shoes") or rng.random() < 0.5]
-    later = [g for g in worn if g not in in_list] + [g for g in ("bag", "held") if g in said]
-    rng.shuffle(later)
-    outfit, hair = _join([said[g] for g in in_list]) if in_list else "", said.get("hair", "")
-    act, place = facts.get("action"), facts.get("background")
-    if not street and rng.random() < 0.5:
-        return _loose(rng, who, he, his, facts)
-    return (_street if street else _generic)(
-        rng, who, he, him, his, outfit, hair, said, later, act, place, facts
-    )
-
-
-# canonical language: what the small model answers, merges, splits and rewrites ------------------------------------
+    return GRAMMARS[grammar](facts, rng, view)
 
 
 def answers(truth: dict, seen: set[str]) -> list[str]:
-    """The 15 answers of Eq. 4 in the order of the prompt; "not visible" for what the picture does not show."""
+    """The 15 answers of Eq. 4 in the order of the prompt; "not visible" for what is hidden.
 
-    def thing(group, none):
-        names = GROUPS[group]
-        if not any(n in seen for n in names):
+    Args:
+        truth: Attribute -> value, of the person and of the scene.
+        seen: The attributes that the picture shows.
+    """
+
+    def thing(group, absent=""):
+        names = seen.intersection(GROUPS[group])
+        if not names:
             return "not visible"
-        if truth[names[0]] in ("none", "nothing"):
-            return none
-        return noun_phrase(
-            group,
-            {n: truth[n] for n in names if n in seen and n != "pattern" and truth[n] != "none"},
-        )
+        if truth[GROUPS[group][0]] in ABSENT:
+            return absent
+        told = {n: truth[n] for n in names if n != "pattern" and truth[n] != "none"}
+        return noun_phrase(group, told)
 
     return [
-        "a " + truth["sex"],
-        thing("hair", ""),
-        thing("upper", ""),
-        thing("lower", ""),
+        f"a {truth['sex']}",
+        thing("hair"),
+        thing("upper"),
+        thing("lower"),
         truth["pattern"] if "pattern" in seen else "not visible",
-        thing("shoes", ""),
+        thing("shoes"),
         thing("glasses", "no glasses"),
         thing("scarf", "no scarf"),
         thing("held", "nothing"),
@@ -81,94 +108,38 @@ def answers(truth: dict, seen: set[str]) -> list[str]:
 
 
 def sentence(group: str, facts: dict, rng: random.Random | None = None) -> str:
-    """One group's facts as one self-contained sentence: canonical without rng, else one of its rewritings."""
+    """One group's facts as a sentence: canonical without rng, else one of its rewritings."""
     thing = noun_phrase(group, facts, rng)
-    man = facts["sex"] == "man"
-    who = "the " + (
-        rng.choice(["man", "guy", "male"] if man else ["woman", "lady", "female"])
-        if rng
-        else facts["sex"]
-    )
-    his = "his" if man else "her"
-    if group == "hair":
-        forms = [
-            f"{who} has {thing}.",
-            f"{his} hair is {thing[:-5]}.",
-            f"{thing} is what {who} has.",
-            f"{who} is seen with {thing}.",
-        ]
-    elif group == "bag":
-        forms = [
-            f"{who} carries {thing}.",
-            f"{who} has {thing}.",
-            f"{thing} is carried by {who}.",
-            f"{who} is seen with {thing}.",
-        ]
-    elif group == "held":
-        forms = [
-            f"{who} holds {thing}.",
-            f"in {his} hand {who} has {thing}.",
-            f"{thing} is in {his} hand.",
-            f"{who} is holding {thing}.",
-        ]
-    elif group == "action":
-        forms = [
-            f"{who} is {thing}.",
-            f"we see {who} {thing}.",
-            f"{thing} is what {who} is doing.",
-            f"{who} can be seen {thing}.",
-        ]
-    elif group == "background":
-        forms = [
-            f"the background is {thing}.",
-            f"{thing} is behind {who}.",
-            f"{who} is seen near {thing}.",
-            f"there is {thing} in the background.",
-        ]
-    elif group == "bystanders":
-        forms = [
-            "there are other people.",
-            f"other people are near {who}.",
-            "other people can be seen.",
-            f"{who} is not alone.",
-        ]
-    else:
-        forms = [
-            f"{who} wears {thing}.",
-            f"{who} is dressed in {thing}.",
-            f"{who} has {thing} on.",
-            f"{thing} is worn by {who}.",
-        ]
-    text = rng.choice(forms) if rng else forms[0]
+    who = rng.choice(_WHO[facts["sex"]]) if rng else facts["sex"]
+    forms = _SENTENCES.get(group, _WORN)
+    form = rng.choice(forms) if rng else forms[0]
+    adjectives = thing.removesuffix(" hair")
+    words = SEX_WORDS[facts["sex"]]
+    text = form.format(who=f"the {who}", thing=thing, adjectives=adjectives, **words)
     return text[0].upper() + text[1:]
 
 
 def sentences(facts: dict) -> list[str]:
-    """The facts split into canonical single sentences that do not interfere (what T_dec is answered with)."""
-    return [sentence(g, facts) for g in _groups_of(facts)] or [f"This is a {facts['sex']}."]
+    """The facts as canonical single sentences (what T_dec is to be answered with)."""
+    return [sentence(g, facts) for g in groups_of(facts)] or [f"This is a {facts['sex']}."]
 
 
 def merged(facts: dict) -> str:
-    """The facts as one fluent, concise canonical text (what T_aggr is answered with)."""
-    groups = _groups_of(facts)
-    say = lambda g: noun_phrase(g, facts)
-    text = f"A {facts['sex']}" + (f" with {say('hair')}" if "hair" in groups else "")
-    worn = [
-        say(g)
-        for g in ("upper", "lower", "shoes", "scarf", "belt", "hat", "glasses")
-        if g in groups
-    ]
-    if worn:
-        text += f" wears {_join(worn)}"
-    carried = [
-        f"{verb} {say(g)}" for g, verb in (("bag", "carries"), ("held", "holds")) if g in groups
-    ]
-    he = "He" if facts["sex"] == "man" else "She"
-    parts = [text + "."] + ([f"{he} {' and '.join(carried)}."] if carried else [])
-    if "action" in groups:
-        parts.append(f"{he} is {say('action')}.")
-    if "background" in groups:
-        parts.append(f"The background is {say('background')}.")
-    if "bystanders" in groups:
+    """The facts as one fluent, concise, canonical text (what T_aggr is to be answered with)."""
+    said = {group: noun_phrase(group, facts) for group in groups_of(facts)}
+    he = SEX_WORDS[facts["sex"]]["He"]
+    worn = ("upper", "lower", "shoes", "scarf", "belt", "hat", "glasses")
+    worn = listed([said[group] for group in worn if group in said])
+    carried = {"bag": "carries", "held": "holds"}
+    carried = [f"{verb} {said[group]}" for group, verb in carried.items() if group in said]
+    hair = f" with {said['hair']}" if "hair" in said else ""
+    parts = [f"A {facts['sex']}{hair}" + (f" wears {worn}." if worn else ".")]
+    if carried:
+        parts.append(f"{he} {' and '.join(carried)}.")
+    if "action" in said:
+        parts.append(f"{he} is {said['action']}.")
+    if "background" in said:
+        parts.append(f"The background is {said['background']}.")
+    if "bystanders" in said:
         parts.append("There are other people.")
     return " ".join(parts)

@@ -1,11 +1,11 @@
-"""Which facts of a picture a caption tells, and how two sets of facts merge."""
+"""Which facts of a picture a caption tells, and how two sets of facts are merged."""
 
 import random
 
-from icl_lib.data.standin.attributes import VALUES, draw_value, settle
+from icl_lib.data.standin.attributes import ABSENT, VALUES
 from icl_lib.data.standin.phrases import GROUPS, SCENE
 
-_LIKELY = {
+_GROUP_CHANCE = {  # group -> chance that a describer mentions it
     "hair": 0.5,
     "upper": 0.97,
     "lower": 0.92,
@@ -20,7 +20,7 @@ _LIKELY = {
     "background": 0.15,
     "bystanders": 0.08,
 }
-_ALWAYS = {
+_ATTRIBUTE_CHANCE = {  # attribute -> chance that it is told of a group that is mentioned
     "upper": 0.93,
     "lower": 1.0,
     "shoes": 0.85,
@@ -43,66 +43,61 @@ def choose_facts(
     eager: float = 0.0,
     everything: bool = False,
 ) -> dict:
-    """What one describer chooses to say of what is visible: 3 to `most` groups; with chance `errors` one fact is wrong.
+    """What one describer chooses to say of a picture: attribute -> value.
 
-    eager: added to the chance that a group is mentioned. everything: all that is visible is said, absence included.
+    Args:
+        truth: Attribute -> value, of the person and of the scene.
+        seen: The attributes that the picture shows.
+        rng: Draws the choice.
+        most: The largest number of groups (see `phrases.GROUPS`) that are told; the least is 3.
+        errors: Chance that one fact is wrong.
+        eager: Added to the chance that a group is mentioned.
+        everything: Tell all that is visible, and what the person does not have.
     """
     if everything:
-        skip = {"sleeves", "hat_colour", "bag_colour"}
-        facts = {"sex": truth["sex"]} | {
-            n: truth[n] for n in VALUES if n in seen and not (n in skip and truth[n] == "none")
-        }
+        skip = {n for n in ("sleeves", "hat_colour", "bag_colour") if truth[n] == "none"}
+        facts = {"sex": truth["sex"]} | {n: truth[n] for n in VALUES if n in seen - skip}
         return _mistaken(facts, rng, errors)
-    groups = [
-        g
-        for g, attributes in GROUPS.items()
-        if attributes[0] in seen and truth[attributes[0]] not in ("none", "nothing", "nobody")
-    ]
-    chosen = [g for g in groups if rng.random() < _LIKELY[g] + eager]
+    there = [g for g, names in GROUPS.items() if names[0] in seen and truth[names[0]] not in ABSENT]
+    chosen = [g for g in there if rng.random() < _GROUP_CHANCE[g] + eager]
     chosen = rng.sample(chosen, most) if len(chosen) > most else chosen
-    for g in ("upper", "lower", "hair"):
-        if len(chosen) < 3 and g in groups and g not in chosen:
-            chosen.append(g)
+    for group in ("upper", "lower", "hair"):
+        if len(chosen) < 3 and group in there and group not in chosen:
+            chosen.append(group)
     facts = {"sex": truth["sex"]}
-    for g in chosen:
-        for i, name in enumerate(GROUPS[g]):
-            if name not in seen or truth[name] in ("none",):
+    for group in chosen:
+        for name in GROUPS[group]:
+            if name not in seen or truth[name] == "none":
                 continue
             if name == "pattern" and truth[name] == "plain" and rng.random() < 0.9:
                 continue
-            sure = i == 0 and name not in ("upper", "lower", "shoes", "bag", "hat", "hair_colour")
-            if sure or rng.random() < _ALWAYS.get(name, 0.95):
+            sure = name == GROUPS[group][0] and name not in _ATTRIBUTE_CHANCE
+            if sure or rng.random() < _ATTRIBUTE_CHANCE.get(name, 0.95):
                 facts[name] = truth[name]
     return _mistaken(facts, rng, errors)
 
 
 def _mistaken(facts: dict, rng: random.Random, errors: float) -> dict:
+    """The facts, one of which is made wrong with the chance `errors`."""
     if rng.random() < errors:
-        wrong = rng.choice([n for n in facts if n != "action"])
-        others = [
-            v for v in VALUES[wrong][0] if v not in (facts[wrong], "none", "nothing", "nobody")
-        ]
+        wrong = rng.choice([name for name in facts if name != "action"])
+        others = [v for v in VALUES[wrong][0] if v not in (facts[wrong], *ABSENT)]
         facts[wrong] = rng.choice(others or [facts[wrong]])
     return facts
 
 
 def merge_facts(said: dict, truth: dict, seen: set[str]) -> dict:
-    """Eq. 5's aim in facts: what was said stays, and what the picture shows of the person beyond it is added.
+    """The aim of Eq. 5 in facts: what was said stays, and what the picture shows is added.
 
-    Action, background and bystanders belong to one picture, not to the person: they are kept when said, never added.
+    Action, background and bystanders belong to one picture, not to the person: they are kept where
+    they were said, and never added.
     """
     facts = dict(said)
     for group, names in GROUPS.items():
-        if group in SCENE or truth[names[0]] in ("none", "nothing"):
+        if group in SCENE or truth[names[0]] in ABSENT:
             continue
         for name in names:
-            if name not in facts and name in seen and truth[name] != "none":
-                if name == "pattern" and truth[name] == "plain":
-                    continue
-                facts[name] = truth[name]
+            silent = truth[name] == "none" or (name, truth[name]) == ("pattern", "plain")
+            if name in seen and not silent:
+                facts.setdefault(name, truth[name])
     return facts
-
-
-def random_facts(rng: random.Random) -> dict:
-    """A full set of attribute values with nothing behind it (for language-only exercises)."""
-    return settle({name: draw_value(name, rng) for name in VALUES})

@@ -4,7 +4,7 @@ import random
 
 from icl_lib.data.standin import carried
 from icl_lib.data.standin.arms import arm
-from icl_lib.data.standin.body import Body
+from icl_lib.data.standin.body import Body, colours_of
 from icl_lib.data.standin.head import head
 from icl_lib.data.standin.legs import legs
 from icl_lib.data.standin.pen import Pen, woven
@@ -26,8 +26,9 @@ def draw_person(
     """
     walking = person["action"] == "walking"
     body = Body(person, view, rng.uniform(0.55, 1.0) if walking else rng.uniform(0, 0.12), width)
+    pen.colours = colours_of(person)
     if not plain:
-        body.cloth = woven(pen.image.size, body.colours["upper"], person["pattern"], pen.scale)
+        body.cloth = woven(pen.image.size, pen.colours["upper"], person["pattern"], pen.scale)
     behind, below_arms, above_arms = carried.bag(body)
     figure = legs(body, rng)
     if body.side:

@@ -1,459 +1,224 @@
-"""Three more ways to say the facts of a picture: CUHK-PEDES' free one, ICFG-PEDES' fine one, UFine6926's
-long one.
+"""The grammars of captions: those of `street`, and CUHK-PEDES', ICFG-PEDES' and UFine6926's own.
 
-They share most words with `describe`'s grammars, as any two English texts do, and no sentence pattern.
+They share most words, as any two English texts do, and no sentence pattern. A grammar is a function
+of the facts, a random number generator and the view. The order in which it draws is part of the
+stand-ins: another order gives other captions.
 """
 
 import random
+from functools import partial
 
-from icl_lib.data.standin.phrases import _groups_of, _place, noun_phrase
+from icl_lib.data.standin.attributes import ABSENT
+from icl_lib.data.standin.phrases import GROUPS, SEX_WORDS, groups_of, listed, noun_phrase
+from icl_lib.data.standin.street import generic, street
 
+LEAST_WORDS = 80  # a caption of the long grammar has more
+_FROM = {"front": "from the front", "side": "from the side", "back": "from behind"}
 
-def _extra(g, thing, he, his, rng, street):
-    He, His = he.capitalize(), his.capitalize()
-    if street:
-        forms = {
-            "bag": [
-                f"{He} is carrying {thing}.",
-                f"{He} has {thing}.",
-                f"{He} carries {thing}.",
-                f"{He} has {thing} with {'him' if he == 'he' else 'her'}.",
-            ],
-            "held": [
-                f"{He} is holding {thing}.",
-                f"{He} has {thing} in {his} hand.",
-                f"{He} holds {thing} in one hand.",
-            ],
-            "hat": [
-                f"{He} has {thing} on.",
-                f"{He} is also wearing {thing}.",
-                f"On {his} head {he} has {thing}.",
-            ],
-        }
-        return rng.choice(
-            forms.get(
-                g,
-                [
-                    f"{He} is also wearing {thing}.",
-                    f"{He} has {thing} on.",
-                    f"{He} also wears {thing}.",
-                ],
-            )
-        )
-    forms = {
-        "bag": [
-            f"There is {thing} with this person.",
-            f"{thing.capitalize()} is carried along.",
-            f"One also sees {thing}.",
-        ],
-        "held": [
-            f"{His} hand holds {thing}.",
-            f"One hand keeps {thing}.",
-            f"{thing.capitalize()} is held in the hand.",
-        ],
-        "hat": [f"The head is covered by {thing}.", f"{His} head wears {thing}."],
-    }
-    return rng.choice(
-        forms.get(
-            g,
-            [
-                f"{thing.capitalize()} can be seen too.",
-                f"The outfit includes {thing}.",
-                f"One also sees {thing}.",
-            ],
-        )
-    )
-
-
-def _street(rng, who, he, him, his, outfit, hair, said, later, act, place, facts):
-    S = rng.choice([f"A {who}", f"A {who}", f"The {who}", f"This {who}"])
-    He = he.capitalize()
-    scene = ""
-    if act or place:
-        scene = " ".join(
-            x for x in ((act or "is"), _place(place, act, rng, True) if place else "") if x
-        )
-    form = rng.randrange(6)
-    if not outfit:
-        text = f"{S} with {hair}." if hair else f"{S}."
-    elif form == 0:
-        text = f"{S} with {hair} is wearing {outfit}." if hair else f"{S} is wearing {outfit}."
-    elif form == 1:
-        text = f"{S} wears {outfit}" + (f" and has {hair}." if hair else ".")
-    elif form == 2:
-        text = f"{S} is dressed in {outfit}." + (f" {He} has {hair}." if hair else "")
-    elif form == 3:
-        text = f"Wearing {outfit}, the {who} " + (
-            f"has {hair}." if hair else rng.choice(["looks ahead.", "is seen here.", "goes along."])
-        )
-    elif form == 4:
-        text = f"{S} in {outfit}" + (f" with {hair}." if hair else ".")
-    else:
-        parts = ([hair] if hair else []) + ([outfit] if outfit else []) + [said[g] for g in later]
-        rest = f", {scene}" if scene and act else ""
-        people = ", people behind" if "bystanders" in said else ""
-        place_ = f", {_place(place, act, rng, True)}" if place and not act else ""
-        return f"{who}, " + ", ".join(parts) + rest + place_ + people
-    extras = [_extra(g, said[g], he, his, rng, True) for g in later]
-    if scene:
-        extras.append(f"{He} is {scene}." if act else f"{He} {scene}.")
-    if "bystanders" in said:
-        extras.append(
-            rng.choice([f"Other people are behind {him}.", "There are other people nearby."])
-        )
-    return " ".join([text] + extras)
-
-
-def _generic(rng, who, he, him, his, outfit, hair, said, later, act, place, facts):
-    form = rng.randrange(5)
-    hairy = (
-        f" whose hair is {hair[:-5]}"
-        if hair and rng.random() < 0.5
-        else (f" having {hair}" if hair else "")
-    )
-    if not outfit:
-        text = f"In the picture there is a {who}{hairy}."
-    elif form == 0:
-        text = f"The picture shows a {who}{hairy}, clothed in {outfit}."
-    elif form == 1:
-        text = f"In the picture there is a {who}{hairy}. The clothes are {outfit}."
-    elif form == 2:
-        text = f"Photo of a {who}{hairy}; {outfit} can be seen."
-    elif form == 3:
-        text = f"Here we see a {who} who has put on {outfit}." + (
-            f" The hair is {hair[:-5]}." if hair else ""
-        )
-    else:
-        text = f"One person, a {who}{hairy}, dressed with {outfit}."
-    extras = [_extra(g, said[g], he, his, rng, False) for g in later]
-    if act:
-        extras.append(rng.choice([f"The {who} is {act}.", f"The person is {act} at this moment."]))
-    if place:
-        extras.append(
-            rng.choice(
-                [
-                    f"The background is {said['background']}.",
-                    f"The photo was taken {_place(place, None, rng, False)}.",
-                ]
-            )
-        )
-    if "bystanders" in said:
-        extras.append(
-            rng.choice(["Other people appear in the picture.", "Some other people can be seen."])
-        )
-    return " ".join([text] + extras)
-
-
-_LINKS = [
-    ", ",
-    ", ",
-    " and ",
-    " with ",
-    " plus ",
-    "; ",
-    ". Also ",
-    ". {He} has ",
-    ". {He} wears ",
-    " wearing ",
-    ", wearing ",
-    " who has ",
-    " in ",
-    " carrying ",
-    ", dressed in ",
-    ". {His} things: ",
-    " that has ",
-    ". Note ",
+_FREE_WHO = {
+    "man": ["man", "young man", "gentleman", "pedestrian", "boy"],
+    "woman": ["woman", "young woman", "lady", "girl", "female pedestrian"],
+}
+_FREE_NEXT = ["with {thing}", "along with {thing}", "and {thing}", "together with {thing}"]
+_FREE_WORN = ["{he} has {thing} on", "there is also {thing}", "also wearing {thing}"]
+_FREE = {
+    "hair": ["{he} has {thing}", "{his} hair: {adjectives}", "{thing}"],
+    "hat": _FREE_WORN,
+    "glasses": _FREE_WORN,
+    "scarf": _FREE_WORN,
+    "belt": _FREE_WORN,
+    "bag": ["carrying {thing}", "{he} carries {thing}", "{he} has {thing} along"],
+    "held": ["{he} is holding {thing}", "with {thing} in hand"],
+}
+_FINE_WHO = {
+    "man": ["man", "adult man", "man in middle age", "young man"],
+    "woman": ["woman", "adult woman", "woman in middle age", "young woman"],
+}
+_FINE = {
+    "upper": ["is clad in {thing}", "comes in {thing}"],
+    "lower": [" over {thing}", ", matched with {thing}", " above {thing}"],
+    "bag": ["{He}'s carrying {thing} with {him}.", "{Thing} hangs from {his} body."],
+}
+_LONG = {
+    "hair": ["{His} head shows {thing}.", "As for the head, {he} has {thing}."],
+    "upper": [
+        "The upper body is covered by {thing}.",
+        "On the upper part of the body {he} wears {thing}.",
+    ],
+    "lower": [
+        "The lower body is dressed in {thing}{reach}.",
+        "Underneath, {he} has put on {thing}{reach}.",
+    ],
+    "shoes": ["On {his} feet there are {thing}.", "{His} footwear consists of {thing}."],
+}
+_LONG_THINGS = {
+    "hat": "{Thing} sits on top of {his} head.",
+    "glasses": "A pair of {thing} rests on {his} nose.",
+    "scarf": "{Thing} is wound around {his} neck.",
+    "belt": "{Thing} is fastened around the waist.",
+    "bag": "{He} takes {thing} along, which belongs to the look.",
+    "held": "One of {his} hands holds on to {thing}.",
+}
+_LONG_ABSENT = {
+    "hat": "a hat",
+    "glasses": "glasses",
+    "scarf": "a scarf",
+    "belt": "a belt",
+    "bag": "a bag",
+}
+_REACH = {
+    "long": ", reaching down to the ankles",
+    "knee-length": ", ending at the knees",
+    "short": ", ending above the knees",
+}
+_CLOSING = [
+    "The whole figure of the {who} fills most of the picture from top to bottom.",
+    "Whoever looks for this {who} should pay attention to the colours of the clothes and to what is"
+    " carried.",
+    "The description holds for this very picture and for what the camera could see of the person at"
+    " that moment.",
+    "Nothing else about the {who} can be told with certainty from this one picture alone.",
 ]
 
 
-def _loose(rng, who, he, his, facts):
-    """Noun phrases in any order, tied by any link: the teacher of word meaning where grammar gives no hold."""
-    parts = [noun_phrase(g, facts, rng, rng.random() < 0.5) for g in _groups_of(facts)]
-    rng.shuffle(parts)
-    parts.insert(
-        0 if rng.random() < 0.6 else rng.randint(0, len(parts)),
-        rng.choice([f"a {who}", f"the {who}", f"this {who}", who]),
-    )
-    text = parts[0]
-    for part in parts[1:]:
-        text += rng.choice(_LINKS).format(He=he.capitalize(), His=his.capitalize()) + part
-    return text[0].upper() + text[1:] + rng.choice([".", ""])
-
-
-LEAST_WORDS = 80  # a caption of the long grammar has more
-_ABSENT = ("none", "nothing", "nobody")
-_FROM = {"front": "from the front", "side": "from the side", "back": "from behind"}
-
-
-def free(rng: random.Random, facts: dict, say, view: str | None) -> str:
-    """Loose clauses in the present tense, as many hands write them; say(group) gives a noun phrase."""
-    man = facts["sex"] == "man"
-    he, his = ("he", "his") if man else ("she", "her")
-    who = rng.choice(
-        ["man", "young man", "gentleman", "pedestrian", "boy"]
-        if man
-        else ["woman", "young woman", "lady", "girl", "female pedestrian"]
-    )
-    has = [g for g in ("upper", "lower", "shoes") if _told(g, facts)]
-    start = rng.choice([f"the {who}", f"a {who}", "this person", f"pictured is a {who} who"])
-    start = start if start != "this person" else f"this person is a {who}, {he}"
+def free(facts: dict, rng: random.Random, view: str | None = None) -> str:
+    """Loose clauses in the present tense, as many hands write them."""
+    told = _told(facts)
+    words = SEX_WORDS[facts["sex"]]
+    who = rng.choice(_FREE_WHO[facts["sex"]])
+    this = f"this person is a {who}, {words['he']}"
+    start = rng.choice([f"the {who}", f"a {who}", this, f"pictured is a {who} who"])
     clauses = []
-    for i, g in enumerate(has):
-        if i == 0:
-            verb = rng.choice(["is wearing", "wears", "has on"])
-            clauses.append(f"{start} {verb} {say(g)}")
+    for group in [g for g in ("upper", "lower", "shoes") if g in told]:
+        if clauses:
+            clauses.append(_one_of(_FREE_NEXT, group, facts, rng))
         else:
-            clauses.append(
-                rng.choice(
-                    [
-                        f"with {say(g)}",
-                        f"along with {say(g)}",
-                        f"and {say(g)}",
-                        f"together with {say(g)}",
-                    ]
-                )
-            )
-    text = ", ".join(clauses) if rng.random() < 0.5 else " ".join(clauses)
-    text = text or f"{start} is seen here"
-    rest = []
-    if _told("hair", facts):
-        rest.append(
-            rng.choice(
-                [f"{he} has {say('hair')}", f"{his} hair: {say('hair')[:-5]}", f"{say('hair')}"]
-            )
-        )
-    for g in ("hat", "glasses", "scarf", "belt"):
-        if _told(g, facts):
-            rest.append(
-                rng.choice(
-                    [f"{he} has {say(g)} on", f"there is also {say(g)}", f"also wearing {say(g)}"]
-                )
-            )
-    if _told("bag", facts):
-        rest.append(
-            rng.choice(
-                [
-                    f"carrying {say('bag')}",
-                    f"{he} carries {say('bag')}",
-                    f"{he} has {say('bag')} along",
-                ]
-            )
-        )
-    if _told("held", facts):
-        rest.append(rng.choice([f"{he} is holding {say('held')}", f"with {say('held')} in hand"]))
-    if _told("action", facts) or (view and rng.random() < 0.25):
-        way = {"front": " towards the camera", "back": " away from the camera"}.get(
-            view or "", " past the camera"
-        )
-        moving = facts.get("action", "in view")
-        rest.append(
-            f"{he} is {moving}"
-            + (way if moving == "walking" else f", seen {_FROM[view]}" if view else "")
-        )
-    if _told("background", facts):
-        rest.append(f"{say('background')} in the back")
-    if _told("bystanders", facts):
+            verb = rng.choice(["is wearing", "wears", "has on"])
+            clauses.append(f"{start} {verb} {noun_phrase(group, facts, rng)}")
+    text = (", " if rng.random() < 0.5 else " ").join(clauses) or f"{start} is seen here"
+    rest = [_one_of(forms, group, facts, rng) for group, forms in _FREE.items() if group in told]
+    if "action" in told or (view and rng.random() < 0.25):
+        way = {"front": "towards the camera", "back": "away from the camera"}
+        action = facts.get("action", "in view")
+        seen = f", seen {_FROM[view]}" if view else ""
+        walking = f" {way.get(view, 'past the camera')}"
+        rest.append(f"{words['he']} is {action}" + (walking if action == "walking" else seen))
+    if "background" in told:
+        rest.append(f"{noun_phrase('background', facts, rng)} in the back")
+    if "bystanders" in told:
         rest.append("others are around")
     rng.shuffle(rest)
-    joint = rng.choice([". ", ", ", "; "])
-    whole = joint.join([text, *rest]) + rng.choice([".", ".", " ."])
+    whole = rng.choice([". ", ", ", "; "]).join([text, *rest]) + rng.choice([".", ".", " ."])
     return whole[0].upper() + whole[1:] if rng.random() < 0.7 else whole
 
 
-def fine(rng: random.Random, facts: dict, say, view: str | None) -> str:
-    """Careful full sentences in a fixed order, top to toe, of one annotator who writes one caption a
-    picture.
-    """
-    man = facts["sex"] == "man"
-    he, his = ("he", "his") if man else ("she", "her")
-    He = he.capitalize()
-    who = rng.choice(
-        ["man", "adult man", "man in middle age", "young man"]
-        if man
-        else ["woman", "adult woman", "woman in middle age", "young woman"]
-    )
-    hair = f" with {say('hair')}" if _told("hair", facts) else ""
-    text = f"The {who}{hair} " + (
-        rng.choice([f"is clad in {say('upper')}", f"comes in {say('upper')}"])
-        if _told("upper", facts)
-        else "is on the way"
-    )
-    if _told("lower", facts):
-        text += rng.choice(
-            [f" over {say('lower')}", f", matched with {say('lower')}", f" above {say('lower')}"]
-        )
-    out = [text + "."]
-    small = [say(g) for g in ("shoes", "belt", "scarf") if _told(g, facts)]
-    if small:
-        out.append(f"{He}'s got {_list(small)} as well.")
-    head = [say(g) for g in ("hat", "glasses") if _told(g, facts)]
-    if head:
-        out.append(f"{_list(head).capitalize()} can be made out on {his} head.")
-    if _told("bag", facts):
-        out.append(
-            rng.choice(
-                [
-                    f"{He}'s carrying {say('bag')} with {'him' if man else 'her'}.",
-                    f"{say('bag').capitalize()} hangs from {his} body.",
-                ]
-            )
-        )
-    if _told("held", facts):
-        out.append(f"{his.capitalize()} hand grips {say('held')}.")
-    if _told("action", facts):
-        out.append(
-            f"{He}'s {facts['action']}"
-            + (f" near {say('background')}." if _told("background", facts) else ".")
-        )
-    elif _told("background", facts):
-        out.append(f"Behind {'him' if man else 'her'} lies {say('background')}.")
-    if _told("bystanders", facts):
-        out.append(f"{He}'s not by {'himself' if man else 'herself'}.")
+def fine(facts: dict, rng: random.Random, view: str | None = None) -> str:
+    """Careful full sentences in a fixed order from top to toe, as one annotator writes them."""
+    told = _told(facts)
+    words = SEX_WORDS[facts["sex"]]
+    say = partial(noun_phrase, facts=facts, rng=rng)
+    who = rng.choice(_FINE_WHO[facts["sex"]])
+    text = f"The {who}" + (f" with {say('hair')} " if "hair" in told else " ")
+    text += _one_of(_FINE["upper"], "upper", facts, rng) if "upper" in told else "is on the way"
+    if "lower" in told:
+        text += _one_of(_FINE["lower"], "lower", facts, rng)
+    out = [f"{text}."]
+    if small := [say(g) for g in ("shoes", "belt", "scarf") if g in told]:
+        out.append(f"{words['He']}'s got {listed(small)} as well.")
+    if head := [say(g) for g in ("hat", "glasses") if g in told]:
+        out.append(f"{listed(head).capitalize()} can be made out on {words['his']} head.")
+    if "bag" in told:
+        out.append(_one_of(_FINE["bag"], "bag", facts, rng))
+    if "held" in told:
+        out.append(f"{words['His']} hand grips {say('held')}.")
+    if "action" in told:
+        near = f" near {say('background')}" if "background" in told else ""
+        out.append(f"{words['He']}'s {facts['action']}{near}.")
+    elif "background" in told:
+        out.append(f"Behind {words['him']} lies {say('background')}.")
+    if "bystanders" in told:
+        own = "himself" if facts["sex"] == "man" else "herself"
+        out.append(f"{words['He']}'s not by {own}.")
     return " ".join(out)
 
 
-def long(rng: random.Random, facts: dict, say, view: str | None) -> str:
-    """Everything that is visible, in more than 80 words of several sentences, with what the person does not
-    have.
-    """
-    man = facts["sex"] == "man"
-    he, him, his = ("he", "him", "his") if man else ("she", "her", "her")
-    He, His, who = he.capitalize(), his.capitalize(), facts["sex"]
-    seen = f", seen {_FROM[view]}," if view else ""
-    spot = say("background") if _told("background", facts) else ""
-    act = facts.get("action", "")
-    out = [
-        rng.choice(
-            [
-                f"In this picture{seen} there is a {who}"
-                + (f" who is {act}" if act else "")
-                + (f"; {spot} forms the background." if spot else "."),
-                f"The image presents a {who}{seen.rstrip(',')}"
-                + (f", {act}" if act else "")
-                + (f", while {spot} makes up the scene behind." if spot else "."),
-            ]
-        )
-    ]
+def long(facts: dict, rng: random.Random, view: str | None = None) -> str:
+    """Everything that is visible and what is absent, in sentences of over 80 words in all."""
+    told = _told(facts)
+    who = facts["sex"]
+    words = SEX_WORDS[who]
+    # Sleeves and the length of trousers have clauses of their own.
+    phrased = {n: v for n, v in facts.items() if n not in ("sleeves", "lower_length")}
+    spot = noun_phrase("background", phrased, rng) if "background" in told else ""
+    out = [_long_opening(facts, spot, view, rng)]
     body = []
-    if _told("hair", facts):
-        body.append(
-            rng.choice(
-                [f"{His} head shows {say('hair')}.", f"As for the head, {he} has {say('hair')}."]
-            )
-        )
-    if _told("upper", facts):
-        how = (
-            f", and its sleeves are {facts['sleeves']}"
-            if facts.get("sleeves") in ("short", "long")
-            else ""
-        )
-        plain = ", without any pattern on the fabric" if facts.get("pattern") == "plain" else ""
-        garment = say("upper").replace("short-sleeved ", "").replace("long-sleeved ", "")
-        body.append(
-            rng.choice(
-                [
-                    f"The upper body is covered by {garment}{plain}{how}.",
-                    f"On the upper part of the body {he} wears {garment}{plain}{how}.",
-                ]
-            )
-        )
-    if _told("lower", facts):
-        length = {
-            "long": "reaching down to the ankles",
-            "knee-length": "ending at the knees",
-            "short": "ending above the knees",
-        }
-        reach = ", " + length[facts["lower_length"]] if facts.get("lower_length") else ""
-        body.append(
-            rng.choice(
-                [
-                    f"The lower body is dressed in {say('lower')}{reach}.",
-                    f"Underneath, {he} has put on {say('lower')}{reach}.",
-                ]
-            )
-        )
-    if _told("shoes", facts):
-        body.append(
-            rng.choice(
-                [
-                    f"On {his} feet there are {say('shoes')}.",
-                    f"{His} footwear consists of {say('shoes')}.",
-                ]
-            )
-        )
-    forms = {
-        "hat": [f"{say('hat').capitalize()} sits on top of {his} head."]
-        if _told("hat", facts)
-        else [],
-        "glasses": [f"A pair of {say('glasses')} rests on {his} nose."]
-        if _told("glasses", facts)
-        else [],
-        "scarf": [f"{say('scarf').capitalize()} is wound around {his} neck."]
-        if _told("scarf", facts)
-        else [],
-        "belt": [f"{say('belt').capitalize()} is fastened around the waist."]
-        if _told("belt", facts)
-        else [],
-        "bag": [f"{He} takes {say('bag')} along, which belongs to the look."]
-        if _told("bag", facts)
-        else [],
-        "held": [f"One of {his} hands holds on to {say('held')}."] if _told("held", facts) else [],
-    }
-    body += [rng.choice(form) for form in forms.values() if form]
-    named = {
-        "hat": "a hat",
-        "glasses": "glasses",
-        "scarf": "a scarf",
-        "belt": "a belt",
-        "bag": "a bag",
-    }
-    lacking = [named[g] for g in named if facts.get(g) == "none"]
+    for group in [g for g in _LONG if g in told]:
+        if group == "upper":
+            garment = noun_phrase(group, phrased, rng) + _fabric(facts)
+            body.append(rng.choice(_LONG[group]).format(thing=garment, **words))
+        else:
+            reach = _REACH.get(facts.get("lower_length"), "")
+            body.append(_one_of(_LONG[group], group, phrased, rng, reach=reach))
+    things = {g: noun_phrase(g, phrased, rng) for g in _LONG_THINGS if g in told}
+    for group, thing in things.items():
+        form = rng.choice([_LONG_THINGS[group]])
+        body.append(form.format(thing=thing, Thing=thing.capitalize(), **words))
+    lacking = [noun for group, noun in _LONG_ABSENT.items() if facts.get(group) == "none"]
     rng.shuffle(lacking)
-    while lacking:
-        some, lacking = lacking[:2], lacking[2:]
-        body.append(
-            f"{He} wears or carries neither {some[0]} nor {some[1]}."
-            if len(some) == 2
-            else f"There is no sign of {some[0]}."
-        )
+    for first, *second in (lacking[i : i + 2] for i in range(0, len(lacking), 2)):
+        pair = f"{words['He']} wears or carries neither {first} nor {''.join(second)}."
+        body.append(pair if second else f"There is no sign of {first}.")
     if facts.get("held") == "nothing":
-        body.append(f"{His} hands are empty.")
-    head, tail = body[:4], body[4:]
+        body.append(f"{words['His']} hands are empty.")
+    tail = body[4:]
     rng.shuffle(tail)
-    out += head + tail
+    out += body[:4] + tail
     if "bystanders" in facts:
+        others = f"Further people appear in the scene behind {words['him']}."
         out.append(
-            f"Further people appear in the scene behind {him}."
-            if facts["bystanders"] == "other people"
-            else f"Nobody else appears beside {him}."
+            others if "bystanders" in told else f"Nobody else appears beside {words['him']}."
         )
-    worn = [say(g) for g in ("upper", "lower", "shoes") if _told(g, facts)]
-    closing = [
-        f"Taken together, the clothes of this {who} are {_list(worn)}."
-        if worn
-        else f"This {who} is the main figure of the picture.",
-        f"The whole figure of the {who} fills most of the picture from top to bottom.",
-        f"Whoever looks for this {who} should pay attention to the colours of the clothes and to what is carried.",
-        "The description holds for this very picture and for what the camera could see of the person at that moment.",
-        f"Nothing else about the {who} can be told with certainty from this one picture alone.",
-    ]
-    for sentence in closing:
-        if len(" ".join(out).split()) > LEAST_WORDS:
-            break
-        out.append(sentence)
+    worn = listed([noun_phrase(g, phrased, rng) for g in ("upper", "lower", "shoes") if g in told])
+    summary = f"Taken together, the clothes of this {who} are {worn}."
+    closing = [summary if worn else f"This {who} is the main figure of the picture.", *_CLOSING]
+    while len(" ".join(out).split()) <= LEAST_WORDS and closing:
+        out.append(closing.pop(0).format(who=who))
     return " ".join(out)
 
 
-GRAMMARS = {"free": free, "fine": fine, "long": long}
+def _long_opening(facts: dict, spot: str, view: str | None, rng: random.Random) -> str:
+    who = facts["sex"]
+    act = facts.get("action")
+    seen = f", seen {_FROM[view]}" if view else ""
+    comma = "," if view else ""
+    walking = f" who is {act}" if act else ""
+    there = f"In this picture{seen}{comma} there is a {who}{walking}"
+    image = f"The image presents a {who}{seen}" + (f", {act}" if act else "")
+    there += f"; {spot} forms the background." if spot else "."
+    image += f", while {spot} makes up the scene behind." if spot else "."
+    return rng.choice([there, image])
 
 
-def _told(group: str, facts: dict) -> bool:
-    """Whether the facts say anything of the group that is there."""
-    from icl_lib.data.standin.phrases import GROUPS
-
-    first = GROUPS[group][0]
-    return facts.get(first) not in _ABSENT and any(name in facts for name in GROUPS[group])
+def _fabric(facts: dict) -> str:
+    plain = ", without any pattern on the fabric" if facts.get("pattern") == "plain" else ""
+    sleeves = facts.get("sleeves")
+    return plain + (f", and its sleeves are {sleeves}" if sleeves in ("short", "long") else "")
 
 
-def _list(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
+def _told(facts: dict) -> set[str]:
+    """The groups of which the facts tell something that is there."""
+    return {g for g in groups_of(facts) if facts.get(GROUPS[g][0]) not in ABSENT}
+
+
+def _one_of(forms: list[str], group: str, facts: dict, rng: random.Random, **words: str) -> str:
+    """One of the forms; the synonyms of its noun phrase are drawn anew for each of them."""
+    words |= SEX_WORDS[facts["sex"]]
+    things = [noun_phrase(group, facts, rng) for _ in forms]
+    told = [
+        form.format(thing=t, Thing=t.capitalize(), adjectives=t.removesuffix(" hair"), **words)
+        for form, t in zip(forms, things, strict=True)
+    ]
+    return rng.choice(told)
+
+
+GRAMMARS = {"street": street, "generic": generic, "free": free, "fine": fine, "long": long}

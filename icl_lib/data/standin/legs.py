@@ -3,7 +3,7 @@
 import random
 
 from icl_lib.data.standin.body import Body
-from icl_lib.data.standin.pen import Pen, Shape, lighter
+from icl_lib.data.standin.pen import Pen, Shape
 
 _SKIRT_HEMS = {"long": 0.06, "knee-length": 0.27, "short": 0.36}  # heights
 
@@ -37,7 +37,7 @@ def _leg(body: Body, hip: tuple, ankle: tuple, far: bool) -> list[Shape]:
     bend = 0.018 * body.swing if body.side else 0
     knee = ((hip[0] + ankle[0]) / 2 + bend, 0.27 + (ankle[1] - 0.045) * 0.6)
     thigh_r, knee_r, ankle_r = (size * body.width for size in (0.043, 0.031, 0.02))
-    skin = body.dark("skin", 0.85 if far else 1)
+    skin = ("skin", 0.85) if far else "skin"
     bare = [
         (Pen.limb, hip, knee, thigh_r, knee_r, skin),
         (Pen.limb, knee, ankle, knee_r, ankle_r, skin),
@@ -45,7 +45,7 @@ def _leg(body: Body, hip: tuple, ankle: tuple, far: bool) -> list[Shape]:
     kind = body.person["lower"]
     if kind == "skirt":
         return bare
-    cloth = body.dark("lower", 0.84 if far else 1)
+    cloth = ("lower", 0.84) if far else "lower"
     loose = 1.16 if kind == "trousers" else 1.04
     above_ankle = (ankle[0], ankle[1] + 0.012)
     below_knee = (knee[0] + (ankle[0] - knee[0]) * 0.12, knee[1] - 0.03)
@@ -61,17 +61,17 @@ def _leg(body: Body, hip: tuple, ankle: tuple, far: bool) -> list[Shape]:
 
 
 def _seams(body: Body, hip: tuple, knee: tuple, ankle: tuple) -> list[Shape]:
-    thread = body.contrast("lower", 330, 0.7, 46)
-    w, (x, y) = body.width, ankle
+    x, y = ankle
+    w = body.width
     seam = [(hip[0] + 0.02 * w, 0.47), (knee[0] + 0.012 * w, knee[1]), (x + 0.006, y + 0.02)]
     hem = [(x + s * 0.02 * w * 1.2, y + 0.016) for s in (-1, 1)]
-    return [(Pen.line, seam, thread, 0.007), (Pen.line, hem, thread, 0.010)]
+    return [(Pen.line, seam, "thread", 0.007), (Pen.line, hem, "thread", 0.010)]
 
 
 def _shoe(body: Body, ankle: tuple, ahead: float) -> list[Shape]:
     """The shoe; `ahead` is how far its tip points away from the ankle."""
-    x, ankle_r, colour = ankle[0], 0.02 * body.width, body.colours["shoes"]
-    pale = (236, 236, 232) if sum(colour) < 600 else (168, 168, 170)
+    x = ankle[0]
+    ankle_r = 0.02 * body.width
     sole = [(x - 0.022, 0.003), (x + ahead + 0.024, 0.003)]
     heel = [(x - 0.022, 0.002), (x + ahead + 0.022, 0.002)]
     shaft = ((x, 0.127), (x, 0.037), ankle_r * 1.5, ankle_r * 1.4)
@@ -80,18 +80,18 @@ def _shoe(body: Body, ankle: tuple, ahead: float) -> list[Shape]:
         [(x - 0.024, 0.003), (x + ahead * 1.4 + 0.012, 0.003)],
     ]
     foot_r = 0.034 if body.side else 0.021
-    shoe = (Pen.oval, x + ahead * 0.75, 0.019, 0.043 if body.side else 0.024, 0.021, colour)
+    shoe = (Pen.oval, x + ahead * 0.75, 0.019, 0.043 if body.side else 0.024, 0.021, "shoes")
     kinds = {
         "sandals": [
-            (Pen.oval, x + ahead * 0.8, 0.014, foot_r, 0.013, body.colours["skin"]),
-            *((Pen.line, strap, colour, 0.010) for strap in straps),
+            (Pen.oval, x + ahead * 0.8, 0.014, foot_r, 0.013, "skin"),
+            *((Pen.line, strap, "shoes", 0.010) for strap in straps),
         ],
-        "boots": [(Pen.limb, *shaft, colour), shoe],
-        "sneakers": [shoe, (Pen.line, sole, pale, 0.012)],
+        "boots": [(Pen.limb, *shaft, "shoes"), shoe],
+        "sneakers": [shoe, (Pen.line, sole, "sole", 0.012)],
         "leather shoes": [
             shoe,
-            (Pen.oval, x + ahead, 0.021, 0.010, 0.005, lighter(colour, 70)),
-            (Pen.line, heel, body.dark("shoes", 0.5), 0.007),
+            (Pen.oval, x + ahead, 0.021, 0.010, 0.005, "polish"),
+            (Pen.line, heel, ("shoes", 0.5), 0.007),
         ],
     }
     return [(Pen.shapes, kinds[body.person["shoes"]], (0.0, ankle[1] - 0.042))]
@@ -100,15 +100,15 @@ def _shoe(body: Body, ankle: tuple, ahead: float) -> list[Shape]:
 def _seat(body: Body) -> list[Shape]:
     hip = body.hip
     points = [(-hip, 0.56), (hip, 0.56), (hip * 1.06, 0.47), (0, 0.435), (-hip * 1.06, 0.47)]
-    return [(Pen.polygon, points, body.colours["lower"])]
+    return [(Pen.polygon, points, "lower")]
 
 
 def _skirt(body: Body) -> list[Shape]:
-    hip, length = body.hip, body.person["lower_length"]
+    hip = body.hip
+    length = body.person["lower_length"]
     hem = _SKIRT_HEMS[length]
     flare = (1.5 if length == "long" else 1.75) * max(hip, 0.075 * body.width)
     outline = [(-hip * 0.95, 0.55), (hip * 0.95, 0.55), (flare, hem), (-flare, hem)]
     folds = [[(f * hip, 0.5), (f * flare * 1.1, hem + 0.01)] for f in (-0.4, 0.1, 0.5)]
-    dark = body.dark("lower", 0.86)
-    cloth = (Pen.polygon, outline, body.colours["lower"])
-    return [cloth, *((Pen.line, fold, dark, 0.006) for fold in folds)]
+    cloth = (Pen.polygon, outline, "lower")
+    return [cloth, *((Pen.line, fold, ("lower", 0.86), 0.006) for fold in folds)]

@@ -1,12 +1,13 @@
 """A pen that draws shapes in body coordinates, and the colours and the cloth that it draws with.
 
 Body coordinates: x runs to the right from the body's axis, y upwards from the soles (0) to the
-crown (1), both in units of body height. Colours are sRGB triples, 0-255.
+crown (1), both in units of body height. Colours are sRGB triples, 0-255. A shape is filled with a
+colour, with that of a part of the figure ("hair"), or with a darker shade of it (("hair", 0.8)).
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PIL import Image, ImageDraw
 
@@ -33,13 +34,15 @@ class Pen:
         foot: Pixel (x, y) on which the figure stands.
         scale: Body height in pixels.
         flip: 1, or -1 to mirror the figure.
-        origin: Point that coordinates count from.
+        colours: The colour of each part of the figure.
+        origin: The point from which coordinates count.
     """
 
     image: Image.Image
     foot: tuple[float, float]
     scale: float
     flip: int = 1
+    colours: dict[str, Colour] = field(default_factory=dict)
     origin: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self):
@@ -49,6 +52,12 @@ class Pen:
         """The pixel of a point."""
         right = self.flip * (self.origin[0] + x) * self.scale
         return self.foot[0] + right, self.foot[1] - (self.origin[1] + y) * self.scale
+
+    def fill(self, fill):
+        """The colour of a fill."""
+        if isinstance(fill, str):
+            return self.colours[fill]
+        return shade(self.colours[fill[0]], fill[1]) if isinstance(fill[0], str) else fill
 
     def shapes(self, shapes: Iterable[Shape], origin=(0.0, 0.0)):
         """Draw one shape after another; their coordinates count from `origin`."""
@@ -60,23 +69,25 @@ class Pen:
 
     def polygon(self, points, fill):
         """A filled polygon."""
-        self.draw.polygon([self.at(*p) for p in points], fill=fill)
+        self.draw.polygon([self.at(*p) for p in points], fill=self.fill(fill))
 
     def oval(self, x, y, rx, ry, fill):
         """An ellipse around (x, y) with the radii rx and ry."""
         (cx, cy), s = self.at(x, y), self.scale
-        self.draw.ellipse([cx - rx * s, cy - ry * s, cx + rx * s, cy + ry * s], fill=fill)
+        self.draw.ellipse(
+            [cx - rx * s, cy - ry * s, cx + rx * s, cy + ry * s], fill=self.fill(fill)
+        )
 
     def dome(self, x, top, bottom, radius, fill):
         """The upper half of an ellipse that spans the heights from `bottom` to `top`."""
         (cx, y0), (_, y1), r = self.at(x, top), self.at(x, bottom), radius * self.scale
-        self.draw.pieslice([cx - r, y0, cx + r, y1], 180, 360, fill=fill)
+        self.draw.pieslice([cx - r, y0, cx + r, y1], 180, 360, fill=self.fill(fill))
 
     def box(self, x0, y0, x1, y1, fill, corner=0.0):
         """A rectangle whose corners are rounded with the radius `corner`."""
         (ax, ay), (bx, by) = self.at(x0, y1), self.at(x1, y0)
         box = [min(ax, bx), ay, max(ax, bx), by]
-        self.draw.rounded_rectangle(box, radius=corner * self.scale, fill=fill)
+        self.draw.rounded_rectangle(box, radius=corner * self.scale, fill=self.fill(fill))
 
     def limb(self, a, b, ra, rb, fill):
         """A tapered limb from a to b with round ends of radii ra and rb."""
@@ -96,7 +107,9 @@ class Pen:
     def line(self, points, fill, width):
         """A line through the points."""
         pixels = [self.at(*p) for p in points]
-        self.draw.line(pixels, fill=fill, width=max(1, round(width * self.scale)), joint="curve")
+        self.draw.line(
+            pixels, fill=self.fill(fill), width=max(1, round(width * self.scale)), joint="curve"
+        )
 
     def textured(self, points, cloth):
         """A polygon filled with a picture of cloth that is as large as the canvas."""

@@ -1,7 +1,11 @@
-"""Noun phrases, synonyms and places of the stand-in's captions."""
+"""The words and noun phrases of the stand-in's captions."""
 
 import random
 
+SEX_WORDS = {
+    "man": {"he": "he", "him": "him", "his": "his", "He": "He", "His": "His"},
+    "woman": {"he": "she", "him": "her", "his": "her", "He": "She", "His": "Her"},
+}
 SYNONYMS = {
     "t-shirt": ["t-shirt", "t-shirt", "tee"],
     "shirt": ["shirt", "shirt", "button-up shirt"],
@@ -31,7 +35,8 @@ SYNONYMS = {
     "shop window": ["shop window", "shop front"],
     "park": ["park", "green park"],
 }
-GROUPS = {  # what is said in one breath -> its attributes, the naming one first
+# What one noun phrase tells -> its attributes, the one that names it first.
+GROUPS = {
     "hair": ("hair_colour", "hair_length"),
     "upper": ("upper", "upper_colour", "pattern", "sleeves"),
     "lower": ("lower", "lower_colour", "lower_length"),
@@ -46,87 +51,89 @@ GROUPS = {  # what is said in one breath -> its attributes, the naming one first
     "background": ("background",),
     "bystanders": ("bystanders",),
 }
-SCENE = ("action", "background", "bystanders")
+SCENE = ("action", "background", "bystanders")  # groups that tell of the picture, not the person
+UNNAMED = {  # group -> its noun where the facts do not tell the kind
+    "hair": "hair",
+    "upper": "top",
+    "lower": "trousers",
+    "shoes": "shoes",
+    "scarf": "scarf",
+    "belt": "belt",
+    "hat": "hat",
+    "bag": "bag",
+}
 
 
-def _a(noun: str) -> str:
+def groups_of(facts: dict) -> list[str]:
+    """The groups of which the facts tell anything."""
+    return [g for g, attributes in GROUPS.items() if any(n in facts for n in attributes)]
+
+
+def with_article(noun: str) -> str:
+    """The noun with "a" or "an"."""
     return ("an " if noun[0] in "aeiou" else "a ") + noun
 
 
-def _words(value: str, rng) -> str:
+def word(value: str, rng: random.Random | None) -> str:
+    """A value in one of its synonyms; without rng, in its canonical word."""
     return rng.choice(SYNONYMS.get(value, [value])) if rng else value
+
+
+def listed(items: list[str]) -> str:
+    """The items as "a, b and c"; empty for none."""
+    return ", ".join(items[:-1]) + " and " + items[-1] if len(items) > 1 else "".join(items)
 
 
 def noun_phrase(
     group: str, facts: dict, rng: random.Random | None = None, street: bool = False
 ) -> str:
-    """The facts of one group as a noun phrase, e.g. "a red striped t-shirt with short sleeves"; canonical without rng."""
-    get = lambda name: facts.get(name)
-    say = lambda name: _words(facts[name], rng)
+    """The facts of one group as a noun phrase, e.g. "a red striped t-shirt with short sleeves".
+
+    Args:
+        group: A key of `GROUPS`.
+        facts: Attribute -> value; what is missing is not told.
+        rng: Draws synonyms; None for canonical words.
+        street: Use the word order of the grammar "street" ("a short-sleeved red t-shirt").
+    """
+    if group in ("glasses", "action", "bystanders"):
+        return word(facts[group], rng)
+    if group in ("held", "background"):
+        return with_article(word(facts[group], rng))
+    if group in ("scarf", "belt"):
+        return with_article(f"{word(facts[group], rng)} {group}")
     if group == "hair":
-        return " ".join(say(n) for n in ("hair_length", "hair_colour") if get(n)) + " hair"
+        told = [word(facts[n], rng) for n in ("hair_length", "hair_colour") if n in facts]
+        return " ".join(told) + " hair"
+    noun = word(facts[group], rng) if group in facts else UNNAMED[group]
+    colour = [word(facts[f"{group}_colour"], rng)] if f"{group}_colour" in facts else []
     if group == "upper":
-        kind = say("upper") if get("upper") else "top"
-        colour = say("upper_colour") + " " if get("upper_colour") else ""
-        pattern = get("pattern")
-        pattern = (
-            ""
-            if pattern in (None, "plain") and not (pattern and rng is None)
-            else _words(pattern, rng) + " "
-        )
-        sleeves = get("sleeves")
-        if get("upper") in ("vest",) or sleeves in (None, "none"):
-            sleeves = ""
-        if street:
-            front = f"{sleeves}-sleeved " if sleeves else ""
-            return _a(
-                f"{front}{pattern}{colour}{kind}"
-                if rng and rng.random() < 0.4
-                else f"{front}{colour}{pattern}{kind}"
-            )
-        return _a(f"{colour}{pattern}{kind}") + (f" with {sleeves} sleeves" if sleeves else "")
-    if group == "lower":
-        kind = say("lower") if get("lower") else "trousers"
-        text = " ".join(
-            ([facts["lower_length"]] if get("lower_length") else [])
-            + ([say("lower_colour")] if get("lower_colour") else [])
-            + [kind]
-        )
-        return (
-            _a(text)
-            if kind == "skirt"
-            else (f"a pair of {text}" if street and rng and rng.random() < 0.25 else text)
-        )
-    if group == "shoes":
-        kind = say("shoes") if get("shoes") else "shoes"
-        return f"{say('shoes_colour')} {kind}" if get("shoes_colour") else kind
-    if group in ("bag", "hat"):
-        kind = say(group) if get(group) else group
-        return _a(f"{say(group + '_colour')} {kind}" if get(group + "_colour") else kind)
-    if group == "glasses":
-        return say("glasses")
-    if group == "scarf":
-        return _a(f"{say('scarf')} scarf")
-    if group == "belt":
-        return _a(f"{say('belt')} belt")
-    if group == "held":
-        return _a(say("held"))
-    if group == "background":
-        return _a(say("background"))
-    return say(group)
+        return _upper(noun, colour, facts, rng, street)
+    length = [facts["lower_length"]] if group == "lower" and "lower_length" in facts else []
+    text = " ".join([*length, *colour, noun])
+    if group == "lower" and noun != "skirt":
+        return f"a pair of {text}" if street and rng and rng.random() < 0.25 else text
+    return text if group == "shoes" else with_article(text)
 
 
-def _place(background, action, rng, street):
-    spot = _words(background, rng)
-    on = {"street": "on", "tiled floor": "on", "park": "in"}.get(background, "in front of")
-    if street and action == "walking" and on == "in front of" and rng.random() < 0.6:
-        on = "past"
-    return f"{on} {_a(spot) if rng.random() < 0.4 else 'the ' + spot}"
+def _upper(noun: str, colour: list[str], facts: dict, rng, street: bool) -> str:
+    pattern = []
+    if "pattern" in facts and (facts["pattern"] != "plain" or rng is None):
+        pattern = [word(facts["pattern"], rng)]
+    sleeves = facts.get("sleeves", "none")
+    if facts.get("upper") == "vest":
+        sleeves = "none"
+    if not street:
+        text = with_article(" ".join([*colour, *pattern, noun]))
+        return text if sleeves == "none" else f"{text} with {sleeves} sleeves"
+    adjectives = pattern + colour if rng and rng.random() < 0.4 else colour + pattern
+    front = [] if sleeves == "none" else [f"{sleeves}-sleeved"]
+    return with_article(" ".join([*front, *adjectives, noun]))
 
 
-def _join(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
-
-
-def _groups_of(facts):
-    return [g for g, attributes in GROUPS.items() if any(n in facts for n in attributes)]
+def place(background: str, action: str | None, rng: random.Random, street: bool) -> str:
+    """The background as the place where the person is, e.g. "in front of a brick wall"."""
+    spot = word(background, rng)
+    where = {"street": "on", "tiled floor": "on", "park": "in"}.get(background, "in front of")
+    if street and action == "walking" and where == "in front of" and rng.random() < 0.6:
+        where = "past"
+    return f"{where} {with_article(spot) if rng.random() < 0.4 else 'the ' + spot}"

@@ -8,13 +8,14 @@ _HEMS = {"coat": 0.335, "hoodie": 0.49, "jacket": 0.49, "sweater": 0.49}  # heig
 
 def torso(body: Body) -> list[Shape]:
     """The garment; a picture printed on it lies above its details, but below a hoodie's pocket."""
-    kind, chest = body.person["upper"], body.shoulder
+    kind = body.person["upper"]
+    chest = body.shoulder
     hem = _HEMS.get(kind, 0.52)
     end = max(body.hip * 1.12, body.waist) if kind == "coat" else body.hip * 1.04
     outline = _outline(body, hem, end)
     neck = [(-chest * 0.6, 0.845), (chest * 0.6, 0.845), (chest, 0.80), (-chest, 0.80)]
-    shapes = [(Pen.polygon, neck, body.colours["skin"])] if kind == "vest" else []
-    shapes.append((Pen.polygon, outline, body.colours["upper"]))
+    shapes = [(Pen.polygon, neck, "skin")] if kind == "vest" else []
+    shapes.append((Pen.polygon, outline, "upper"))
     if body.cloth:
         shapes.append((Pen.textured, outline, body.cloth))
     details = (_back if body.back else _front)(body, hem, end).get(kind, [])
@@ -25,51 +26,48 @@ def torso(body: Body) -> list[Shape]:
 
 def _outline(body: Body, hem: float, end: float) -> list[tuple]:
     """The garment's outline; `end` is its half breadth at the height `hem`."""
-    chest, waist = body.shoulder, body.waist
-    if body.person["upper"] == "vest":
-        right = [(0.2, 0.78), (0.34, 0.85), (0.62, 0.85), (0.74, 0.74)]
-        waist = waist * 1.05
-    else:
-        right = [(0.55, 0.845), (1, 0.80)]
-        waist = waist * 1.08
-    half = [*((chest * x, y) for x, y in right), (waist, 0.62), (end, hem)]
+    vest = body.person["upper"] == "vest"
+    shoulder = (
+        [(0.2, 0.78), (0.34, 0.85), (0.62, 0.85), (0.74, 0.74)]
+        if vest
+        else [(0.55, 0.845), (1, 0.80)]
+    )
+    top = [(body.shoulder * x, y) for x, y in shoulder]
+    half = [*top, (body.waist * (1.05 if vest else 1.08), 0.62), (end, hem)]
     return half + [(-x, y) for x, y in reversed(half)]
 
 
 def _front(body: Body, hem: float, end: float) -> dict[str, list[Shape]]:
     """Kind of garment -> shapes on its front."""
-    x, brightness = body.middle, sum(body.colours["upper"])
-    contrast = body.contrast("upper", 300, 0.55, 70)
-    buttons = (245, 245, 240) if brightness < 450 else (60, 60, 60)
-    lining = (236, 234, 228) if brightness < 480 else (70, 76, 92)
+    x = body.middle
     lapel = x + (0.01 if body.side else 0.034)
     hood = (-0.01, 0.852, 0.052, 0.034) if body.side else (0, 0.852, 0.066, 0.034)
     pocket = (-body.shoulder * 0.6, 0.52, body.shoulder * 0.6, 0.60)
     cords = [] if body.side else [[(s * 0.02, 0.83), (s * 0.022, 0.75)] for s in (-1, 1)]
     return {
         "shirt": [
-            (Pen.line, [(x, 0.84), (x, hem)], contrast, 0.006),
-            *((Pen.oval, x, y, 0.007, 0.007, buttons) for y in (0.76, 0.69, 0.62, 0.55)),
-            (Pen.polygon, [(x - 0.045, 0.86), (x, 0.815), (x + 0.03, 0.86)], contrast),
+            (Pen.line, [(x, 0.84), (x, hem)], "trim", 0.006),
+            *((Pen.oval, x, y, 0.007, 0.007, "buttons") for y in (0.76, 0.69, 0.62, 0.55)),
+            (Pen.polygon, [(x - 0.045, 0.86), (x, 0.815), (x + 0.03, 0.86)], "trim"),
         ],
         "jacket": [
-            (Pen.polygon, [(x - 0.034, 0.845), (lapel, 0.845), (x, 0.56)], lining),
-            (Pen.line, [(x, 0.56), (x, hem)], contrast, 0.008),
-            (Pen.line, [(-end, hem + 0.012), (end, hem + 0.012)], body.dark("upper", 0.7), 0.02),
+            (Pen.polygon, [(x - 0.034, 0.845), (lapel, 0.845), (x, 0.56)], "lining"),
+            (Pen.line, [(x, 0.56), (x, hem)], "trim", 0.008),
+            (Pen.line, [(-end, hem + 0.012), (end, hem + 0.012)], ("upper", 0.7), 0.02),
         ],
         "coat": [
-            (Pen.polygon, [(x - 0.034, 0.845), (lapel, 0.845), (x, 0.72)], lining),
-            (Pen.line, [(x, 0.72), (x, hem)], contrast, 0.008),
-            *((Pen.oval, x - 0.025, y, 0.009, 0.009, contrast) for y in (0.66, 0.58, 0.50, 0.42)),
+            (Pen.polygon, [(x - 0.034, 0.845), (lapel, 0.845), (x, 0.72)], "lining"),
+            (Pen.line, [(x, 0.72), (x, hem)], "trim", 0.008),
+            *((Pen.oval, x - 0.025, y, 0.009, 0.009, "trim") for y in (0.66, 0.58, 0.50, 0.42)),
         ],
-        "t-shirt": [(Pen.oval, x * 0.8, 0.85, 0.033, 0.02, body.colours["skin"])],
+        "t-shirt": [(Pen.oval, x * 0.8, 0.85, 0.033, 0.02, "skin")],
         "sweater": [
-            (Pen.line, [(-end, hem + 0.01), (end, hem + 0.01)], body.dark("upper", 0.8), 0.024),
-            (Pen.line, [(-0.035, 0.846), (0.035, 0.846)], body.dark("upper", 0.72), 0.02),
+            (Pen.line, [(-end, hem + 0.01), (end, hem + 0.01)], ("upper", 0.8), 0.024),
+            (Pen.line, [(-0.035, 0.846), (0.035, 0.846)], ("upper", 0.72), 0.02),
         ],
         "hoodie": [
-            (Pen.oval, *hood, body.dark("upper", 0.74)),
-            (Pen.box, *pocket, body.dark("upper", 0.85), 0.02),
+            (Pen.oval, *hood, ("upper", 0.74)),
+            (Pen.box, *pocket, ("upper", 0.85), 0.02),
             *((Pen.line, cord, (240, 240, 236), 0.007) for cord in cords),
         ],
     }
@@ -77,30 +75,28 @@ def _front(body: Body, hem: float, end: float) -> dict[str, list[Shape]]:
 
 def _back(body: Body, hem: float, end: float) -> dict[str, list[Shape]]:
     """Kind of garment -> shapes on its back."""
-    contrast = body.contrast("upper", 300, 0.55, 70)
-    collar = (Pen.line, [(-0.045, 0.85), (0.045, 0.85)], contrast, 0.022)
+    collar = (Pen.line, [(-0.045, 0.85), (0.045, 0.85)], "trim", 0.022)
     band = [(-end, hem + 0.01), (end, hem + 0.01)]
     return {
-        "hoodie": [(Pen.oval, 0, 0.81, 0.062, 0.062, body.dark("upper", 0.8))],
-        "sweater": [(Pen.line, band, body.dark("upper", 0.8), 0.024)],
+        "hoodie": [(Pen.oval, 0, 0.81, 0.062, 0.062, ("upper", 0.8))],
+        "sweater": [(Pen.line, band, ("upper", 0.8), 0.024)],
         "jacket": [collar],
         "shirt": [collar],
-        "coat": [collar, (Pen.line, [(0, 0.52), (0, hem)], body.dark("upper", 0.7), 0.008)],
+        "coat": [collar, (Pen.line, [(0, 0.52), (0, hem)], ("upper", 0.7), 0.008)],
     }
 
 
 def _print(body: Body) -> list[Shape]:
     """A picture printed on the chest."""
-    colour = (240, 238, 230) if sum(body.colours["upper"]) < 450 else (178, 46, 60)
     x = body.middle * 0.6
     return [
-        (Pen.oval, x, 0.71, 0.035 * (0.6 if body.side else 1), 0.035, colour),
-        (Pen.box, x - 0.02, 0.635, x + 0.02, 0.655, colour),
+        (Pen.oval, x, 0.71, 0.035 * (0.6 if body.side else 1), 0.035, "print"),
+        (Pen.box, x - 0.02, 0.635, x + 0.02, 0.655, "print"),
     ]
 
 
 def _belt(body: Body, hem: float, end: float) -> list[Shape]:
     x = body.middle
-    belt = (Pen.box, -end * 1.02, hem - 0.012, end * 1.02, hem + 0.018, body.colours["belt"])
+    belt = (Pen.box, -end * 1.02, hem - 0.012, end * 1.02, hem + 0.018, "belt")
     buckle = (Pen.box, x - 0.014, hem - 0.014, x + 0.014, hem + 0.02, (206, 178, 92))
     return [belt] if body.back else [belt, buckle]
