@@ -19,9 +19,10 @@ help: ## list the targets
 demo: $(INSTALLED) ## run notebooks 00 to 05 on the drawn stand-in of RSTPReid, into results/demo/rstp
 	$(BIN)/icl run $(STORY) -p dataset rstp -p profile demo
 
-lint: $(INSTALLED) ## check code and notebooks with ruff: lint rules and format (settings: pyproject.toml)
+lint: $(INSTALLED) ## check code and notebooks with ruff and mypy (settings: pyproject.toml)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 test: lint ## lint, then run the unit tests and every notebook
 	$(BIN)/python -m pytest $(ARGS)
@@ -42,6 +43,6 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 clean: ## remove what the demo can make again (.venv, results/paper and your data stay)
-	rm -rf results/demo/*/cache data/standin .pytest_cache .hypothesis build dist
+	rm -rf results/demo/*/cache data/standin .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
 	rm -f results/demo/*/*.ipynb results/demo/*/*.html
 	find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""pyproject.toml, requirements.lock and environment.yml agree; make, licence and citation do their part."""
+"""Packages, make, licence and citation: what is declared in several places agrees."""
 
 import importlib.metadata
 import os
@@ -16,7 +16,7 @@ import icl_lib
 from icl_lib.params.paths import repo_root
 
 ROOT = repo_root()
-CONDA_NAMES = {"torch": "pytorch"}  # PyPI's name → conda-forge's, where spelling aside they differ
+CONDA_NAMES = {"torch": "pytorch"}  # PyPI's name: conda-forge's
 CONDA_ONLY = {"python", "pip", "setuptools"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WANTED = [
@@ -26,7 +26,7 @@ WANTED = [
 
 
 def locked():
-    """Canonical name → version of every line of the lock."""
+    """{canonical name: version} of every line of the lock."""
     lines = [
         line
         for line in (ROOT / "requirements.lock").read_text().splitlines()
@@ -38,13 +38,13 @@ def locked():
 
 
 def conda():
-    """Name → version condition of every line of environment.yml."""
+    """{name: version condition} of every line of environment.yml."""
     lines = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     return dict(re.fullmatch(r"([a-z0-9_-]+)(.*)", line).groups() for line in lines)
 
 
 @pytest.mark.parametrize("wanted", WANTED, ids=lambda wanted: wanted.name)
-def test_lock_has_what_pyproject_asks_for(wanted):
+def test_the_lock_has_what_pyproject_asks_for(wanted):
     assert wanted.specifier.contains(locked()[canonicalize_name(wanted.name)])
 
 
@@ -64,7 +64,7 @@ def test_environment_yml_has_nothing_else():
     ]
 
 
-def test_lock_is_closed_under_dependencies():
+def test_the_lock_has_every_dependency_of_its_packages():
     versions, missing = locked(), []
     extras = {
         "cuda-toolkit": [
@@ -86,7 +86,7 @@ def test_lock_is_closed_under_dependencies():
         except importlib.metadata.PackageNotFoundError:
             continue
         if Version(installed.version) != version:
-            continue  # another environment than the lock's: its dependencies tell nothing about the lock
+            continue  # installed in another version, whose dependencies say nothing about the lock
         for line in installed.requires or []:
             need = Requirement(line)
             if need.marker and not any(
@@ -99,7 +99,7 @@ def test_lock_is_closed_under_dependencies():
     assert not missing
 
 
-def test_lock_names_no_host_and_no_local_file():
+def test_the_lock_names_no_host_and_no_local_file():
     text = (ROOT / "requirements.lock").read_text()
     assert not re.search(r"https?:|file:|--index|--extra|--find| @ |\+", text)
 
@@ -108,7 +108,7 @@ def test_torch_and_its_gpu_packages_are_locked_together():
     assert {"torch", "torchvision", "triton", "nvidia-cublas"} <= set(locked())
 
 
-def test_console_script_and_version():
+def test_the_console_script_and_the_version_are_declared_once():
     scripts = {
         entry.name: entry.value for entry in importlib.metadata.distribution("icl_lib").entry_points
     }
@@ -117,7 +117,7 @@ def test_console_script_and_version():
     assert importlib.metadata.version("icl_lib") == icl_lib.__version__ == citation["version"]
 
 
-def test_citation_names_the_paper_and_the_kit():
+def test_the_citation_names_the_paper_and_the_kit():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["authors"] == [{"name": "The ICL reproduction kit contributors"}]
     paper = citation["references"][0]
@@ -129,7 +129,7 @@ def test_citation_names_the_paper_and_the_kit():
     assert citation["license"] == PROJECT["license"] == "Apache-2.0"
 
 
-def test_licence_is_the_whole_of_apache_2():
+def test_the_licence_is_the_complete_text_of_apache_2():
     text = (ROOT / "LICENSE").read_text()
     assert (
         "Version 2.0, January 2004" in text
@@ -152,30 +152,30 @@ def make(*arguments):
 
 
 def test_make_alone_lists_the_targets():
-    told = make()
-    assert told == make("help")
+    printed = make()
+    assert printed == make("help")
     for target in ("demo", "lint", "test", "notebook", "clean"):
-        assert f"make {target} " in told
+        assert f"make {target} " in printed
 
 
-def test_make_demo_runs_the_story_in_order():
-    told = make("-n", "demo")
+def test_make_demo_runs_notebooks_00_to_05_in_order():
+    printed = make("-n", "demo")
     assert (
         "icl run 00_data_prep 01_rda 02_lora_sft 03_backbone 04_thi 05_failure_gallery "
         "-p dataset rstp -p profile demo"
-    ) in told
+    ) in printed
 
 
-def test_make_notebook_passes_its_settings():
+def test_make_notebook_passes_its_settings_on():
     assert "icl run 04_thi -p dataset rstp -p profile demo" in make(
         "-n", "notebook", "NB=04_thi", "DATASET=rstp", "PROFILE=demo"
     )
 
 
 def test_make_test_lints_before_it_runs_pytest():
-    told = make("-n", "test")
-    assert "ruff check ." in told and "ruff format --check ." in told
-    assert told.index("ruff format") < told.index("-m pytest")
+    printed = make("-n", "test")
+    assert "ruff check ." in printed and "ruff format --check ." in printed
+    assert printed.index("ruff format") < printed.index("/mypy") < printed.index("-m pytest")
 
 
 def test_pre_commit_runs_make_lint_and_downloads_nothing():

@@ -1,8 +1,9 @@
-"""Notebooks 04 and 05 in the paper profile, as a user runs them: its prompts, data types, names, geometry.
+"""Notebooks 04 and 05 in the paper profile, with its prompts, data types, names and geometry.
 
-Only sizes differ from params/profiles/paper.yaml: a ViT-B/16 of two narrow layers (224 x 224 pictures,
-patches of 16 pixels, 77 of 49,408 words, QuickGELU), a Qwen2-VL of two layers, one epoch. Both models are
-random. The benchmark has RSTPReid's files, pictures of many sizes, fewer people than published, no truth.
+They run as a user runs them. Only sizes differ from params/profiles/paper.yaml: a ViT-B/16 of two
+narrow layers (224 x 224 pictures, patches of 16 pixels, 77 of 49,408 words, QuickGELU), a Qwen2-VL
+of two layers, one epoch. Both models have random weights. The benchmark has RSTPReid's files,
+pictures of many sizes, fewer people than published and no truth.
 """
 
 import json
@@ -23,7 +24,7 @@ from tiny_qwen2vl import tiny_qwen2vl
 
 from icl_lib import load_params, stages
 from icl_lib.cli import notebooks
-from icl_lib.cli import ticker as ticker_cli
+from icl_lib.cli.ticker import Ticker
 from icl_lib.data.standin import make_standin
 from icl_lib.params.paths import repo_root
 from icl_lib.results import read_summary
@@ -38,15 +39,15 @@ NARROW = {
     "vision_cfg": {"image_size": 224, "layers": 2, "width": 64, "patch_size": 16},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
 }
-# What differs from the shipped profile: paths, and what a CPU can do in a minute.
+# What differs from the shipped profile, so that a CPU needs a minute; paths differ too.
 SMALLER = {
     "backbone": {"epochs": 1, "warmup_epochs": 0, "batch_size": 8},
     "mllm": {"max_new_tokens": 12},
     "rda": {"rewrites": 1},
     "sft": {"epochs": 1, "pairs": 8},
 }
-# IPython runs this at the start of each kernel. Before the first cell: the narrow model's sizes, and from
-# then on a line for every call of the MLLM.
+# IPython runs this at the start of each kernel: before the first cell it sets the narrow model's
+# sizes, and from then on it writes a line for every call of the MLLM.
 STARTUP = """
 def prepare(*_):
     get_ipython().events.unregister("pre_run_cell", prepare)
@@ -67,7 +68,7 @@ get_ipython().events.register("pre_run_cell", prepare)
 
 
 def benchmark(root: Path) -> None:
-    """RSTPReid's files with eleven people, like a real benchmark: pictures of any size, and no truth."""
+    """RSTPReid's files with eleven people, pictures of any size, and no truth."""
     make_standin("rstp", root, {"train": 5, "val": 2, "test": 4}, images_per_id=3, workers=1)
     known = {"imgs", "data_captions.json"}
     for path in root.iterdir():
@@ -115,7 +116,7 @@ def home(tmp_path_factory):
 def run(name: str, **given) -> list:
     """Executes the kit's own notebook as `icl run NAME -p profile paper` does; its cells."""
     (job,) = notebooks.plan([KIT / "notebooks" / f"{name}.ipynb"], {"profile": "paper", **given})
-    with ticker_cli.Ticker(name, StringIO()) as ticker:
+    with Ticker(name, StringIO()) as ticker:
         notebooks.execute(job, ticker)
     return nbformat.read(job.output, 4).cells
 
@@ -133,28 +134,28 @@ def thi(home):
     return run("04_thi")
 
 
-def test_04_runs_on_the_papers_shapes(home, thi):
-    params, told = load_params("rstp", "paper"), printed(thi)
-    assert "profile paper · RSTPReid · seed 0" in told and "stand-in" not in told
+def test_notebook_04_runs_with_the_papers_shapes(home, thi):
+    params, text = load_params("rstp", "paper"), printed(thi)
+    assert "profile paper · RSTPReid · seed 0" in text and "stand-in" not in text
     assert {"p_yes", "write"} == set(calls(home))
-    assert "replay equals Algorithm 1 written as loops on 24 queries: True" in told
+    assert "replay equals Algorithm 1 written as loops on 24 queries: True" in text
     summary = read_summary(params)
     assert summary["thi"]["final"]["xi"] == 0.5 and summary["thi"]["final"]["lam"] == 0.8
     table = pd.read_csv(params.results_dir / "tables" / "04_table6.csv")
     assert table["method"].tolist() == ["baseline", "+ RDA", "+ THI raw", "+ THI LoRA"]
 
 
-def test_04_again_asks_and_makes_nothing(home, thi):
+def test_notebook_04_run_again_asks_and_makes_nothing(home, thi):
     before = calls(home)
-    told = printed(run("04_thi"))
+    text = printed(run("04_thi"))
     assert calls(home) == before, "the MLLM was asked again"
-    assert "found thi-test" in told and "made " not in told
+    assert "found thi-test" in text and "made " not in text
 
 
-def test_05_runs_without_any_truth(home, thi):
-    params, told = load_params("rstp", "paper"), printed(run("05_failure_gallery"))
-    untrue = [line for line in told.splitlines() if line.endswith(": False")]
-    assert "every query is in one group: True" in told
+def test_notebook_05_runs_without_the_stand_ins_truth(home, thi):
+    params, text = load_params("rstp", "paper"), printed(run("05_failure_gallery"))
+    untrue = [line for line in text.splitlines() if line.endswith(": False")]
+    assert "every query is in one group: True" in text
     assert set(untrue) <= {"THI repairs more queries than it harms: False"}, (
         "which is chance with random weights"
     )
@@ -169,8 +170,8 @@ def test_05_runs_without_any_truth(home, thi):
     )
 
 
-def test_a_released_checkpoint_stands_in_for_training(home, thi):
-    """A best.pth by RDE's names, 24 x 8 patches of ViT-B/16: both backbones of the run are that one."""
+def test_a_released_checkpoint_is_used_instead_of_training(home, thi):
+    """A best.pth with RDE's names and 24 x 8 patches of ViT-B/16 replaces both backbones."""
     open_clip.add_model_config(home / "ViT-B-16-quickgelu.json")
     model = RDE(empty_clip(load_params("rstp", "paper")))
     names = {

@@ -40,9 +40,9 @@ def crossings(table: pd.DataFrame, ks=(5, 10)) -> pd.DataFrame:
                 "rank after": table["after"].where(lost),
             }
         )
-        how = {"queries": "sum", "gained": "sum", "lost": "sum"}
-        how |= {"rank before": "median", "rank after": "median"}
-        count = queries.groupby(["anchor", "anchor's rank"]).agg(how)
+        groups = queries.groupby(["anchor", "anchor's rank"])
+        ranks = groups[["rank before", "rank after"]].median()
+        count = groups[["queries", "gained", "lost"]].sum().join(ranks)
         count.insert(3, "points", 100 * (count["gained"] - count["lost"]) / len(table))
         counts[f"rank{k}"] = count
     return pd.concat(counts, names=["metric"])

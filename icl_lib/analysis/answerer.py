@@ -1,5 +1,7 @@
 """A simulated answerer with adjustable error rates: a measuring instrument, not an MLLM."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
@@ -82,16 +84,14 @@ def rate_map(
     right = np.asarray(gallery_pids)[candidates] == np.asarray(query_pids)[:, None]
     columns = np.broadcast_to(np.arange(candidates.shape[1]), candidates.shape)
     table = []
-    for tpr in steps:
-        for fpr in steps:
-            gains = []
-            for seed in range(seeds):
-                trace = Trace.from_answers(_simulated_yes(right, tpr, fpr, seed), columns)
-                first = replay(near, near, trace, K, xi, lam)[0].argmax(1)
-                gains.append(right[np.arange(len(right)), first].mean() - right[:, 0].mean())
-            point = {"TPR": round(100 * float(tpr), 6), "FPR": round(100 * float(fpr), 6)}
-            table.append(point | {"gain": 100 * float(np.mean(gains))})
-    return pd.DataFrame(table)
+    for tpr, fpr in product(steps, steps):
+        gains = []
+        for seed in range(seeds):
+            trace = Trace.from_answers(_simulated_yes(right, tpr, fpr, seed), columns)
+            first = replay(near, near, trace, K, xi, lam)[0].argmax(1)
+            gains.append(right[np.arange(len(right)), first].mean() - right[:, 0].mean())
+        table.append((round(100 * tpr, 6), round(100 * fpr, 6), 100 * np.mean(gains)))
+    return pd.DataFrame(table, columns=["TPR", "FPR", "gain"])
 
 
 def signs_of_a_right_anchor(right, signs: dict) -> pd.DataFrame:

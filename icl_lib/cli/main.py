@@ -84,7 +84,7 @@ def data_group() -> None:
 @data_group.command("check", short_help="Compare a data set's files with what was published.")
 @click.argument("name")
 @click.argument("root", type=click.Path(path_type=Path))
-@click.option("--strict", is_flag=True, help="Stop at the first bad record.")
+@click.option("--strict", is_flag=True, help="Fail, naming the first, if a record must be skipped.")
 @click.option("--pictures", is_flag=True, help="Decode every picture, not only its header and end.")
 @click.option("--annotation", help="Another annotation file in the folder, as caption_all.json.")
 def check_data(name, root, strict, pictures, annotation) -> None:

@@ -78,7 +78,7 @@ def dialogue_block(params: Params, folder: Path, link: str) -> str:
     """A repaired query as Markdown, chosen by the rule of notebook 05; pictures go to `folder`."""
     from icl_lib import stages, thi
     from icl_lib.analysis.cases import cases, pick
-    from icl_lib.figures.cases import dialogue
+    from icl_lib.figures.dialogue import dialogue
 
     point, run, _ = stages.final(params)
     final, anchor = thi.replay(run.sim, run.sim_refined, run.trace, **point)

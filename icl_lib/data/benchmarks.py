@@ -23,7 +23,6 @@ from icl_lib.data.fields import (
 from icl_lib.data.manifest import Entry, finish
 from icl_lib.data.problems import Fault, Problems
 from icl_lib.params import load_params
-from icl_lib.params.names import nearest
 from icl_lib.params.paths import available
 
 # Key of the picture's path, relative to imgs/, in each benchmark's records. Titles and file names
@@ -98,13 +97,7 @@ def short_name(name: str) -> str:
     """
     titles = {load_params(short).data.title.lower(): short for short in available("datasets")}
     name = titles.get(name.lower(), name)
-    if name not in PATH_KEYS:
-        close = nearest(name, [*PATH_KEYS, *titles])
-        hint = f": did you mean {titles.get(close, close)!r}?" if close else "."
-        raise ValueError(
-            f"unknown benchmark {name!r}{hint} Valid: {', '.join(PATH_KEYS)}; "
-            "for pictures of your own use read_folder(path)."
-        )
+    load_params(name)  # refuses an unknown name
     return name
 
 

@@ -138,24 +138,30 @@ def _counts(manifest: pd.DataFrame, published) -> list[tuple]:
 
 def _reported(attrs: dict) -> list[tuple]:
     """What the reader has noted in the manifest's attrs; nothing if no reader has made it."""
-    rows = []
-    for folder, splits in attrs.get("missing_folders", {}).items():
-        told = "no picture of it is there: put the folder in place"
-        count = sum(splits.values())
-        rows.append((f"missing folder {folder}", ", ".join(splits), count, "", told))
-    if attrs.get("lacks"):
+    if "report" not in attrs:
+        return []
+    put, out = "no picture of it is there: put the folder in place", attrs["report"]["unsafe_path"]
+    rows = [
+        (f"missing folder {folder}", ", ".join(splits), sum(splits.values()), "", put)
+        for folder, splits in attrs.get("missing_folders", {}).items()
+    ]
+    if "lacks" in attrs:
         rows.append(("split named in the file", "all", "no", "", attrs["lacks"]))
-    for kind, count in attrs.get("report", {}).items():
-        if count:
-            rows.append((f"skipped: {kind}", "all", count, "", "see attrs['problems']"))
-    for split, count in attrs.get("emptied", {}).items():
-        rows.append(("records all skipped", split, count, "", f"nothing is left of split {split}"))
-    for field, read in attrs.get("read_as", {}).items():
-        rows.append((f"read as: {field}", "all", read["count"], "", read["first"]))
-    if "report" in attrs:
-        out = attrs["report"].get("unsafe_path", 0)
-        rows.append(("paths that leave the folder", "all", out, "", "refused" if out else "none"))
-    return rows
+    rows += [
+        (f"skipped: {kind}", "all", count, "", "see attrs['problems']")
+        for kind, count in attrs["report"].items()
+        if count
+    ]
+    rows += [
+        ("records all skipped", split, count, "", f"nothing is left of split {split}")
+        for split, count in attrs.get("emptied", {}).items()
+    ]
+    rows += [
+        (f"read as: {field}", "all", read["count"], "", read["first"])
+        for field, read in attrs.get("read_as", {}).items()
+    ]
+    verdict = "refused" if out else "none"
+    return [*rows, ("paths that leave the folder", "all", out, "", verdict)]
 
 
 def _shared(manifest: pd.DataFrame) -> list[tuple]:

@@ -7,52 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP's, of RGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)
-
-
-def read_image(source, size: tuple[int, int]) -> np.ndarray:
-    """A picture as uint8 RGB [3, H, W], resized by bicubic interpolation.
-
-    Args:
-        source: The picture's path, or a PIL image.
-        size: (H, W).
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file cannot be read as a picture.
-    """
-    try:
-        image = source if isinstance(source, Image.Image) else Image.open(source)
-        image = (
-            _eight_bits(image).convert("RGB").resize((size[1], size[0]), Image.Resampling.BICUBIC)
-        )
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no picture at {source}: is the data set's root right?") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(
-            f"{source} cannot be read as a picture ({error}); replace the file or drop its record"
-        ) from None
-    return np.asarray(image).transpose(2, 0, 1)
-
-
-def normalise(pixels: Tensor) -> Tensor:
-    """uint8 RGB [B, 3, H, W] as the float32 that CLIP expects: (x/255 − mean) / std by channel."""
-    mean = torch.tensor(MEAN, device=pixels.device)[:, None, None] * 255
-    std = torch.tensor(STD, device=pixels.device)[:, None, None] * 255
-    # In place: on a CPU, allocating memory costs more than the arithmetic.
-    return pixels.to(torch.float32, copy=True).sub_(mean).div_(std)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):  # convert("RGB") would clip more than 8 bits to white
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535 if image.mode.startswith("I") else max(values.max(), 1e-12)
-        return Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
-    return image
 
 
 Picture = str | Path | Image.Image
@@ -75,28 +34,31 @@ def open_picture(picture: Picture) -> Image.Image:
         )
     try:
         with Image.open(picture) as opened:
-            opened.load()
             return _as_rgb(opened)
-    except (
-        UnidentifiedImageError,
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as problem:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:
         raise ValueError(
             f"The picture {picture} cannot be read ({problem}). It is damaged, cut off or no "
             "picture: replace the file or leave out its record (`icl data check` lists such files)."
         ) from problem
 
 
-def _as_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        clear = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
-    return picture.convert("RGB")
+def read_image(picture: Picture, size: tuple[int, int]) -> np.ndarray:
+    """A picture as uint8 RGB [3, H, W], resized by bicubic interpolation to `size` (H, W).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file cannot be read as a picture.
+    """
+    resized = open_picture(picture).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    return np.asarray(resized).transpose(2, 0, 1)
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """uint8 RGB [B, 3, H, W] as the float32 that CLIP expects: (x/255 − mean) / std by channel."""
+    mean = torch.tensor(MEAN, device=pixels.device)[:, None, None] * 255
+    std = torch.tensor(STD, device=pixels.device)[:, None, None] * 255
+    # In place: on a CPU, allocating memory costs more than the arithmetic.
+    return pixels.to(torch.float32, copy=True).sub_(mean).div_(std)
 
 
 def picture_id(picture: Picture) -> str:
@@ -121,3 +83,14 @@ def picture_hash(picture: Picture) -> str:
                 "the data set's folder (`icl data check`)."
             ) from problem
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith(("I", "F")):  # convert("RGB") would clip more than 8 bits to white
+        values = np.asarray(picture, dtype=np.float64)
+        top = 65535 if picture.mode.startswith("I") else max(values.max(), 1e-12)
+        picture = Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        clear = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+    return picture.convert("RGB")

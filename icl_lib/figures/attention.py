@@ -1,4 +1,4 @@
-"""What the retrieval model looks at: the attention that TSE selects patches and words by."""
+"""What the retrieval model looks at: the attention by which TSE selects patches."""
 
 import numpy as np
 
@@ -6,24 +6,28 @@ from icl_lib.analysis.attention import kept
 from icl_lib.data.pictures import read_image
 from icl_lib.figures.style import panels, styled
 
+PATCH = 24  # pixels of a patch as drawn
+
 
 @styled
 def attention_sheet(paths, attention: np.ndarray, ratio: float):
-    """Each picture, and below it the patches that TSE keeps of it, the others faded; attention [N, rows,
-    columns].
+    """Pictures, and below each the patches that TSE keeps; the others are faded.
+
+    Args:
+        paths: The N pictures.
+        attention: Attention to their patches [N, rows, columns].
+        ratio: Share of the patches that TSE keeps.
     """
-    chosen = kept(attention, ratio)
     figure, axes = panels(2, len(paths), height=2.6)
-    for ax, below, path, weights, mask in zip(*axes, paths, attention, chosen):
-        rows, columns = mask.shape
-        size = (rows * 24, columns * 24)
-        picture = read_image(path, size).transpose(1, 2, 0) / 255
-        shown = np.kron(mask, np.ones((24, 24)))[..., None]
-        ax.imshow(picture)
-        below.imshow(picture * shown + (0.8 + 0.2 * picture) * (1 - shown))
-        below.set_title(
-            f"{100 * weights[mask].sum() / weights.sum():.0f}% of attention", fontsize=8
-        )
+    for ax in axes.flat:
         ax.axis("off")
-        below.axis("off")
+    masks = kept(attention, ratio)
+    for (above, below), path, weights, mask in zip(axes.T, paths, attention, masks, strict=True):
+        patch = np.ones((PATCH, PATCH))
+        shown = np.kron(mask, patch)[..., None]
+        picture = read_image(path, shown.shape[:2]).transpose(1, 2, 0) / 255
+        above.imshow(picture)
+        below.imshow(np.where(shown, picture, 0.8 + 0.2 * picture))
+        share = 100 * weights[mask].sum() / weights.sum()
+        below.set_title(f"{share:.0f}% of attention", fontsize=8)
     return figure

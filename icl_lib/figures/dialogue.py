@@ -1,4 +1,4 @@
-"""One interaction of THI as a reader can follow it: what was asked and seen, what became of the query."""
+"""One interaction of THI as a reader can follow it: questions, answers and the query's fate."""
 
 import base64
 import html
@@ -9,43 +9,34 @@ from pathlib import Path
 
 import numpy as np
 
+from icl_lib.analysis.cases import as_asked
 from icl_lib.figures.pictures import fitted
 from icl_lib.figures.style import GREEN, GREY, RED, as_jpeg
 from icl_lib.results import atomic_write
+from icl_lib.retrieval.metrics import per_query_metrics
 
 KEPT = (135, 270)  # pixels at most that a notebook keeps of a candidate: width, height
+SHOWN = "What the anchor shows."  # heading of the MLLM's answers
 HIGH, WIDE = 260, 880  # pixels on the page: height of a candidate, width of all of them
-
-
-def _first(sim, right) -> int | None:
-    """Rank (from 1) of the first right image; of equal similarities the lower column comes first."""
-    order = np.argsort(-np.asarray(sim), kind="stable")
-    return int(np.argmax(right[order])) + 1 if right.any() else None
-
-
-def _jpeg(path, size) -> bytes:
-    content = BytesIO()
-    fitted(path, size).save(content, "JPEG", quality=80)
-    return content.getvalue()
-
-
-def _plain(text) -> str:
-    """Text that Markdown leaves as it is: one line, special characters escaped."""
-    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", " ".join(str(text).split()))
-    return html.escape(escaped, quote=False)
-
-
-def _safe(text) -> str:
-    return html.escape(str(text))
 
 
 @dataclass(frozen=True, repr=False)
 class Dialogue:
-    """A query's way through THI; shown as HTML in notebooks, as Markdown in a README. All texts are escaped.
+    """A query's way through THI, shown as HTML in notebooks and as Markdown in a README.
 
-    candidates: [{"path": str, "p_yes": float or NaN (not asked), "right": bool}, …] in rank order.
-    anchor: index in candidates or None. answers: what the MLLM said of the anchor, {characteristic:
-    answer or None}. before, after: rank (from 1) of the first right image; None if the gallery has none.
+    All texts are escaped.
+
+    Attributes:
+        query: The caption.
+        candidates: [{"path": str, "p_yes": float (NaN: not asked about), "right": bool}, …] in rank
+            order.
+        threshold: A Yes is a P(Yes) above it.
+        anchor: The anchor's place in candidates, or None.
+        answers: What the MLLM says about the anchor: {characteristic: answer or None}.
+        merged: The refined text, or None.
+        before: Rank (from 1) of the first right picture before THI; 0 if the gallery has none.
+        after: The same after THI.
+        title: A heading.
     """
 
     query: str
@@ -54,120 +45,125 @@ class Dialogue:
     anchor: int | None = None
     answers: dict | None = None
     merged: str | None = None
-    before: int | None = None
-    after: int | None = None
+    before: int = 0
+    after: int = 0
     title: str = ""
 
-    @classmethod
-    def of(
-        cls,
-        q: int,
-        queries,
-        trace,
-        answers,
-        refined,
-        paths,
-        sim,
-        final,
-        anchor,
-        query_pids,
-        gallery_pids,
-        title="",
-    ):
-        """The dialogue of query number q, from what `interact`, `refine` and `replay` returned; paths [G]."""
-        columns = trace.candidates[q]
-        right = np.asarray(gallery_pids) == query_pids[q]
-        found = np.flatnonzero(columns == anchor[q])
-        candidates = [
-            {"path": str(paths[column]), "p_yes": float(p), "right": bool(right[column])}
-            for column, p in zip(columns, trace.p_yes[q])
-        ]
-        has = len(found) > 0
-        return cls(
-            queries[q],
-            candidates,
-            trace.threshold,
-            int(found[0]) if has else None,
-            answers[q] if has else None,
-            refined[q] if has else None,
-            _first(sim[q], right),
-            _first(final[q], right),
-            title,
-        )
-
     def __repr__(self) -> str:
-        # Without the pictures' paths, which would be committed with every notebook.
+        # Without the pictures' paths, which a committed notebook would give away.
         return f"Dialogue({self.query!r}, {len(self.candidates)} candidates, anchor {self.anchor})"
 
     def _repr_html_(self) -> str:
-        cells = "".join(
-            self._cell(rank, candidate) for rank, candidate in enumerate(self.candidates)
-        )
-        parts = [
-            f"<b>{_safe(self.title)}</b>" if self.title else "",
-            f"<p><b>Query.</b> {_safe(self.query)}</p>",
-        ]
-        parts.append(f"<table style='border:none'><tr>{cells}</tr></table>")
-        if self.answers:
-            said = "; ".join(f"<i>{_safe(name)}</i>: {_safe(text)}" for name, text in self._said())
-            parts.append(f"<p><b>What the anchor shows.</b> {said}</p>")
-        if self.merged is not None:
-            parts.append(f"<p><b>Merged query.</b> {_safe(self.merged)}</p>")
-        parts.append(f"<p><b>{_safe(self._outcome())}</b></p>")
-        return f"<div style='max-width:900px;font-size:90%'>{''.join(parts)}</div>"
+        cells = "".join(map(self._cell, range(len(self.candidates))))
+        title = f"<b>{html.escape(self.title)}</b>" if self.title else ""
+        told = self._told("<i>{}</i>: {}", html.escape)
+        parts = [f"<p><b>{heading}</b> {text}</p>" for heading, text in told.items()]
+        parts.insert(1, f"<table style='border:none'><tr>{cells}</tr></table>")
+        outcome = f"<p><b>{html.escape(self._outcome())}</b></p>"
+        return f"<div style='max-width:900px;font-size:90%'>{title}{''.join(parts)}{outcome}</div>"
 
-    def markdown(self, folder, link: str = "") -> str:
-        """The dialogue as Markdown; its pictures go into `folder` and are linked to as `link`/name.jpg."""
-        heads, marks, said = [], [], []
-        for rank, candidate in enumerate(self.candidates):
+    def markdown(self, folder, link: str) -> str:
+        """The dialogue as Markdown, with pictures saved in `folder` and linked as `link`/name."""
+        columns = []
+        for number, candidate in enumerate(self.candidates, 1):
             if np.isnan(candidate["p_yes"]):
                 break
-            name = f"candidate_{rank + 1}.jpg"
-            atomic_write(Path(folder) / name, _jpeg(candidate["path"], (128, 320)))
-            heads.append(f"![candidate {rank + 1}]({link.rstrip('/') + '/' if link else ''}{name})")
-            marks.append(f"{rank + 1}{', **anchor**' if rank == self.anchor else ''}")
-            said.append(f"{self._word(candidate)} ({candidate['p_yes']:.2f})")
-        table = [f"| {' | '.join(cells)} |" for cells in (marks, ["---"] * len(marks), heads, said)]
-        lines = [f"**{_plain(self.title)}**", ""] if self.title else []
-        lines += [f"> **Query.** {_plain(self.query)}", "", *(table if marks else []), ""]
-        if self.answers:
-            told = "; ".join(f"*{_plain(name)}*: {_plain(text)}" for name, text in self._said())
-            lines += [f"**What the anchor shows.** {told}", ""]
-        if self.merged is not None:
-            lines += [f"> **Merged query.** {_plain(self.merged)}", ""]
-        return "\n".join([*lines, f"**{_plain(self._outcome())}**", ""])
+            content, name = BytesIO(), f"candidate_{number}.jpg"
+            fitted(candidate["path"], (128, 320)).save(content, "JPEG", quality=80)
+            atomic_write(Path(folder) / name, content.getvalue())
+            mark = f"{number}, **anchor**" if number - 1 == self.anchor else f"{number}"
+            answer = f"{self._word(candidate)} ({candidate['p_yes']:.2f})"
+            columns.append((mark, "---", f"![candidate {number}]({link}/{name})", answer))
+        told = self._told("*{}*: {}", _plain)
+        parts = [
+            f"{'' if heading == SHOWN else '> '}**{heading}** {text}"
+            for heading, text in told.items()
+        ]
+        table = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
+        parts.insert(1, "\n".join(table))
+        title = [f"**{_plain(self.title)}**"] if self.title else []
+        return "\n\n".join([*title, *parts, f"**{_plain(self._outcome())}**"]) + "\n"
 
-    def _cell(self, rank: int, candidate: dict) -> str:
-        # The page enlarges small pictures: enlarged in the file they would take more bytes and say no more.
+    def _cell(self, place: int) -> str:
+        candidate = self.candidates[place]
+        # Small pictures are enlarged by the page: enlarging them in the file would only add bytes.
         content = as_jpeg(fitted(candidate["path"], KEPT, enlarge=False), quality=70)
         picture = base64.b64encode(content).decode()
         high = min(HIGH, 2 * WIDE // len(self.candidates))
         asked = not np.isnan(candidate["p_yes"])
         says = f"{self._word(candidate)} {candidate['p_yes']:.2f}" if asked else "not asked"
-        color, style = (GREEN, "solid") if candidate["right"] else (RED, "dashed")
-        name = "<b>anchor</b>" if rank == self.anchor else "&nbsp;"
+        color, style, sign = (GREEN, "solid", "✓") if candidate["right"] else (RED, "dashed", "✗")
         return (
-            "<td style='text-align:center;vertical-align:top;padding:3px;border:none;background:white'>"
-            f"{rank + 1} {'✓' if candidate['right'] else '✗'}<br>"
-            f"<img alt='candidate {rank + 1}' style='height:{high}px;width:auto;max-width:none;"
-            f"border:3px {style} {color}' "
-            f"src='data:image/jpeg;base64,{picture}'><br>"
-            f"<span style='color:{'black' if asked else GREY}'>{says}</span><br>{name}</td>"
+            "<td style='text-align:center;vertical-align:top;padding:3px;border:none;"
+            f"background:white'>{place + 1} {sign}<br>"
+            f"<img alt='candidate {place + 1}' style='height:{high}px;width:auto;max-width:none;"
+            f"border:3px {style} {color}' src='data:image/jpeg;base64,{picture}'><br>"
+            f"<span style='color:{'black' if asked else GREY}'>{says}</span><br>"
+            f"{'<b>anchor</b>' if place == self.anchor else '&nbsp;'}</td>"
         )
 
     def _word(self, candidate: dict) -> str:
         return "Yes" if candidate["p_yes"] > self.threshold else "No"
 
-    def _said(self):
-        return [
-            (name, text if text is not None else "(not readable)")
-            for name, text in self.answers.items()
-        ]
+    def _told(self, form: str, escape) -> dict[str, str]:
+        """What is shown before and after the candidates: {heading: escaped text}."""
+        told = {"Query.": escape(self.query)}
+        if self.answers:
+            read = {name: "(not readable)" if a is None else a for name, a in self.answers.items()}
+            answers = [form.format(escape(name), escape(str(a))) for name, a in read.items()]
+            told[SHOWN] = "; ".join(answers)
+        if self.merged is not None:
+            told["Merged query."] = escape(self.merged)
+        return told
 
     def _outcome(self) -> str:
-        if self.before is None:
+        if not self.before:
             return "The gallery has no picture of this person."
         if self.anchor is None:
             return f"No anchor: the first right picture stays at rank {self.before}."
         what = "right" if self.candidates[self.anchor]["right"] else "wrong"
-        return f"The anchor is {what}. First right picture: rank {self.before} before, rank {self.after} after."
+        ranks = f"rank {self.before} before, rank {self.after} after"
+        return f"The anchor is {what}. First right picture: {ranks}."
+
+
+def dialogue(
+    run, q: int, final: np.ndarray, anchor: np.ndarray, K: int, xi: float, title: str = ""
+) -> Dialogue:
+    """The dialogue of query number `q`, with the questions that Algorithm 1 asks at (K, xi).
+
+    Args:
+        run: An `icl_lib.thi.interaction.Interaction`.
+        q: The query's number.
+        final: Similarities after THI [Q, G].
+        anchor: Gallery column of each query's anchor [Q], -1 for none.
+        K: Rounds of questions.
+        xi: Threshold on the similarity of the first picture.
+        title: A heading.
+    """
+    query_pids, gallery_pids = run.pids
+    trace = as_asked(run, K, xi)
+    candidates = [
+        {
+            "path": str(run.gallery["path"].iloc[column]),
+            "p_yes": float(p_yes),
+            "right": bool(gallery_pids[column] == query_pids[q]),
+        }
+        for column, p_yes in zip(trace.candidates[q], trace.p_yes[q], strict=True)
+    ]
+    places = np.flatnonzero(trace.candidates[q] == anchor[q])
+    found = {}
+    if len(places):
+        found = {"anchor": int(places[0]), "answers": run.answers[q], "merged": run.texts[q]}
+    before, after = (
+        int(per_query_metrics(sim[[q]], query_pids[[q]], gallery_pids)["first"][0])
+        for sim in (run.sim, final)
+    )
+    ranks = {"before": before, "after": after}
+    caption = run.queries["caption"].iloc[q]
+    return Dialogue(caption, candidates, trace.threshold, **found, **ranks, title=title)
+
+
+def _plain(text) -> str:
+    """Text that Markdown leaves as it is: one line, with special characters escaped."""
+    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", " ".join(str(text).split()))
+    return html.escape(escaped, quote=False)

@@ -1,34 +1,32 @@
-"""A training's curve while it trains, for the person who has the notebook open."""
+"""A training's curve while it trains, for whoever has the notebook open."""
 
 import warnings
 from collections.abc import Callable
 
+from icl_lib.figures.style import panels, png, styled
 from icl_lib.results import watched
 
 
 def live_curve(epochs: int) -> Callable[[list[dict]], None] | None:
-    """Draws log.csv's rows after every epoch, for `train_backbone(on_epoch=…)`; gone after the last.
+    """A function that draws the log's rows after every epoch, for `train_backbone(on_epoch=…)`.
 
-    None where nobody watches: on a terminal and in notebooks that papermill or nbval execute, so that the
-    outputs of a cell are the same whether or not it had to train.
+    Its picture disappears after the last of `epochs`. None where nobody watches, on a terminal or
+    in notebooks that papermill or nbval execute, so that a cell has the same outputs whether or not
+    it had to train.
     """
     return _LiveCurve(epochs) if watched() else None
 
 
+@styled
 def curve(rows: list[dict], epochs: int):
-    """Loss and, where an epoch was evaluated, Rank-1 in percent, of the epochs so far out of `epochs`."""
-    from icl_lib.figures.style import panels, styled
-
-    def draw():
-        names = {"loss": "training loss", "rank1": "Rank-1 (%)"}
-        shown = [name for name in names if name in rows[0]]
-        figure, (axes,) = panels(1, len(shown), height=2.6)
-        for ax, name in zip(axes, shown):
-            ax.plot([row["epoch"] for row in rows], [row[name] for row in rows], marker="o")
-            ax.set(xlabel="epoch", ylabel=names[name], xlim=(-0.5, epochs - 0.5))
-        return figure
-
-    return styled(draw)()
+    """Loss and, where it was evaluated, Rank-1 (percent) of the epochs so far, out of `epochs`."""
+    names = {"loss": "training loss", "rank1": "Rank-1 (%)"}
+    shown = [name for name in names if name in rows[0]]
+    figure, (axes,) = panels(1, len(shown), height=2.6)
+    for ax, name in zip(axes, shown, strict=True):
+        ax.plot([row["epoch"] for row in rows], [row[name] for row in rows], marker="o")
+        ax.set(xlabel="epoch", ylabel=names[name], xlim=(-0.5, epochs - 0.5))
+    return figure
 
 
 class _LiveCurve:
@@ -36,19 +34,16 @@ class _LiveCurve:
         self.epochs, self.picture, self.broken = epochs, None, False
 
     def __call__(self, rows: list[dict]) -> None:
-        if self.broken:
-            return
-        try:
-            self._draw(rows)
-        except Exception as error:  # a picture is not worth a training
-            self.broken = True
-            warnings.warn(f"the live curve could not be drawn: {error}", stacklevel=2)
+        if not self.broken:
+            try:
+                self._draw(rows)
+            except Exception as error:  # a picture must not end a training
+                self.broken = True
+                warnings.warn(f"the live curve could not be drawn: {error}", stacklevel=2)
 
     def _draw(self, rows: list[dict]) -> None:
         import ipywidgets
         from IPython.display import display
-
-        from icl_lib.figures.style import png
 
         content = png(curve(rows, self.epochs))
         if self.picture is None:

@@ -1,37 +1,23 @@
-"""One look for every figure, legible at a notebook's width, in colours that the colour-blind tell apart."""
+"""One look for all figures: legible in a notebook, in colours that the colour-blind tell apart."""
 
 import functools
 import sys
 from io import BytesIO
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageOps
 
 from icl_lib.params import Params
 from icl_lib.results import atomic_write
 
-
-def fixed_range(
-    *starts: float, below: float = 10, above: float = 20, step: float = 5
-) -> tuple[float, float]:
-    """A range for an axis in percent that depends on where its curves start and on nothing else of them.
-
-    From `below` under the lowest start to `above` over the highest, starts rounded down to multiples of
-    `step`; at most 0 to 100.
-    """
-    low, high = (step * np.floor(end / step) for end in (min(starts), max(starts)))
-    return float(max(0, low - below)), float(min(100, high + above))
-
-
 WIDTH = 9.0  # inches: a notebook's column
-# Okabe and Ito's colours; green and vermillion stay apart for the three common kinds of colour blindness.
+# Okabe and Ito's colours. Green and vermillion differ for the common kinds of colour blindness.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#767676"
 CYCLE = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK]
-STANDIN_SCALE = 0.65  # of a sheet's pixels: a drawn person, 64 of them wide, keeps nearly as many
+STANDIN_SCALE = 0.65  # of a figure's pixels: drawn people are 64 pixels wide and need no more
 STYLE = {
     "axes.prop_cycle": matplotlib.cycler(color=CYCLE),
     "axes.spines.top": False,
@@ -43,7 +29,7 @@ STYLE = {
     "grid.color": "#E2E2E2",
     "grid.linewidth": 0.7,
     "hatch.linewidth": 0.5,
-    "font.family": "DejaVu Sans",  # ships with matplotlib, so that figures are equal on every machine
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so figures look alike on every machine
     "font.size": 10,
     "legend.fontsize": 9,
     "legend.frameon": False,
@@ -54,7 +40,7 @@ STYLE = {
 
 
 def styled(draw):
-    """Runs a figure's function in the kit's style, leaving the caller's own matplotlib settings alone."""
+    """Decorates a figure's function to run in the kit's style; the caller's settings stay."""
 
     @functools.wraps(draw)
     def wrapper(*args, **kwargs) -> Figure:
@@ -65,41 +51,78 @@ def styled(draw):
 
 
 def panels(rows: int = 1, columns: int = 1, height: float = 3.4, **kwargs):
-    """A figure of a notebook's width and its axes [rows, columns]; no pyplot, so never shown twice."""
+    """A figure of a notebook's width and its axes [rows, columns].
+
+    It is made without pyplot, so that a notebook does not show it a second time. `height` is that
+    of one row in inches; `kwargs` are those of `Figure.subplots`.
+    """
     figure = Figure(figsize=(WIDTH, height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 
 
-def show(figure: Figure, params: Params, name: str, alt: str = "") -> None:
-    """Saves `figure` as results/<profile>/<dataset>/figures/<name>.png and shows it.
+def panel_list(count: int, height: float = 2.8, **kwargs):
+    """A figure with `count` panels, at most three in a row, and the list of its axes."""
+    columns = min(3, count)
+    figure, axes = panels(-(-count // columns), columns, height, **kwargs)
+    for ax in axes.flat[count:]:
+        ax.set_axis_off()
+    return figure, list(axes.flat[:count])
 
-    It is stamped with where it comes from. alt: a sentence for readers who can't see it. A notebook holds
-    figures with pictures as JPEG, a quarter of the bytes; drawn people keep nearly all their pixels.
+
+def fixed_range(*starts: float, below: float = 10, above: float = 20) -> tuple[float, float]:
+    """The range of an axis in percent, which depends only on where the curves start.
+
+    It reaches from `below` under the lowest start to `above` over the highest, both rounded down to
+    multiples of 5, within 0 and 100.
     """
-    drawn = rendered(figure, stamp(params))
-    atomic_write(figure_path(params, name), as_png(drawn))
-    if _in_notebook():
-        from IPython.display import Image as Shown
-        from IPython.display import display
+    low, high = (5 * np.floor(start / 5) for start in (min(starts), max(starts)))
+    return float(max(0, low - below)), float(min(100, high + above))
 
-        told = {"alt": alt or name.replace("_", " ")}
+
+def show(figure: Figure, params: Params, name: str, alt: str = "") -> None:
+    """Saves a figure as results/<profile>/<dataset>/figures/<name>.png and shows it in a notebook.
+
+    A stamp says where it comes from. A notebook keeps a figure with pictures as JPEG, which takes a
+    quarter of the bytes.
+
+    Args:
+        figure: The figure.
+        params: The run that it belongs to.
+        name: The file's name without its suffix.
+        alt: A sentence for readers who cannot see the figure.
+    """
+    picture = rendered(figure, stamp(params))
+    content = as_png(picture)
+    atomic_write(params.results_dir / "figures" / f"{name}.png", content)
+    if _in_notebook():
+        from IPython import display
+
+        shown = {"data": content, "format": "png"}
         if _holds_pictures(figure):
-            shown = as_jpeg(drawn, STANDIN_SCALE if params.data.standin else 1)
-            display(Shown(data=shown, format="jpeg", width=drawn.width, **told))
-        else:
-            display(Shown(data=figure_path(params, name).read_bytes(), format="png", **told))
+            jpeg = as_jpeg(picture, STANDIN_SCALE if params.data.standin else 1)
+            shown = {"data": jpeg, "format": "jpeg", "width": picture.width}
+        display.display(display.Image(**shown, alt=alt or name.replace("_", " ")))
+
+
+def stamp(params: Params) -> str:
+    """Where a figure comes from, e.g. "profile demo · RSTPReid, stand-in · seed 0"."""
+    data = f"{params.data.title}, stand-in" if params.data.standin else params.data.title
+    if params.data.limit_ids is not None:
+        data += f", trial run on {params.data.limit_ids} people a split"
+    picked = " · epoch picked on test" if params.backbone.select_on == "test" else ""
+    return f"profile {params.profile} · {data} · seed {params.seed}{picked}"
 
 
 def png(figure: Figure, corner: str = "") -> bytes:
-    """The figure as PNG, with `corner` small in the lower right; equal bytes for equal figures."""
+    """The figure as PNG, with `corner` in small print; equal bytes for equal figures."""
     return as_png(rendered(figure, corner))
 
 
 def rendered(figure: Figure, corner: str = "") -> Image.Image:
-    """The figure as a picture, with `corner` small in the lower right."""
+    """The figure as a picture, with `corner` in small print at the lower right."""
     with matplotlib.rc_context(STYLE):
         if corner:
-            below = 0.14 / figure.get_figheight()  # inches kept free for the stamp
+            below = 0.14 / figure.get_figheight()  # room for the small print
             figure.get_layout_engine().set(rect=(0, below, 1, 1 - below))
             figure.text(
                 0.997,
@@ -111,9 +134,9 @@ def rendered(figure: Figure, corner: str = "") -> Image.Image:
                 color=GREY,
                 parse_math=False,
             )
-        drawn = BytesIO()
-        figure.savefig(drawn, format="png", metadata={"Software": None})
-    return Image.open(drawn).convert("RGB")
+        content = BytesIO()
+        figure.savefig(content, format="png", metadata={"Software": None})
+    return Image.open(content).convert("RGB")
 
 
 def as_png(picture: Image.Image) -> bytes:
@@ -127,30 +150,16 @@ def as_png(picture: Image.Image) -> bytes:
 def as_jpeg(picture: Image.Image, scale: float = 1, quality: int = 60) -> bytes:
     """JPEG of `scale` times the picture's width and height."""
     content = BytesIO()
-    size = (round(scale * picture.width), round(scale * picture.height))
-    smaller = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    smaller.save(content, "JPEG", quality=quality, optimize=True, progressive=True)
+    scaled = ImageOps.scale(picture.convert("RGB"), scale, Image.Resampling.LANCZOS)
+    scaled.save(content, "JPEG", quality=quality, optimize=True, progressive=True)
     return content.getvalue()
 
 
-def figure_path(params: Params, name: str) -> Path:
-    return params.results_dir / "figures" / f"{name}.png"
-
-
-def stamp(params: Params) -> str:
-    """Where a figure comes from, e.g. "profile demo · RSTPReid, stand-in · seed 0"."""
-    data = params.data.title + (", stand-in" if params.data.standin else "")
-    if params.data.limit_ids is not None:
-        data += f", trial run on {params.data.limit_ids} people a split"
-    picked = " · epoch picked on test" if params.backbone.select_on == "test" else ""
-    return f"profile {params.profile} · {data} · seed {params.seed}{picked}"
-
-
 def _holds_pictures(figure: Figure) -> bool:
-    """Whether pictures in colour are shown in it; a heat map's values have two dimensions only."""
+    """Whether the figure shows pictures in colour; a heat map's values have no colour channels."""
     return any(image.get_array().ndim == 3 for ax in figure.axes for image in ax.images)
 
 
 def _in_notebook() -> bool:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return shell is not None and hasattr(shell, "kernel")
+    return hasattr(shell, "kernel")

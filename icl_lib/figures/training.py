@@ -1,45 +1,46 @@
-"""The logs of pre-training, stage by stage."""
+"""Trainings: their logs epoch by epoch, and their results side by side."""
 
 from itertools import cycle
 
 import numpy as np
 import pandas as pd
-from matplotlib import rcParams
-from matplotlib.figure import Figure
 
-from icl_lib.analysis.compare import believed_by_truth
-from icl_lib.figures.metrics import _whole_numbers
-from icl_lib.figures.style import BLACK, CYCLE, GREY, panels, styled
+from icl_lib.analysis.compare import MAIN, believed_by_truth
+from icl_lib.figures.marks import whole_numbers
+from icl_lib.figures.style import BLACK, CYCLE, GREY, panel_list, panels, styled
 from icl_lib.retrieval.evaluate import epoch_score
 from icl_lib.retrieval.metrics import LABELS
 
+SHARES = ("accuracy", "yes_no_accuracy")  # columns of a log in [0, 1], drawn in percent
+SHOWN = "accuracy (of the tower's attributes, of Yes/No), right axis"
+
 
 @styled
-def training_curves(logs: dict[str, pd.DataFrame], ylim=(0, 100)):
-    """Loss and val Rank-1 an epoch. logs: {label: table with the columns epoch, loss and, where there is a val
-    split, rank1 and mAP}.
+def training_curves(logs: dict[str, pd.DataFrame]):
+    """Loss and val Rank-1 by epoch, with a star at the epoch that is kept.
+
+    Args:
+        logs: {label: log}, a line each; columns epoch, loss and, if there is a val split, rank1 and
+            mAP.
     """
     figure, ((left, right),) = panels(1, 2)
     for label, log in logs.items():
         left.plot(log["epoch"], log["loss"], marker="o", label=label)
-        if "rank1" not in log:
-            continue
-        right.plot(log["epoch"], log["rank1"], marker="o", label=label)
-        best = epoch_score(log, "val").idxmax()
-        right.plot(
-            log["epoch"][best], log["rank1"][best], marker="*", ms=13, color=BLACK, ls="", zorder=3
-        )
-    left.set(xlabel="epoch", ylabel="training loss (mean a batch)")
-    right.set(xlabel="epoch", ylabel="val Rank-1 (%)", ylim=ylim, title="★ the epoch that is kept")
+        if "rank1" in log:
+            right.plot(log["epoch"], log["rank1"], marker="o", label=label)
+            best = log.loc[epoch_score(log, "val").idxmax()]
+            right.plot(best["epoch"], best["rank1"], "*", ms=13, color=BLACK, zorder=3)
+    left.set(xlabel="epoch", ylabel="training loss (mean of a batch)")
+    right.set(xlabel="epoch", ylabel="val Rank-1 (%)", ylim=(0, 100), title="★ the epoch kept")
     (right if right.lines else left).legend()
-    _whole_numbers(left)
-    _whole_numbers(right)
+    whole_numbers(left)
+    whole_numbers(right)
     return figure
 
 
 @styled
-def loss_curve(log: pd.DataFrame, ylim=None):
-    """Training loss over steps, and its running mean over a tenth of the log; log: step, epoch, loss."""
+def loss_curve(log: pd.DataFrame):
+    """Training loss by step (columns step, epoch, loss), and its mean over a tenth of the log."""
     figure, ((ax,),) = panels()
     ax.plot(log["step"], log["loss"], color=GREY, lw=0.8, marker=".", ms=3, label="logged")
     window = max(1, len(log) // 10)
@@ -49,95 +50,79 @@ def loss_curve(log: pd.DataFrame, ylim=None):
         ax.axvline(np.interp(epoch, log["epoch"], log["step"]), color=GREY, ls=":", lw=1)
     ax.set(
         xlabel="optimiser step (dotted: end of an epoch)",
-        ylabel="loss an answer token (nats)",
-        ylim=ylim or (0, None),
+        ylabel="loss of an answer token (nats)",
+        ylim=(0, None),
     )
     ax.legend()
     return figure
 
 
-SHARES = ("accuracy", "yes_no_accuracy")  # 0-1, shown in percent
-SHOWN = "accuracy (of the tower's attributes, of Yes/No), right axis"
-HIDDEN = {"step", "seconds", "loss"}
-
-
 @styled
-def pretraining_curves(logs: dict[str, pd.DataFrame]) -> Figure:
-    """One panel a stage: its losses (nats, left axis) and, where it has one, its accuracy (percent, right axis, 0-100).
+def pretraining_curves(logs: dict[str, pd.DataFrame]):
+    """Losses (nats, left axis) and accuracies (percent, right axis) by step, a panel a stage.
 
-    A loss has one colour in all panels, and is explained below them.
+    A loss has the same colour in all panels, which a legend below them explains.
+
+    Args:
+        logs: {stage: log}, with a column step and a column for each loss, or for their sum `loss`.
     """
-    columns = min(3, len(logs))
-    figure, axes = panels(-(-len(logs) // columns), columns, height=2.7)
-    for ax in axes.flat[len(logs) :]:
-        ax.set_axis_off()
-    names = list(
-        dict.fromkeys(
-            c for log in logs.values() for c in log.columns if c not in HIDDEN | set(SHARES)
-        )
-    )
-    colours = dict(zip(["loss", *names], cycle(rcParams["axes.prop_cycle"].by_key()["color"])))
+    figure, axes = panel_list(len(logs), height=2.7)
+    hidden = {"step", "seconds", "loss", *SHARES}
+    names = dict.fromkeys(name for log in logs.values() for name in log if name not in hidden)
+    colors = dict(zip(["loss", *names], cycle(CYCLE), strict=False))
     lines = {}
-    for ax, (stage, log) in zip(axes.flat, logs.items()):
-        for name in [c for c in names if c in log.columns] or ["loss"]:
-            label = name.replace("_", " ")
-            (lines[label],) = ax.plot(log["step"], log[name], color=colours[name])
+    for ax, (stage, log) in zip(axes, logs.items(), strict=True):
+        for name in [name for name in names if name in log] or ["loss"]:
+            (line,) = ax.plot(log["step"], log[name], color=colors[name])
+            lines[name.replace("_", " ")] = line
         ax.set(title=stage, xlabel="step", ylabel="loss (nats)", ylim=(0, None))
-        for name in set(SHARES) & set(log.columns):
+        for name in [name for name in SHARES if name in log]:
             twin = ax.twinx()
-            (lines[SHOWN],) = twin.plot(
-                log["step"], 100 * log[name], color="#767676", linestyle="--"
-            )
+            (lines[SHOWN],) = twin.plot(log["step"], 100 * log[name], color=GREY, ls="--")
             twin.set(ylim=(0, 100), ylabel="accuracy (%)")
             twin.grid(False)
-    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4)
+    figure.legend(lines.values(), lines, loc="outside lower center", ncols=4)
     return figure
 
 
 @styled
-def training_dots(table: pd.DataFrame, metrics=("rank1", "mAP"), xlim=(0, 100)):
-    """A line a training, a dot a seed, a bar at their mean; dashed: the first training's. `table` of `beside_first`."""
-    figure, (axes,) = panels(
-        1, len(metrics), height=0.5 + 0.45 * table["training"].nunique(), sharey=True
-    )
-    labels = list(dict.fromkeys(table["training"]))
-    for ax, name in zip(axes, metrics):
-        for color, (seed, rows) in zip(CYCLE * len(table), table.groupby(level=0)):
-            ax.plot(
-                rows[name],
-                [labels.index(label) for label in rows["training"]],
-                "o",
-                color=color,
-                label=f"seed {seed}",
-            )
-        means = table.groupby("training")[name].mean().reindex(labels)
-        ax.plot(means, np.arange(len(labels)), "|", color=BLACK, ms=16, mew=1.5)
+def training_dots(table: pd.DataFrame, xlim: tuple[float, float]):
+    """Rank-1 and mAP of several trainings: a line a training, a dot a seed, a bar at their mean.
+
+    Args:
+        table: What `icl_lib.analysis.compare.beside_first` returns; a dashed line marks the mean of
+            its first training.
+        xlim: Range in percent.
+    """
+    labels = list(table["training"].unique())
+    figure, (axes,) = panels(1, len(MAIN), height=0.5 + 0.45 * len(labels), sharey=True)
+    for ax, metric in zip(axes, MAIN, strict=True):
+        for seed, rows in table.groupby(level=0):
+            places = [labels.index(label) for label in rows["training"]]
+            ax.plot(rows[metric], places, "o", label=f"seed {seed}")
+        means = table.groupby("training", sort=False)[metric].mean()
+        ax.plot(means, range(len(labels)), "|", color=BLACK, ms=16, mew=1.5)
         ax.axvline(means.iloc[0], color=GREY, ls="--", lw=1)
         ax.set_yticks(range(len(labels)), labels)
-        ax.set(xlabel=LABELS.get(name, name), xlim=xlim, ylim=(len(labels) - 0.5, -0.5))
+        ax.set(xlabel=LABELS[metric], xlim=xlim, ylim=(len(labels) - 0.5, -0.5))
     axes[-1].legend()
     return figure
 
 
 @styled
-def trade_curve(table: pd.DataFrame, chosen: float | None = None):
-    """What leaving out M's least believed additions does; `table` of `icl_lib.analysis.hallucination.trade`, percent.
+def trade_curve(table: pd.DataFrame, chosen: float):
+    """What a filter on the MLLM's own P(Yes) removes, true and false.
 
-    chosen: the share (percent) to mark.
+    Args:
+        table: What `icl_lib.analysis.hallucination.trade` returns, in percent.
+        chosen: The share (percent) to mark.
     """
     figure, ((ax,),) = panels()
-    ax.plot(table.index, table["true kept"], marker="o", label="true sub-sentences kept")
-    ax.plot(
-        table.index,
-        table["contradicted"],
-        marker="x",
-        ls="--",
-        label="contradicted, of what is left",
-    )
-    if chosen is not None:
-        ax.axvline(chosen, color=BLACK, ls=":", lw=1.2)
+    ax.plot(table["true kept"], "o-", label="true sub-sentences that are kept")
+    ax.plot(table["contradicted"], "x--", label="contradicted by the picture, of what is kept")
+    ax.axvline(chosen, color=BLACK, ls=":", lw=1.2)
     ax.set(
-        xlabel="M's additions left out, least believed first (%)",
+        xlabel="sub-sentences removed of those that the MLLM added, lowest P(Yes) first (%)",
         ylabel="sub-sentences (%)",
         ylim=(0, 102),
     )
@@ -146,57 +131,58 @@ def trade_curve(table: pd.DataFrame, chosen: float | None = None):
 
 
 @styled
-def believed_share(logs: dict[str, pd.DataFrame], ylim=(0, 100)):
-    """Share of training pairs that CCD believes, an epoch. logs: {label: table with the columns epoch and
-    clean}; of a log that knows the truth (clean_precision, clean_recall), right and wrong pairs apart.
+def believed_share(logs: dict[str, pd.DataFrame]):
+    """Share of the training pairs that CCD believes, by epoch.
+
+    Args:
+        logs: {label: log} with the columns epoch and clean. Right and wrong pairs are drawn apart
+            for a log that knows which are wrong (clean_precision, clean_recall).
     """
     figure, ((ax,),) = panels()
     for label, log in logs.items():
         shares = believed_by_truth(log) if "clean_recall" in log else {label: log["clean"]}
-        for (name, share), style in zip(shares.items(), ("-", "--")):
+        for (name, share), style in zip(shares.items(), ("-", "--"), strict=False):
             ax.plot(log["epoch"], 100 * share, style, marker="o", label=name)
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set(xlabel="epoch", ylabel="pairs believed (%)", ylim=ylim)
+    whole_numbers(ax)
+    ax.set(xlabel="epoch", ylabel="pairs believed (%)", ylim=(0, 100))
     ax.legend()
     return figure
 
 
 @styled
-def seed_lines(table: pd.DataFrame, metrics=("rank1", "mAP"), ylim=(0, 100)):
-    """Each seed's means as a line from the first method to the last; `table` of `over_seeds`, percent."""
-    figure, (axes,) = panels(1, len(metrics))
-    for ax, name in zip(axes, metrics):
-        labels = [column[len(name) + 1 :] for column in table if column.startswith(f"{name} ")]
-        labels.remove("gain")
-        for color, (seed, row) in zip(CYCLE * len(table), table.iterrows()):
-            means = [row[f"{name} {label}"] for label in labels]
-            ax.plot(range(len(means)), means, marker="o", color=color, label=f"seed {seed}")
-        ax.set_xticks(range(len(labels)), labels)
-        ax.set(ylabel=f"{LABELS.get(name, name)} (%)", ylim=ylim, xlim=(-0.3, len(labels) - 0.7))
+def seed_lines(table: pd.DataFrame, ylim: tuple[float, float]):
+    """Rank-1 and mAP of each seed as a line from the first method to the last.
+
+    Args:
+        table: What `icl_lib.analysis.compare.over_seeds` returns.
+        ylim: Range in percent.
+    """
+    figure, (axes,) = panels(1, len(MAIN))
+    for ax, metric in zip(axes, MAIN, strict=True):
+        means = table.filter(regex=f"^{metric} ").drop(columns=f"{metric} gain")
+        labels = means.columns.str.removeprefix(f"{metric} ")
+        for seed, row in means.iterrows():
+            ax.plot(labels, row, marker="o", label=f"seed {seed}")
+        ax.set(ylabel=LABELS[metric], ylim=ylim, xlim=(-0.3, len(labels) - 0.7))
     axes[0].legend()
     return figure
 
 
 @styled
-def noise_lines(table: pd.DataFrame, metrics=("rank1", "mAP"), ylim=(0, 100)):
-    """Metrics (percent) over the share of wrong training pairs, with CCD and without, with 95% intervals.
+def noise_lines(table: pd.DataFrame):
+    """Rank-1 and mAP with 95% intervals over the share of wrong pairs, with CCD and without.
 
-    table: a row a training, columns "wrong pairs (%)", CCD (bool), the metrics and ci95 ({metric: [low, high]}).
+    Args:
+        table: A row for each training: "wrong pairs (%)", CCD (bool), and `with_intervals`.
     """
-    figure, (axes,) = panels(1, len(metrics))
-    for ax, name in zip(axes, metrics):
+    figure, (axes,) = panels(1, len(MAIN))
+    for ax, metric in zip(axes, MAIN, strict=True):
         for ccd, rows in table.groupby("CCD"):
-            ends = np.array([row[name] for row in rows["ci95"]]).T  # [2, shares]
-            error = np.abs(ends - rows[name].to_numpy())
-            ax.errorbar(
-                rows["wrong pairs (%)"],
-                rows[name],
-                error,
-                marker="o",
-                capsize=4,
-                ls="-" if ccd else "--",
-                label="with CCD" if ccd else "without CCD",
-            )
-        ax.set(xlabel="wrong training pairs (%)", ylabel=f"{LABELS.get(name, name)} (%)", ylim=ylim)
+            ends = np.array([intervals[metric] for intervals in rows["ci95"]]).T  # [2, shares]
+            error = np.abs(ends - rows[metric].to_numpy())
+            style, label = ("o-", "with CCD") if ccd else ("o--", "without CCD")
+            shares = rows["wrong pairs (%)"]
+            ax.errorbar(shares, rows[metric], error, fmt=style, capsize=4, label=label)
+        ax.set(xlabel="wrong training pairs (%)", ylabel=LABELS[metric], ylim=(0, 100))
     axes[0].legend()
     return figure

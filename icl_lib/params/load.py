@@ -154,7 +154,8 @@ def _fields(model: type[Section] = Params, prefix: str = "") -> dict[str, Any]:
 
 def _resolved(overrides: Mapping[str, Any]) -> dict:
     """The overrides of `load_params` as a tree of sections."""
-    fields, tree = _fields(), {}
+    fields = _fields()
+    tree: dict[str, Any] = {}
     for given, value in overrides.items():
         name = given.replace("__", ".")
         fits = [name] if name in fields else [f for f in fields if f.endswith("." + name)]

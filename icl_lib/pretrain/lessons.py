@@ -97,7 +97,8 @@ def go_on(
 ) -> Pupil:
     """Train a later stage of `steps` steps with a cosine schedule; resumes from `folder`.
 
-    Each step encodes the lesson's pictures, and each picture is used in several exercises.
+    Each step encodes the lesson's pictures, and each picture is used in several exercises. Long
+    because the loss of a step, a function inside, uses most of the arguments.
 
     Args:
         pupil: the model so far.

@@ -28,7 +28,8 @@ def train(
     """Minimise a loss over the parameters of `model` that require a gradient.
 
     The optimiser is AdamW with gradient norm clipped at 1. `<folder>/<stage>.pt` keeps the state
-    and `<folder>/<stage>.csv` the log; a second call resumes from there.
+    and `<folder>/<stage>.csv` the log; a second call resumes from there. Long because the steps,
+    the log and the saved state share the optimiser, its schedule and the time spent so far.
 
     Args:
         model: the model to train.

@@ -181,6 +181,7 @@ def train_qwen2vl(
 
     The last `open_steps` continue at a constant rate: a general model is not annealed to one
     mixture of tasks. (A fully annealed raw model is better, and LoRA adds less; see notebook A2.)
+    Long because the loss of a step, a function inside, uses most of the arguments.
 
     Args:
         data: generic pictures.

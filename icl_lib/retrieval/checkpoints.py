@@ -15,17 +15,13 @@ from torch import Tensor, nn
 IMAGE_ENCODER = "visual.conv1.weight"  # every CLIP has it, under some prefix
 NOT_NEEDED = ("logit_scale", "identities")  # no similarity depends on them
 
-# Prefix in RDE's, ICL's and IRRA's checkpoints → this kit's, the first match counts. None: a tensor that
-# the released models hold and never use.
+# Prefixes of RDE's, ICL's and IRRA's checkpoints → this kit's. TokenSelection reads what follows them.
 PUBLISHED = {
-    "visul_emb_layer.fc.": "tse_image.linear.",
-    "visul_emb_layer.linear.": None,  # the image head applies `fc`
-    "visul_emb_layer.mlp.bns.1.": None,
     "visul_emb_layer.": "tse_image.",
-    "texual_emb_layer.mlp.bns.1.": None,
     "texual_emb_layer.": "tse_text.",
     "base_model.": "clip.",
 }
+HEADS = {"tse_image": "rde", "tse_text": "rde", "cross_attn": "irra", "mlm_head": "irra"}
 
 # (part of a tensor's name, what a file with such a tensor is); the first match counts.
 KINDS = [
@@ -102,88 +98,54 @@ def is_jit(path: Path) -> bool:
         return any("/code/" in name for name in archive.namelist())
 
 
-def kit_names(state: dict[str, Tensor]) -> dict[str, str]:
-    """{this kit's name: the file's name} of a backbone's tensors, see `PUBLISHED`.
-
-    The tensors of a bare CLIP go under `clip.`.
-    """
-    bare = IMAGE_ENCODER in state
-    names = {}
-    for name in state:
-        if name.startswith(("tse_image.", "tse_text.", "clip.")):
-            names[name] = name
-            continue
-        old = next((prefix for prefix in PUBLISHED if name.startswith(prefix)), None)
-        if old is None:
-            names[f"clip.{name}" if bare else name] = name
-        elif PUBLISHED[old] is not None:
-            names[PUBLISHED[old] + name.removeprefix(old)] = name
-    return names
+def kit_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a backbone by this kit's names; those of a bare CLIP go under `clip.`."""
+    prefixes = PUBLISHED | {"": "clip." if IMAGE_ENCODER in state else ""}
+    named = {}
+    for name, tensor in state.items():
+        old = next(prefix for prefix in prefixes if name.startswith(prefix))
+        named[prefixes[old] + name.removeprefix(old)] = tensor
+    return named
 
 
 def method_of(state: dict[str, Tensor]) -> str | None:
-    """The method of a checkpoint: "rde", "irra", "clip", or None if it is no backbone."""
-    starts = {name.split(".")[0] for name in state}
-    if not any(name.endswith(IMAGE_ENCODER) for name in state):
+    """The method of tensors with this kit's names: "rde", "irra", "clip"; None if it is no backbone."""
+    if f"clip.{IMAGE_ENCODER}" not in state:
         return None
-    if starts & {"visul_emb_layer", "texual_emb_layer", "tse_image", "tse_text"}:
-        return "rde"
-    return "irra" if starts & {"cross_attn", "cross_modal_transformer", "mlm_head"} else "clip"
+    parts = {name.split(".")[0] for name in state}
+    return next((method for head, method in HEADS.items() if head in parts), "clip")
 
 
 def looks_like(state: dict[str, Tensor]) -> str:
     """What a file with these tensors seems to be, in words."""
-    for part, kind in KINDS:
-        if any(part in name for name in state):
-            return kind + _clip_sizes(state)
-    return f"nothing known here; its first tensors are {', '.join(list(state)[:5])}"
+    found = (kind for part, kind in KINDS if any(part in name for name in state))
+    return next(found, f"nothing known here; its first tensors are {', '.join(list(state)[:5])}")
 
 
-def load_state(
-    model: nn.Module, tensors: dict[str, Tensor], source, names: dict[str, str] | None = None
-) -> None:
-    """Copies a file's tensors into `model`. Heads that the model lacks are ignored.
+def load_state(model: nn.Module, state: dict[str, Tensor], source) -> None:
+    """Copies tensors into `model`. Heads that the model lacks are ignored, `NOT_NEEDED` may be absent.
 
     Args:
         model: receives the tensors, in its own precision.
-        tensors: the file's tensors.
-        source: the file, for the error message.
-        names: {the model's name: the file's name}; by default both are the same.
+        state: the tensors, by the model's names.
+        source: the file that they come from, for the error message.
 
     Raises:
         ValueError: tensors are missing, have another shape, or belong to a deeper encoder than the
-            model's. The message names the first of them and says what the file looks like.
+            model's.
     """
-    own, names = model.state_dict(), names or {name: name for name in tensors}
-    fitting = {name: tensors[names[name]] for name in own if name in names}
-    missing = [n for n in own if n not in names and n.split(".")[-1] not in NOT_NEEDED]
-    wrong = [
-        f"{names[name]} {tuple(tensor.shape)} instead of {tuple(own[name].shape)}"
-        for name, tensor in fitting.items()
-        if tensor.shape != own[name].shape
-    ]
-    # More layers of a part that the model has: without them it would be another model.
-    parts = {name.split(".")[0] for name in own if "." in name}
-    extra = [
-        names[name]
-        for name in names
-        if name not in own and "." in name and name.split(".")[0] in parts
-    ]
-    faults = [
-        f"{len(found)} {what} ({mark.join(found[:3])}{' …' if len(found) > 3 else ''})"
-        for found, what, mark in (
-            (missing, "missing", ", "),
-            (wrong, "of another shape", "; "),
-            (extra, "that the model has no place for", ", "),
-        )
-        if found
-    ]
-    if faults:
+    own = model.state_dict()
+    parts = {name.split(".")[0] for name in own}
+    kept = {name: tensor for name, tensor in own.items() if name.split(".")[-1] in NOT_NEEDED}
+    kept |= {name: tensor for name, tensor in state.items() if name.split(".")[0] in parts}
+    try:
+        model.load_state_dict(kept)
+    except RuntimeError as error:
+        faults = [line.strip()[:300] for line in str(error).splitlines()[1:4]]
         raise ValueError(
-            f"{source} does not fit this model, tensors: {', and '.join(faults)}. The file looks "
-            f"like {looks_like(tensors)}."
-        )
-    model.load_state_dict(fitting, strict=False)
+            f"{source} does not fit this model: {' '.join(faults)} The file looks like "
+            f"{looks_like(state)}. Check backbone.clip, image_size, context_length and embed_tse."
+        ) from None
 
 
 def _read(path: Path):
@@ -199,19 +161,3 @@ def _read(path: Path):
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:160]
-
-
-def _clip_sizes(state: dict[str, Tensor]) -> str:
-    """The sizes of a CLIP in OpenAI's form, to be added to a sentence; empty if there is none."""
-    at = next((name for name in state if name.endswith(IMAGE_ENCODER)), None)
-    if at is None or state[at].ndim != 4 or any("visual.layer1." in name for name in state):
-        return ""
-    prefix, (width, _, _, patch) = at.removesuffix(IMAGE_ENCODER), state[at].shape
-    blocks = f"{prefix}visual.transformer.resblocks."
-    layers = {name.removeprefix(blocks).split(".")[0] for name in state if name.startswith(blocks)}
-    sizes = [f"width {width}", f"{len(layers)} layers", f"patches of {patch} pixels"]
-    if f"{prefix}visual.positional_embedding" in state:
-        sizes.append(f"{len(state[f'{prefix}visual.positional_embedding']) - 1} patches per image")
-    if f"{prefix}positional_embedding" in state:
-        sizes.append(f"{len(state[f'{prefix}positional_embedding'])} text tokens")
-    return f"{f' under {prefix!r}' if prefix else ''}: {', '.join(sizes)}"

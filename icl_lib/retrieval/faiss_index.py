@@ -1,10 +1,9 @@
-"""FAISS indexes: built from a factory string, trained, and searched."""
+"""FAISS indexes by inner product: made from a recipe, trained, and read from a file."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
-
-from icl_lib.params.names import nearest
 
 EXAMPLES = (
     "Flat",
@@ -16,89 +15,85 @@ EXAMPLES = (
     "OPQ16,IVF1024,PQ16",
     "IVF1024,PQ16,RFlat",
 )
-_ENOUGH = 39  # vectors a centroid below which FAISS itself calls k-means poorly trained
+_ENOUGH = 39  # vectors per centroid below which FAISS itself calls k-means poorly trained
 
 
-def _trained(vectors: np.ndarray, factory: str):
+def trained_index(vectors: np.ndarray, factory: str):
+    """An empty index for vectors such as these [G, D], trained on them if it needs training.
+
+    Args:
+        vectors: float32, C-contiguous.
+        factory: FAISS's recipe of the index, see `EXAMPLES`.
+
+    Raises:
+        ValueError: FAISS does not know the recipe, or the vectors are too few or do not fit it.
+    """
     import faiss
 
-    width = vectors.shape[1]
+    items, width = vectors.shape
     try:
         index = faiss.index_factory(width, factory, faiss.METRIC_INNER_PRODUCT)
-    except RuntimeError as error:
-        close = nearest(factory, EXAMPLES)
-        hint = f" Did you mean {close!r}?" if close else ""
-        raise ValueError(
-            f"FAISS makes no index {factory!r} of {width} dimensions ({_short(error)}).{hint} "
-            f"Examples: {', '.join(EXAMPLES)}."
-        ) from None
-    if index.is_trained:
-        return index
-    needed = _prepared(index)
-    if len(vectors) < needed:
-        raise ValueError(
-            f"an index {factory!r} needs at least {needed:,} vectors to be trained, better "
-            f'{_ENOUGH * needed:,}; the gallery has {len(vectors):,}. Use "Flat" (exact, and '
-            'quick at that size), "HNSW32", or an IVF with fewer cells.'
-        )
-    if len(vectors) < _ENOUGH * needed:
-        warnings.warn(
-            f"an index {factory!r} trained on {len(vectors):,} vectors finds less than it could: "
-            f"{_ENOUGH * needed:,} are advised",
-            stacklevel=3,
-        )
-    try:
-        index.train(vectors)
+        if not index.is_trained:
+            advised = _ENOUGH * _prepare_training(index)
+            index.train(vectors)
+            if items < advised:
+                warnings.warn(
+                    f"an index {factory!r} trained on {items:,} vectors finds less than it could: "
+                    f"{advised:,} are advised",
+                    stacklevel=3,
+                )
     except RuntimeError as error:
         raise ValueError(
-            f"an index {factory!r} cannot be trained on these {len(vectors):,} vectors of "
-            f'{width} dimensions ({_short(error)}). "Flat" needs no training.'
+            f"FAISS cannot make an index {factory!r} of {items:,} vectors of {width} dimensions "
+            f"({reason(error)}). Examples of recipes: {', '.join(EXAMPLES)}. Flat is exact and, like "
+            "HNSW, needs no training; an IVF with fewer cells needs fewer vectors."
         ) from None
     return index
 
 
-def _prepared(index) -> int:
-    """Readies an index for its training; the size of the largest k-means in it, which needs as many vectors.
+def read_index(path: Path, mmap: bool):
+    """The index in a file; with `mmap` it stays on disk and is read as searches need it.
 
-    FAISS's own word on few vectors is silenced (it comes once a sub-quantizer), and so is its optimising of
-    codes for a Hamming filter that nothing here uses: of PQ16 on 1,500 vectors that is 26 of 27 seconds.
+    Raises:
+        ValueError: the file is no index.
     """
     import faiss
 
-    index, needed = faiss.downcast_index(index), 1
+    # IFC maps flat codes as well as what IO_FLAG_MMAP maps; FAISS before 1.10 lacks it.
+    flag = getattr(faiss, "IO_FLAG_MMAP_IFC", faiss.IO_FLAG_MMAP) if mmap else 0
+    try:
+        return faiss.read_index(str(path), flag)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} cannot be read as an index ({reason(error)}): make and save it again"
+        ) from None
+
+
+def reason(error: Exception) -> str:
+    """The end of FAISS's message, without the C++ signature and file that it begins with."""
+    return str(error).rsplit(":", 1)[-1].strip()
+
+
+def _prepare_training(index) -> int:
+    """Sets up the training of an index and of those inside it; the size of its largest k-means.
+
+    FAISS's own warning about few vectors is silenced, since it comes once per sub-quantizer. So is its
+    optimisation of PQ codes for a Hamming filter that nothing here uses: for PQ16 on 1,500 vectors it
+    takes 26 of 27 seconds.
+    """
+    import faiss
+
+    index, clusters = faiss.downcast_index(index), 1
     for name in ("index", "base_index", "refine_index", "quantizer"):
         inner = getattr(index, name, None)
         if isinstance(inner, faiss.Index) and not inner.is_trained:
-            needed = max(needed, _prepared(inner))
+            clusters = max(clusters, _prepare_training(inner))
     if isinstance(index, faiss.IndexIVF):
-        needed = max(needed, index.nlist)
+        clusters = max(clusters, index.nlist)
         index.cp.min_points_per_centroid = 1
     if hasattr(index, "do_polysemous_training"):
         index.do_polysemous_training = False
     if hasattr(index, "pq"):
-        needed = max(needed, index.pq.ksub)
+        clusters = max(clusters, index.pq.ksub)
         index.pq.cp.min_points_per_centroid = 1
-    return needed
-
-
-class _Inside:
-    """A flat index's own memory as an array, which keeps the index, and so the memory, alive."""
-
-    def __init__(self, flat):
-        import faiss
-
-        self.index = flat
-        values = faiss.rev_swig_ptr(faiss.downcast_index(flat).get_xb(), flat.ntotal * flat.d)
-        inner = values.__array_interface__
-        read_only = (inner["data"][0], True)
-        self.__array_interface__ = inner | {"data": read_only, "shape": (flat.ntotal, flat.d)}
-
-
-def _inside(flat) -> np.ndarray:
-    """The vectors [G, D] that a flat index holds: a read-only view of its memory, or of its mapped file."""
-    return np.asarray(_Inside(flat)) if flat.ntotal else np.zeros((0, flat.d), np.float32)
-
-
-def _short(error: Exception) -> str:
-    """The end of FAISS's message, without the C++ signature and the file that it begins with."""
-    return str(error).rsplit(":", 1)[-1].strip()
+    return clusters

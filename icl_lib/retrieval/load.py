@@ -66,20 +66,20 @@ def _load_folder(params, folder: Path) -> Backbone:
 def _load_file(params, path: Path) -> Backbone:
     """A published checkpoint with its own names; method and sizes must be those of `params`."""
     tensors = read_tensors(path)
-    found, wanted = method_of(tensors), params.backbone.method
+    state, wanted = kit_names(tensors), params.backbone.method
+    found = method_of(state)
     if found != wanted:
         hint = f" Set backbone.method to {found!r}." if found else ""
         raise ValueError(
             f"{path} is no checkpoint of {wanted!r} (backbone.method): it looks like "
             f"{looks_like(tensors)}.{hint}"
         )
-    names = kit_names(tensors)
     blocks = "cross_modal_transformer.resblocks."
-    layers = {name.removeprefix(blocks).split(".")[0] for name in names if name.startswith(blocks)}
+    layers = {name.removeprefix(blocks).split(".")[0] for name in state if name.startswith(blocks)}
     # The file does not say which identities its classifier knows, only how many.
-    identities = range(len(tensors.get("classifier.weight", [0])))
+    identities = range(len(state.get("classifier.weight", [0])))
     model = _assemble(_described(params, len(layers)), empty_clip(params), identities, params)
-    load_state(model, tensors, path, names)
+    load_state(model, state, path)
     return model
 
 

@@ -1,4 +1,4 @@
-"""How fast which part of a backbone learns, and how much the second texts count, epoch by epoch."""
+"""Learning rates of a backbone's parts, and the weight of the augmented texts, epoch by epoch."""
 
 import math
 
@@ -8,11 +8,18 @@ from icl_lib.retrieval.backbone import Backbone
 def lr_factor(
     epoch: float, epochs: int, warmup: int, warmup_factor: float, final: float = 0.0
 ) -> float:
-    """Share of the learning rate at `epoch` (from 0; fractions are within an epoch), in [0, 1].
+    """The share of the learning rate at `epoch`, in [0, 1].
 
-    Linear from warmup_factor to 1 over `warmup` epochs, then a cosine to `final` at the end. Whole epochs
-    agree with the released schedule; between them this one goes on smoothly, which matters when epochs are
-    few.
+    Linear from `warmup_factor` to 1 over `warmup` epochs, then a cosine down to `final`. At whole epochs
+    it equals the released code's schedule; it also changes within an epoch, which matters when epochs
+    are few.
+
+    Args:
+        epoch: from 0; fractions are within an epoch.
+        epochs: length of the training.
+        warmup: epochs of the linear warm-up.
+        warmup_factor: share at the first step.
+        final: share at the end.
     """
     if epoch < warmup:
         return warmup_factor + (1 - warmup_factor) * epoch / warmup
@@ -21,9 +28,11 @@ def lr_factor(
 
 
 def parameter_groups(model: Backbone, settings) -> list[dict]:
-    """Adam's groups, each with `base_lr`: CLIP's weights, biases (own factor, no weight decay), the layers
-    that a method adds at their own rate (TSE's: tse_lr), text positions at their own factor where they were
-    resized.
+    """Adam's parameter groups, each with its unscheduled rate as `base_lr`.
+
+    CLIP's weights learn at lr; its biases at lr · bias_lr_factor, without weight decay; the layers that
+    a method adds at `Backbone.own_rate`; text positions that were resized at lr ·
+    text_position_lr_factor. `settings` is params.backbone.
     """
     groups: dict[tuple, list] = {}
     for name, parameter in model.named_parameters():

@@ -16,6 +16,7 @@ from icl_lib.params.names import nearest
 from icl_lib.retrieval.checkpoints import (
     IMAGE_ENCODER,
     is_jit,
+    kit_names,
     load_state,
     looks_like,
     read_tensors,
@@ -139,22 +140,25 @@ def find_weights(params) -> Path:
 def read_state(path: Path) -> dict[str, Tensor]:
     """CLIP's tensors in float32 by OpenAI's names, from any file that `read_tensors` reads.
 
-    A prefix such as a ReID model's `base_model.` is removed; tensors outside it are left out.
+    Of a trained backbone, such as a ReID model's `base_model.*`, the heads are left out.
 
     Raises:
         ValueError: the file holds no CLIP; the message says what it looks like.
     """
-    state = read_tensors(path)
-    at = next((name for name in state if name.endswith(IMAGE_ENCODER)), None)
-    if at is None:
+    tensors = read_tensors(path)
+    state = {
+        name.removeprefix("clip."): tensor.float()
+        for name, tensor in kit_names(tensors).items()
+        if name.startswith("clip.")
+    }
+    if IMAGE_ENCODER not in state:
         raise ValueError(
-            f"{path} holds no CLIP image encoder (no tensor {IMAGE_ENCODER}). The file looks "
-            f"like {looks_like(state)}."
+            f"{path} holds no CLIP image encoder (no tensor {IMAGE_ENCODER}). The file looks like "
+            f"{looks_like(tensors)}."
         )
-    prefix = at.removesuffix(IMAGE_ENCODER)
-    own = {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}
-    sizes = {"input_resolution", "context_length", "vocab_size"}  # kept as tensors by OpenAI
-    return {name: tensor.float() for name, tensor in own.items() if name not in sizes}
+    for size in ("input_resolution", "context_length", "vocab_size"):  # kept as tensors by OpenAI
+        state.pop(size, None)
+    return state
 
 
 def _read_config(params) -> tuple[dict, bytes | None]:

@@ -11,7 +11,7 @@ from icl_lib.stages.adapters import adapter, candidates, judge, judged, pairs, t
 from icl_lib.stages.backbones import backbone, baseline, evaluated, measured
 from icl_lib.stages.final_results import final
 from icl_lib.stages.interactions import cards, chosen, interaction, tokens, xi_grid
-from icl_lib.stages.made import stage, timing
+from icl_lib.stages.made import timing
 from icl_lib.stages.manifest import data, prerequisites
 from icl_lib.stages.rda import checked, reorganised
 
@@ -33,7 +33,6 @@ __all__ = [
     "pairs",
     "prerequisites",
     "reorganised",
-    "stage",
     "threshold",
     "timing",
     "tokens",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from icl_lib.analysis.hallucination import without_contradicted
-from icl_lib.data.manifest import captions
+from icl_lib.data import captions
 from icl_lib.params import Params, load_params
 from icl_lib.stages.backbones import backbone, baseline, measured
 from icl_lib.stages.interactions import chosen, interaction

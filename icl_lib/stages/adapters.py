@@ -5,16 +5,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from icl_lib.data.manifest import fingerprint
-from icl_lib.mllm.base import MLLM
-from icl_lib.mllm.load import load_mllm
+from icl_lib.data import fingerprint
+from icl_lib.mllm import MLLM, load_mllm
 from icl_lib.mllm.lora import train_adapter
 from icl_lib.mllm.pairs import mine_pairs
 from icl_lib.mllm.weights import model_folder, served
 from icl_lib.mllm.yes_no import choose_threshold, judge_metrics
 from icl_lib.params import Params
 from icl_lib.results import folder_hash, read_json, update_summary, write_json
-from icl_lib.retrieval.load import load_backbone
+from icl_lib.retrieval import load_backbone
 from icl_lib.retrieval.metrics import ranking
 from icl_lib.stages.backbones import baseline
 from icl_lib.stages.made import stage

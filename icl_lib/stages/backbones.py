@@ -6,18 +6,16 @@ import numpy as np
 import pandas as pd
 
 from icl_lib.analysis.intervals import with_intervals
-from icl_lib.data.manifest import captions, fingerprint
+from icl_lib.data import captions, fingerprint
 from icl_lib.figures.live import live_curve
-from icl_lib.mllm.load import load_mllm
+from icl_lib.mllm import load_mllm
 from icl_lib.params import Params
 from icl_lib.params.names import digest
 from icl_lib.rda import read_diversity, without_least
 from icl_lib.results import file_hash, folder_hash, read_json, update_summary
-from icl_lib.retrieval.evaluate import similarity
-from icl_lib.retrieval.load import load_backbone
+from icl_lib.retrieval import load_backbone, similarity, train_backbone
 from icl_lib.retrieval.metrics import per_query_metrics
 from icl_lib.retrieval.run_folder import noise_key
-from icl_lib.retrieval.train import train_backbone
 from icl_lib.retrieval.weights import find_weights
 from icl_lib.stages.made import stage
 from icl_lib.stages.manifest import data

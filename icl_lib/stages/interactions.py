@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from icl_lib.data.manifest import fingerprint, images, nonempty
-from icl_lib.mllm.load import load_mllm
-from icl_lib.mllm.tasks import describe
+from icl_lib.mllm import describe, load_mllm
 from icl_lib.params import Params
 from icl_lib.results import read_json, update_summary, write_json
-from icl_lib.retrieval.load import load_backbone
+from icl_lib.retrieval import load_backbone
 from icl_lib.retrieval.metrics import ranking
 from icl_lib.stages.adapters import adapter, mllm_hash, threshold
 from icl_lib.stages.backbones import backbone, baseline

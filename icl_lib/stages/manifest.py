@@ -4,9 +4,9 @@ import time
 
 import pandas as pd
 
-from icl_lib.data import read_benchmark
+from icl_lib.data import captions, hold_out, images, read_benchmark
 from icl_lib.data.benchmarks import find_annotation
-from icl_lib.data.manifest import captions, hold_out, images, nonempty
+from icl_lib.data.manifest import nonempty
 from icl_lib.data.standin import make_standin
 from icl_lib.mllm.weights import model_folder
 from icl_lib.params import Params

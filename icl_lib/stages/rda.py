@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from icl_lib.data import captions, fingerprint
 from icl_lib.data.benchmarks import PATH_KEYS
-from icl_lib.data.manifest import captions, fingerprint
-from icl_lib.mllm.load import load_mllm
-from icl_lib.mllm.tasks import decompose
+from icl_lib.mllm import decompose, load_mllm
 from icl_lib.params import Params
 from icl_lib.rda import augment, sub_sentences, write_diversity
 from icl_lib.results import write_json

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from icl_lib.mllm.load import load_mllm
-from icl_lib.mllm.tasks import aggregate
+from icl_lib.mllm import aggregate, load_mllm
 from icl_lib.params import Params
 from icl_lib.results import file_hash, read_json, write_json
-from icl_lib.retrieval.load import load_backbone
+from icl_lib.retrieval import load_backbone
 from icl_lib.stages.adapters import adapter
 from icl_lib.stages.backbones import backbone
 from icl_lib.stages.made import stage

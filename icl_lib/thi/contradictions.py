@@ -58,10 +58,12 @@ def compare(
         text: The text of the query.
         says_something: Whether an answer tells anything ("not visible" does not).
     """
-    told, adds, against = read(text), [], []
+    told = read(text)
+    adds, against = [], []
     for name, answer in answers.items():
         plain = OTHER_NAMES.get(name, name)
-        said, known = read(answer or "", plain).get(plain, {}), told.get(plain)
+        said = read(answer or "", plain).get(plain, {})
+        known = told.get(plain)
         if known and any(said[kind].isdisjoint(known[kind]) for kind in said.keys() & known.keys()):
             against.append(name)
         elif says_something(answer) and (known is None or said.keys() - known.keys() - {"kind"}):
@@ -78,10 +80,11 @@ def _words(text: str) -> list[str]:
 def _stated(words: list[str]) -> Iterator[tuple[str, str, str]]:
     """(characteristic, class, word) of everything that the words state."""
     for place, (word, following) in enumerate(zip(words, [*words[1:], ""], strict=False)):
-        for kind, name in WHOLE_TEXT.items():
+        for kind, whole in WHOLE_TEXT.items():
             if word in _CANON[kind]:
-                yield name, kind, _CANON[kind][word]
-        name, noun = _named(word), _singular(word)
+                yield whole, kind, _CANON[kind][word]
+        noun = _singular(word)
+        name = _OF.get(noun)
         if not name or word == "short" or (name == "lower body" and _named(following)):
             continue
         before = _phrase(words[:place])

@@ -1,13 +1,12 @@
-"""Attention as drawn is the attention that the model's own selection reads."""
+"""The attention that is shown is the attention that the model's own selection reads."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from icl_lib.analysis import attention as attention_analysis
+from icl_lib.analysis.attention import kept, picture_attention, word_attention
 from icl_lib.data.pictures import normalise, read_image
-from icl_lib.figures import attention as attention_figures
 from icl_lib.retrieval.models import RDE
 from icl_lib.retrieval.weights import build_clip
 
@@ -52,8 +51,8 @@ def last_attention(blocks, x, mask=None):
     return weights.numpy()
 
 
-def test_picture_attention_is_the_class_token_s_row(model, paths):
-    attention = attention_analysis.picture_attention(model, paths)
+def test_picture_attention_is_the_class_tokens_row(model, paths):
+    attention = picture_attention(model, paths)
     pixels = torch.from_numpy(np.stack([read_image(path, (48, 16)) for path in paths]))
     visual = model.clip.visual
     whole = last_attention(visual.transformer.resblocks, visual._embeds(normalise(pixels)))
@@ -62,7 +61,7 @@ def test_picture_attention_is_the_class_token_s_row(model, paths):
 
 
 def test_word_attention_names_each_token(model):
-    table = attention_analysis.word_attention(model, "A woman in red.")
+    table = word_attention(model, "A woman in red.")
     clip, ids = model.clip, model.tokenise(["A woman in red."])
     x = clip.token_embedding(ids) + clip.positional_embedding
     whole = last_attention(clip.transformer.resblocks, x, clip.attn_mask)[0, 6]
@@ -70,17 +69,7 @@ def test_word_attention_names_each_token(model):
     assert table["attention"].to_numpy() == pytest.approx(whole[1:6], abs=1e-5)
 
 
-def test_kept_takes_the_share_most_attended():
+def test_kept_takes_the_most_attended_share():
     attention = np.arange(24, dtype=float).reshape(2, 6, 2)
-    chosen = attention_analysis.kept(attention, 0.3)
+    chosen = kept(attention, 0.3)
     assert chosen.sum((1, 2)).tolist() == [3, 3] and chosen[:, -2:].sum() == 6
-
-
-def test_attention_sheet_fades_what_is_not_kept(model, paths):
-    figure = attention_figures.attention_sheet(
-        paths, attention_analysis.picture_attention(model, paths), 0.3
-    )
-    assert len(figure.axes) == 6
-    picture, faded = (figure.axes[i].images[0].get_array() for i in (0, 3))
-    same = (picture == faded).all(-1)
-    assert same.mean() == pytest.approx(3 / 12, abs=0.02)

@@ -1,43 +1,20 @@
-"""Comparisons hold what the bootstrap says, rules do what they state, and figures draw what they are
-given.
-"""
+"""Comparisons hold what the bootstrap says, and rules do what they state."""
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 
-from icl_lib.analysis import compare, intervals
-from icl_lib.analysis.intervals import bootstrap_ci, paired_bootstrap
-from icl_lib.figures import style, training
-from icl_lib.figures import thi as thi_figures
+from icl_lib.analysis import compare
+from icl_lib.analysis.intervals import paired_bootstrap, people_ci
+from icl_lib.retrieval.metrics import LABELS
 
 
 def values(rank1):
-    return {
-        name: np.asarray(rank1, dtype=float) for name in ("rank1", "rank5", "rank10", "mAP", "mINP")
-    }
+    return dict.fromkeys(LABELS, np.asarray(rank1, dtype=float))
 
 
-def line(rank1, questions=(0, 100, 150, 180)):
-    return pd.DataFrame(
-        {
-            "K": range(len(rank1)),
-            "rank1": rank1,
-            "questions": questions[: len(rank1)],
-            "released_questions": [2 * q for q in questions[: len(rank1)]],
-        }
-    )
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
-
-
-def test_fixed_range_depends_on_the_start_alone():
-    assert style.fixed_range(52.6) == (40, 70) and style.fixed_range(54.9) == (40, 70)
-    assert style.fixed_range(3) == (0, 20) and style.fixed_range(95) == (85, 100)
-    assert style.fixed_range(68, 52) == (40, 85), "all curves are within"
+def line(rank1):
+    return pd.DataFrame({"K": range(len(rank1)), "rank1": rank1})
 
 
 def test_compared_tests_against_the_row_above():
@@ -52,21 +29,70 @@ def test_compared_tests_against_the_row_above():
     assert gains.loc["mINP", "difference"] == -25 and gains["excludes_0"].all() and len(gains) == 5
 
 
-def test_people_are_drawn_with_all_their_queries():
-    rng = np.random.default_rng(0)
-    people, each = 200, 10
-    alike, pids = np.repeat(rng.normal(0, 10, people), each), np.repeat(np.arange(people), each)
-    low, high = intervals.people_ci(alike, pids)
-    assert high - low == pytest.approx(2 * 1.96 * alike.std() / people**0.5, rel=0.1), (
-        "ten equal queries are one"
-    )
-    alone = intervals.people_ci(alike, np.arange(len(alike)))
-    query = bootstrap_ci(alike)
-    assert alone == pytest.approx(query, abs=0.05) and high - low > 2.5 * (alone[1] - alone[0])
-    odd = intervals.people_ci([1.0, 1, 1, 0], [7, 7, 7, 9])
-    assert odd == (0, 1), "a person who is drawn alone is the whole mean"
+def test_differences_have_intervals_over_people():
+    alike, pids = np.random.default_rng(0).normal(0, 10, 200), np.arange(200) // 10
     table = compare.differences(values(alike), values(0 * alike), pids=pids)
-    assert table.loc["rank1", ["people low", "people high"]].tolist() == [low, high]
+    interval = people_ci(alike, pids)
+    assert tuple(table.loc["rank1", ["people low", "people high"]]) == interval
+
+
+def test_side_by_side_compares_with_the_first():
+    first, every = [100, 0, 0, 0], [100] * 4
+    rows = {"first": values(first), "same": values(first), "all": values(every)}
+    table = compare.side_by_side(rows)
+    assert table.loc[("same", "mAP"), "gain"] == 0
+    assert not table.loc[("same", "mAP"), "excludes_0"]
+    assert table.loc[("all", "rank5"), "gain"] == 75
+    assert table.loc[("all", "rank5"), "excludes_0"]
+    assert list(compare.wide(table).index) == list(rows)
+    assert list(compare.wide(table)) == list(compare.METRICS)
+    assert compare.wide(table).loc["same", "mAP"] == "25.00 (+0.00, +0.00 to +0.00)"
+
+
+@pytest.fixture
+def runs():
+    rng = np.random.default_rng(0)
+    made = {}
+    for seed, gain in ((0, 2.0), (1, -1.0)):
+        start = {name: rng.uniform(0, 100, 40) for name in ("rank1", "mAP")}
+        made[seed] = {
+            "first": start,
+            "other": {name: values + gain for name, values in start.items()},
+        }
+    return made
+
+
+def test_gains_are_over_the_same_seeds_first(runs):
+    table = compare.beside_first(runs)
+    assert (
+        table.index.tolist() == [0, 0, 1, 1]
+        and table["training"].tolist() == ["first", "other"] * 2
+    )
+    assert table["rank1 gain"].tolist() == pytest.approx([0, 2, 0, -1])
+    assert table["rank1"].iloc[3] == pytest.approx(runs[1]["other"]["rank1"].mean())
+    test = paired_bootstrap(runs[0]["other"]["mAP"], runs[0]["first"]["mAP"], 0)
+    assert table["mAP gain 95%"].tolist()[:2] == ["–", f"{test['low']:+.2f} – {test['high']:+.2f}"]
+
+
+def test_means_over_seeds_keep_the_order(runs):
+    told = compare.over_trainings(compare.beside_first(runs))
+    assert told.index.tolist() == ["first", "other"]
+    assert told.loc["other", "rank1 gain"] == pytest.approx(0.5)
+    assert told.loc["other", "seeds with more rank1"] == "1 of 2"
+
+
+def test_each_seed_is_compared_with_itself(runs):
+    table = compare.over_seeds(runs)
+    assert table["rank1 gain"].tolist() == pytest.approx([2, -1])
+    assert list(table.index) == [0, 1]
+    assert table.loc[1, "mAP other"] == pytest.approx(runs[1]["other"]["mAP"].mean())
+
+
+def test_grid_at_takes_the_nearest_value_held():
+    grid = pd.DataFrame({"xi": [0.2, 0.4, 0.2, 0.4], "lam": [0.0, 0, 1, 1], "K": 1})
+    assert compare.grid_at(grid, xi=0.39, lam=0.6).to_dict("records") == [
+        {"xi": 0.4, "lam": 1.0, "K": 1}
+    ]
 
 
 def test_recommended_K_follows_its_rule():
@@ -77,76 +103,3 @@ def test_recommended_K_follows_its_rule():
     assert compare.recommended_K(line([50, 49, 48, 47])) == 0, "where asking only costs, don't ask"
     with pytest.raises(ValueError, match="one row a K"):
         compare.recommended_K(pd.concat([line([50, 60])] * 2))
-
-
-def test_changes_draws_bars_and_the_paper():
-    table = compare.differences(values([100, 100, 0, 100]), values([0, 100, 0, 100]))
-    figure = thi_figures.changes(table, {"rank1": 2.85, "mAP": np.nan}, ylim=(-50, 100))
-    (ax,) = figure.axes
-    assert [bar.get_height() for bar in ax.patches] == [25] * 5 and ax.get_ylim() == (-50, 100)
-    diamonds = [item.get_ydata()[0] for item in ax.lines if item.get_marker() == "D"]
-    assert [value for value in diamonds if not np.isnan(value)] == [2.85]
-
-
-def test_cost_curve_fills_the_pareto_front():
-    figure = thi_figures.cost_curve(
-        {"val": (line([50, 60, 58, 61]), 100)}, recommended=1, ylim=(40, 70)
-    )
-    (ax,) = figure.axes
-    filled = [
-        item
-        for item in ax.lines
-        if item.get_marker() == "o" and item.get_markerfacecolor() not in ("white", "none")
-    ]
-    assert filled[0].get_ydata().tolist() == [50, 60, 61] and filled[0].get_xdata().tolist() == [
-        0,
-        1,
-        1.8,
-    ]
-    ring = [item for item in ax.lines if item.get_markersize() == 13]
-    assert ring[0].get_xdata().tolist() == [1] and "○ K = 1, recommended" in texts(figure)
-
-
-def test_believed_share_is_in_percent():
-    figure = training.believed_share(
-        {"with RDA": pd.DataFrame({"epoch": [0, 1], "clean": [0.5, 0.75]})}
-    )
-    assert figure.axes[0].lines[0].get_ydata().tolist() == [50, 75] and figure.axes[
-        0
-    ].get_ylim() == (0, 100)
-
-
-def test_right_and_wrong_pairs_are_told_apart_where_the_truth_is_known():
-    right, believed = np.array([True] * 80 + [False] * 20), []
-    for kept_right, kept_wrong in ((60, 10), (72, 3)):
-        clean = np.zeros(100, bool)
-        clean[:kept_right], clean[80 : 80 + kept_wrong] = True, True
-        believed.append(
-            (clean.mean(), (clean & right).sum() / clean.sum(), (clean & right).sum() / right.sum())
-        )
-    log = pd.DataFrame(believed, columns=["clean", "clean_precision", "clean_recall"]).assign(
-        epoch=[0, 1]
-    )
-    figure = training.believed_share({"20% wrong": log})
-    assert [line.get_label() for line in figure.axes[0].lines] == ["right pairs", "wrong pairs"]
-    assert figure.axes[0].lines[0].get_ydata() == pytest.approx([75, 90])
-    assert figure.axes[0].lines[1].get_ydata() == pytest.approx([50, 15])
-
-
-def test_rank_shift_puts_every_query_into_one_group():
-    table = pd.DataFrame(
-        {
-            "anchor": [-1, 3, 4, -1],
-            "anchor_right": [False, True, False, False],
-            "before": [5, 5, 1, 0],
-            "after": [5, 1, 9, 0],
-        }
-    )
-    figure = thi_figures.rank_shift(table)
-    assert {"no anchor: 1 queries", "right anchor: 1 queries", "wrong anchor: 1 queries"} <= set(
-        texts(figure)
-    )
-    right = figure.axes[0].lines[1]
-    assert right.get_xdata()[0] == pytest.approx(5, rel=0.07) and right.get_ydata()[
-        0
-    ] == pytest.approx(1, rel=0.07)

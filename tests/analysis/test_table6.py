@@ -1,12 +1,13 @@
-"""Table 6: every pair of rows is tested on its own queries, seeds are averaged, the paper's rows are found."""
+"""Table 6: rows are compared on the same queries, averaged over seeds, beside the paper's."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from icl_lib.analysis import table6 as table6_analysis
+from icl_lib import load_params
+from icl_lib.analysis import table6
 from icl_lib.analysis.intervals import paired_bootstrap
-from icl_lib.figures import table6
+from icl_lib.figures import save_table, stored_table
 from icl_lib.stages.ablations import TABLE6
 
 LEVEL = {
@@ -29,7 +30,7 @@ def runs(seeds=3, queries=200):
         noise = rng.normal(0, 5, queries)
         made[seed] = {
             name: (
-                {metric: level + seed + noise for metric in table6_analysis.METRICS},
+                {metric: level + seed + noise for metric in table6.METRICS},
                 POINT if "THI" in name else {},
                 COST if "THI" in name else {},
             )
@@ -42,9 +43,9 @@ def runs(seeds=3, queries=200):
 def told():
     made = runs()
     return (
-        table6_analysis.rows_of(made),
-        table6_analysis.gains_of(made),
-        table6_analysis.paper_rows("rstp"),
+        table6.rows_of(made),
+        table6.gains_of(made),
+        table6.paper_rows("rstp"),
     )
 
 
@@ -56,12 +57,12 @@ def test_steps_pair_all_rows_that_differ_by_one_part():
         for b in TABLE6
         if parts[b] < parts[a] and len(parts[a] - parts[b]) == 1
     }
-    assert set(table6_analysis.STEPS) == wanted and set(LEVEL) == set(TABLE6)
+    assert set(table6.STEPS) == wanted and set(LEVEL) == set(TABLE6)
 
 
 def test_summary_is_means_and_paired_gains_over_seeds(told):
     rows, gains, paper = told
-    table = table6_analysis.summary(rows, gains, "rank1", paper)
+    table = table6.summary(rows, gains, "rank1", paper)
     assert list(table.index) == list(TABLE6)
     mean = rows[rows["method"] == "RDA"]["rank1"].mean()
     assert table.loc["RDA", "rank1"] == pytest.approx(mean)
@@ -77,8 +78,8 @@ def test_summary_is_means_and_paired_gains_over_seeds(told):
 
 def test_gains_are_the_paired_bootstraps_own():
     rng, made = np.random.default_rng(1), runs(1)
-    made[0]["RDA"] = ({name: rng.normal(41, 5, 200) for name in table6_analysis.METRICS}, {}, {})
-    row = table6_analysis.gains_of(made).iloc[0]
+    made[0]["RDA"] = ({name: rng.normal(41, 5, 200) for name in table6.METRICS}, {}, {})
+    row = table6.gains_of(made).iloc[0]
     test = paired_bootstrap(made[0]["RDA"][0]["rank1"], made[0]["baseline"][0]["rank1"])
     assert {name: row[name] for name in test} == test and (row["method"], row["against"]) == (
         "RDA",
@@ -92,42 +93,33 @@ def test_students_interval_over_seeds(told):
     half = 4.30265 * mean.std() / 3**0.5
     assert mean.std() == pytest.approx(sd, rel=0.5)
     assert (
-        table6_analysis.summary(rows, gains, "rank1", paper).loc["baseline", "95% over seeds"]
+        table6.summary(rows, gains, "rank1", paper).loc["baseline", "95% over seeds"]
         == f"{mean.mean() - half:.1f} – {mean.mean() + half:.1f}"
     )
-    alone = table6_analysis.summary(
-        rows[rows["seed"] == 0], gains[gains["seed"] == 0], "rank1", paper
-    )
+    alone = table6.summary(rows[rows["seed"] == 0], gains[gains["seed"] == 0], "rank1", paper)
     assert alone["95% over seeds"].tolist() == [""] * 6, "a single training has no spread"
 
 
 def test_the_papers_rows_and_where_they_stand():
-    paper = table6_analysis.paper_rows("rstp")
+    paper = table6.paper_rows("rstp")
     assert paper.loc["RDA + THI", ["rank1", "mAP"]].tolist() == [69.0, 53.11]
     assert paper.loc["THI + LoRA", ["rank1", "mAP", "source"]].tolist() == [68.45, 52.01, "Table 5"]
     assert np.isnan(paper.loc["THI", "rank1"]) and set(paper.index) == set(TABLE6)
-    assert table6_analysis.paper_rows("ufine")[["rank1", "mAP"]].isna().all(axis=None), (
+    assert table6.paper_rows("ufine")[["rank1", "mAP"]].isna().all(axis=None), (
         "Table 6 leaves UFine6926 out"
     )
 
 
 def test_costs_a_query_and_a_point():
-    table = table6_analysis.costs_of(table6_analysis.rows_of(runs()))
+    table = table6.costs_of(table6.rows_of(runs()))
     assert list(table.index) == ["RDA + THI", "RDA + THI + LoRA", "THI", "THI + LoRA"]
     assert table.loc["RDA + THI"].tolist() == pytest.approx([2, 3, 9, 100 / 3])
     made = runs(1)
     made[0]["THI"] = ({name: values - 9 for name, values in made[0]["THI"][0].items()}, POINT, COST)
-    assert np.isnan(
-        table6_analysis.costs_of(table6_analysis.rows_of(made)).loc[
-            "THI", "questions a point of Rank-1"
-        ]
-    )
+    assert np.isnan(table6.costs_of(table6.rows_of(made)).loc["THI", "questions a point of Rank-1"])
 
 
 def test_stored_tables_say_the_same(told, tmp_path, monkeypatch):
-    from icl_lib import load_params
-    from icl_lib.figures import save_table, stored_table
-
     monkeypatch.setenv("ICL_RESULTS", str(tmp_path))
     rows, gains, paper = told
     params = load_params()
@@ -135,26 +127,7 @@ def test_stored_tables_say_the_same(told, tmp_path, monkeypatch):
         save_table(table, params, name)
     again = [stored_table(params, name, "seed").reset_index() for name in ("rows", "gains")]
     pd.testing.assert_frame_equal(
-        table6_analysis.summary(*again, "mAP", paper),
-        table6_analysis.summary(rows, gains, "mAP", paper),
+        table6.summary(*again, "mAP", paper),
+        table6.summary(rows, gains, "mAP", paper),
         rtol=1e-4,
     )
-
-
-def test_figures_draw_every_seed_and_the_paper(told):
-    rows, gains, paper = told
-    left, _ = table6.bars(rows, paper, (30, 60)).axes
-    assert [bar.get_height() for bar in left.patches] == pytest.approx(
-        [level + 1 + rows["rank1"][0] - 40 for level in LEVEL.values()], abs=0.6
-    )
-    dots = [line for line in left.lines if line.get_marker() == "."]
-    assert (
-        len(dots) == 6
-        and all(len(line.get_ydata()) == 3 for line in dots)
-        and left.get_ylim() == (30, 60)
-    )
-    left, _ = table6.forest(gains, paper).axes
-    points = [line.get_xdata()[0] for line in left.lines if line.get_marker() == "o"]
-    assert len(points) == 3 * len(table6_analysis.STEPS) and points[0] == pytest.approx(2)
-    diamonds = [line.get_xdata()[0] for line in left.lines if line.get_marker() == "D"]
-    assert diamonds[:3] == pytest.approx([2.35, 1.3, 1.55])

@@ -8,7 +8,13 @@ from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 
 from icl_lib.data import check
-from icl_lib.data.checks import duplicate_captions, identities_in_two_splits, token_lengths
+from icl_lib.data.checks import (
+    duplicate_captions,
+    duplicate_pairs,
+    identities_in_two_splits,
+    token_lengths,
+    word_counts,
+)
 from icl_lib.data.manifest import COLUMNS
 
 OPENAI = SimpleTokenizer()
@@ -115,3 +121,21 @@ def test_paths_that_leave_are_in_the_table_even_if_there_are_none(small):
 def test_an_empty_manifest_is_described_not_refused():
     table = check(manifest([]), "cuhk")
     assert found(table, "captions", "train") == 0 and found(table, "picture width, pixels") == "–"
+
+
+def test_word_counts_ignore_case_and_punctuation():
+    counts = word_counts(["A red coat", "red, RED-ish coat", ""])
+    assert counts.to_dict() == {"coat": 2, "red": 2, "a": 1, "red-ish": 1}
+    assert counts.index[0] == "coat"
+    assert word_counts([]).empty
+
+
+def test_duplicates_are_shown_a_row_a_person():
+    texts = ["A man in a red coat.", "a man in a RED coat", "red shoes", "a man in a red coat!"]
+    rows = [("train", pid, pid, "path", pid, text) for pid, text in enumerate(texts)]
+    table = manifest([*rows, ("test", 4, 4, "path", 4, "a man in a red coat")])
+    found = duplicate_pairs(table, people=2)
+    assert found["pid"].tolist() == [0, 1]
+    assert list(found.columns) == ["path", "caption", "pid"]
+    assert duplicate_pairs(table, people=9)["pid"].tolist() == [0, 1, 3]
+    assert duplicate_pairs(table[table["split"] == "test"]).empty

@@ -1,53 +1,57 @@
-"""Several trainings of the same comparison: means, spread, and Student's interval."""
+"""Trainings are drawn as they were: by epoch, by seed, with their intervals."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from icl_lib.analysis.compare import over_seeds
-from icl_lib.analysis.intervals import spread
-from icl_lib.figures.training import noise_lines, seed_lines
+from icl_lib.figures import training
 
 
-def runs(gains, base=40.0, queries=50):
-    rng, made = np.random.default_rng(0), {}
-    for seed, gain in enumerate(gains):
-        before = {name: rng.normal(base, 5, queries) for name in ("rank1", "mAP")}
-        made[seed] = {
-            "without": before,
-            "with": {name: values + gain for name, values in before.items()},
-        }
-    return made
+def test_training_curves_mark_the_epoch_that_is_kept():
+    log = pd.DataFrame(
+        {"epoch": [0, 1, 2], "loss": [9.0, 5, 4], "rank1": [10.0, 30, 29], "mAP": [5.0, 6, 20]}
+    )
+    right = training.training_curves({"RDA": log}).axes[1]
+    (star,) = [line for line in right.lines if line.get_marker() == "*"]
+    assert star.get_xydata().tolist() == [[2, 29]], "by Rank-1 + mAP"
+    without_val = training.training_curves({"RDA": log.drop(columns="rank1")})
+    assert len(without_val.axes[0].lines) == 1
+    assert not without_val.axes[1].lines
 
 
-def test_each_seed_is_compared_with_itself():
-    made = runs([1.0, 3.0, 2.0])
-    table = over_seeds(made)
-    assert table["rank1 gain"].tolist() == pytest.approx([1, 3, 2]) and list(table.index) == [
-        0,
-        1,
-        2,
-    ]
-    assert table.loc[1, "mAP with"] == pytest.approx(made[1]["with"]["mAP"].mean())
-
-
-def test_students_interval_of_three_seeds():
-    told = spread(over_seeds(runs([1.0, 3.0, 2.0]))).loc["rank1 gain"]
-    assert told["mean"] == pytest.approx(2) and told["sd"] == pytest.approx(1)
-    half = 4.30265 / 3**0.5  # t of 97.5% with two degrees of freedom
-    assert (told["low"], told["high"]) == pytest.approx((2 - half, 2 + half), abs=1e-4)
-
-
-def test_one_seed_has_no_spread():
-    told = spread(over_seeds(runs([1.0])))
-    assert told["mean"].notna().all() and told[["sd", "low", "high"]].isna().all(axis=None)
+def test_loss_curve_shows_what_was_logged_and_its_mean():
+    log = pd.DataFrame({"step": [1, 2, 3, 4], "epoch": [0.5, 1, 1.5, 2], "loss": [4.0, 3, 2, 1]})
+    (ax,) = training.loss_curve(log).axes
+    assert ax.lines[0].get_ydata().tolist() == [4, 3, 2, 1]
 
 
 def test_a_line_a_seed_and_a_panel_a_metric():
-    figure = seed_lines(over_seeds(runs([1.0, 2.0])), ylim=(30, 60))
-    assert [len(ax.lines) for ax in figure.axes] == [2, 2] and figure.axes[1].get_ylim() == (30, 60)
-    line = figure.axes[0].lines[1]
-    assert np.diff(line.get_ydata()) == pytest.approx([2])
+    columns = ["rank1 without", "rank1 with", "rank1 gain", "mAP without", "mAP with", "mAP gain"]
+    table = pd.DataFrame([[40.0, 41, 1, 30, 31, 1], [40.0, 42, 2, 30, 32, 2]], columns=columns)
+    figure = training.seed_lines(table, (30, 60))
+    assert [len(ax.lines) for ax in figure.axes] == [2, 2]
+    assert figure.axes[1].get_ylim() == (30, 60)
+    assert figure.axes[0].lines[1].get_ydata().tolist() == [40, 42]
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["without", "with"]
+
+
+def test_training_dots_show_every_seed_and_their_mean():
+    table = pd.DataFrame(
+        {"training": ["first", "other"] * 2, "rank1": [40.0, 42, 41, 39], "mAP": [30.0] * 4},
+        index=pd.Index([0, 0, 1, 1], name="seed"),
+    )
+    left, right = training.training_dots(table, (20, 70)).axes
+    assert left.get_xlim() == right.get_xlim() == (20, 70)
+    assert [label.get_text() for label in left.get_yticklabels()] == ["first", "other"]
+    assert left.lines[0].get_xdata().tolist() == [40, 42]
+    assert left.lines[2].get_xdata().tolist() == [40.5, 40.5]
+
+
+def test_trade_curve_marks_the_chosen_share():
+    trade = pd.DataFrame({"contradicted": [40.0, 20.0], "true kept": [100.0, 80.0]}, index=[0, 50])
+    (ax,) = training.trade_curve(trade, chosen=50).axes
+    assert ax.lines[0].get_ydata().tolist() == [100, 80]
+    assert list(ax.lines[2].get_xdata()) == [50, 50]
 
 
 def test_noise_lines_show_both_ways_of_training():
@@ -64,10 +68,42 @@ def test_noise_lines_show_both_ways_of_training():
             for ccd in (True, False)
         ]
     )
-    figure = noise_lines(table)
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
-        "without CCD",
-        "with CCD",
-    ]
-    assert figure.axes[0].lines[0].get_ydata().tolist() == [40, 20]
-    assert figure.axes[0].lines[1].get_ydata().tolist() == [38, 18], "the lower caps"
+    left = training.noise_lines(table).axes[0]
+    legend = [text.get_text() for text in left.get_legend().get_texts()]
+    assert legend == ["without CCD", "with CCD"]
+    assert left.lines[0].get_ydata().tolist() == [40, 20]
+    assert left.lines[1].get_ydata().tolist() == [38, 18], "the lower caps"
+
+
+def test_believed_share_is_in_percent():
+    log = pd.DataFrame({"epoch": [0, 1], "clean": [0.5, 0.75]})
+    (ax,) = training.believed_share({"with RDA": log}).axes
+    assert ax.lines[0].get_ydata().tolist() == [50, 75]
+    assert ax.get_ylim() == (0, 100)
+
+
+def test_right_and_wrong_pairs_are_drawn_apart_where_the_truth_is_known():
+    right, believed = np.array([True] * 80 + [False] * 20), []
+    for kept_right, kept_wrong in ((60, 10), (72, 3)):
+        clean = np.zeros(100, bool)
+        clean[:kept_right], clean[80 : 80 + kept_wrong] = True, True
+        both = (clean & right).sum()
+        believed.append((clean.mean(), both / clean.sum(), both / right.sum()))
+    log = pd.DataFrame(believed, columns=["clean", "clean_precision", "clean_recall"])
+    (ax,) = training.believed_share({"20% wrong": log.assign(epoch=[0, 1])}).axes
+    assert [line.get_label() for line in ax.lines] == ["right pairs", "wrong pairs"]
+    assert ax.lines[0].get_ydata() == pytest.approx([75, 90])
+    assert ax.lines[1].get_ydata() == pytest.approx([50, 15])
+
+
+def test_a_loss_has_one_colour_in_all_panels():
+    log = pd.DataFrame({"step": [0, 1], "loss": [3.0, 2.0]})
+    logs = {
+        "tower": log.assign(accuracy=0.5),
+        "both": log.assign(yes_no=1.0, describe=2.0),
+        "describe": log.assign(describe=2.0),
+    }
+    first, second, third, twin = training.pretraining_curves(logs).axes
+    assert [len(ax.lines) for ax in (first, second, third, twin)] == [1, 2, 1, 1]
+    assert third.lines[0].get_color() == second.lines[1].get_color()
+    assert twin.lines[0].get_ydata().tolist() == [50, 50]

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from icl_lib import load_params
 from icl_lib.retrieval.backbone import Backbone
-from icl_lib.retrieval.checkpoints import load_state, looks_like, method_of, read_tensors
+from icl_lib.retrieval.checkpoints import load_state, looks_like, read_tensors
 from icl_lib.retrieval.clip import encode_image_tokens, encode_text_tokens
 from icl_lib.retrieval.evaluate import similarity
 from icl_lib.retrieval.irra import IRRA
@@ -298,38 +298,28 @@ def test_a_checkpoint_of_another_size_names_tensor_shapes_and_likely_origin(
     path = released(tmp_path / "best.pth", rde_state(golden))
     with pytest.raises(
         ValueError,
-        match=r"best.pth does not fit.*base_model.visual.positional_embedding "
-        r"\(33, 128\) instead of \(25, 128\).*looks like an RDE or ICL "
-        r"checkpoint under 'base_model.'.*32 patches per image",
+        match=r"best.pth does not fit.*clip.visual.positional_embedding.*\[33, 128\].*"
+        r"\[25, 128\].*Check backbone.clip, image_size",
     ):
         load_backbone(recorded(image_size=[48, 32]), path)
-    with pytest.raises(
-        ValueError, match=r"visul_emb_layer.fc.weight \(64, 32\) instead of \(256, 32\)"
-    ):
+    with pytest.raises(ValueError, match=r"tse_image.linear.weight.*\[64, 32\].*\[256, 32\]"):
         load_backbone(recorded(embed_tse=256), path)
-    with pytest.raises(
-        ValueError, match=r"base_model.positional_embedding \(24, 128\) instead of \(30, "
-    ):
+    with pytest.raises(ValueError, match=r"clip.positional_embedding.*\[24, 128\].*\[30, 128\]"):
         load_backbone(recorded(context_length=30), path)
 
 
 @pytest.mark.parametrize(
     ("wanted", "given", "told"),
     [
-        ("rde", irra_state, "an IRRA checkpoint"),
-        ("irra", rde_state, "an RDE or ICL checkpoint"),
-        ("clip", rde_state, "an RDE or ICL checkpoint"),
-        ("rde", clip_state, "a CLIP in OpenAI's form: width"),
+        ("rde", irra_state, "an IRRA checkpoint.*Set backbone.method to 'irra'"),
+        ("irra", rde_state, "an RDE or ICL checkpoint.*Set backbone.method to 'rde'"),
+        ("clip", rde_state, "an RDE or ICL checkpoint.*Set backbone.method to 'rde'"),
+        ("rde", clip_state, "a CLIP in OpenAI's form.*Set backbone.method to 'clip'"),
     ],
 )
 def test_a_checkpoint_of_another_method_is_refused(golden, recorded, tmp_path, wanted, given, told):
-    state = given(golden)
-    path = released(tmp_path / "best.pth", state)
-    with pytest.raises(
-        ValueError,
-        match=f"no checkpoint of '{wanted}'.*looks like {told}.*Set "
-        f"backbone.method to '{method_of(state)}'",
-    ):
+    path = released(tmp_path / "best.pth", given(golden))
+    with pytest.raises(ValueError, match=f"no checkpoint of '{wanted}'.*looks like {told}"):
         load_backbone(recorded(method=wanted), path)
 
 
@@ -337,71 +327,29 @@ def test_a_deeper_encoder_is_not_cut_down_unnoticed(golden, recorded, tmp_path):
     state = clip_state(golden)
     deeper = state | {name.replace("resblocks.1", "resblocks.2"): t for name, t in state.items()}
     path = released(tmp_path / "deep.pth", deeper)
-    with pytest.raises(
-        ValueError, match=r"that the model has no place for \(.*resblocks.2.*3 layers"
-    ):
+    with pytest.raises(ValueError, match="Unexpected key.*resblocks.2"):
         load_backbone(recorded(method="clip"), path)
 
 
 @pytest.mark.parametrize(
-    ("shapes", "told"),
+    ("name", "told"),
     [
-        (
-            {
-                "visual.conv1.weight": (768, 3, 32, 32),
-                "visual.positional_embedding": (50, 768),
-                "positional_embedding": (77, 512),
-            },
-            "a CLIP in OpenAI's form: width 768, 0 layers, patches of 32 pixels, 49 patches per image, "
-            "77 text tokens",
-        ),
-        (
-            {
-                "base_model.visual.conv1.weight": (768, 3, 16, 16),
-                "base_model.visual.positional_embedding": (193, 768),
-            },
-            "a CLIP in OpenAI's form under 'base_model.': width 768, 0 layers, patches of 16 pixels, "
-            "192 patches per image",
-        ),
-        (
-            {"visual.conv1.weight": (1024, 3, 14, 14)},
-            "a CLIP in OpenAI's form: width 1024",
-        ),
-        (
-            {
-                "visual.conv1.weight": (32, 3, 3, 3),
-                "visual.layer1.0.conv1.weight": (64, 64, 1, 1),
-                "visual.attnpool.c_proj.weight": (1024, 2048),
-                "text_projection": (512, 1024),
-            },
-            "a CLIP whose image encoder is a ResNet",
-        ),
-        ({"base_model.model.visual.conv1.lora_A.weight": (8, 768)}, "a LoRA adapter"),
-        (
-            {"vision_model.embeddings.patch_embedding.weight": (768, 3, 16, 16)},
-            "a CLIP in the form of Hugging",
-        ),
-        (
-            {"visual.trunk.patch_embed.proj.weight": (768, 3, 16, 16)},
-            "an open_clip model with timm's",
-        ),
-        (
-            {
-                "text.transformer.resblocks.0.ln_1.bias": (4,),
-                "visual.conv1.weight": (768, 3, 16, 16),
-            },
-            "an open_clip model with a separate text encoder",
-        ),
-        ({"model.visual.blocks.0.attn.qkv.weight": (6, 2)}, "a Qwen2-VL"),
-        ({"model.layers.0.self_attn.q_proj.weight": (2, 2)}, "a language model"),
-        ({"layer4.0.conv1.weight": (2, 2), "fc.weight": (2, 2)}, "a ResNet"),
-        ({"encoder.layer.0.attention.self.query.weight": (2, 2)}, "a BERT"),
-        ({"tse_image.linear.weight": (2, 2)}, "an RDE that this kit trained"),
-        ({"head.weight": (2, 2)}, "nothing known here; its first tensors are head.weight"),
+        ("base_model.visual.conv1.weight", "a CLIP in OpenAI's form"),
+        ("visual.attnpool.c_proj.weight", "a CLIP whose image encoder is a ResNet"),
+        ("base_model.model.visual.conv1.lora_A.weight", "a LoRA adapter"),
+        ("vision_model.embeddings.patch_embedding.weight", "a CLIP in the form of Hugging"),
+        ("visual.trunk.patch_embed.proj.weight", "an open_clip model with timm's"),
+        ("text.transformer.resblocks.0.ln_1.bias", "an open_clip model with a separate text"),
+        ("model.visual.blocks.0.attn.qkv.weight", "a Qwen2-VL"),
+        ("model.layers.0.self_attn.q_proj.weight", "a language model"),
+        ("layer4.0.conv1.weight", "a ResNet"),
+        ("encoder.layer.0.attention.self.query.weight", "a BERT"),
+        ("tse_image.linear.weight", "an RDE that this kit trained"),
+        ("head.weight", "nothing known here; its first tensors are head.weight, visual.conv1.bias"),
     ],
 )
-def test_a_file_is_told_by_its_names_and_shapes(shapes, told):
-    assert told in looks_like({name: torch.zeros(shape) for name, shape in shapes.items()})
+def test_a_file_is_recognised_by_its_names(name, told):
+    assert told in looks_like({name: torch.zeros(2), "visual.conv1.bias": torch.zeros(2)})
 
 
 def test_openais_vit_b_32_in_place_of_b_16_says_so(tmp_path, monkeypatch):
@@ -411,8 +359,7 @@ def test_openais_vit_b_32_in_place_of_b_16_says_so(tmp_path, monkeypatch):
     torch.save(vit(grid=7, patch=32)[1], tmp_path / "ViT-B-32.pt")
     with pytest.raises(
         ValueError,
-        match=r"visual.conv1.weight \(64, 3, 32, 32\) instead of \(64, 3, 16, 16\)"
-        r".*patches of 32 pixels, 49 patches per image",
+        match=r"visual.conv1.weight.*\[64, 3, 32, 32\].*\[64, 3, 16, 16\]",
     ):
         load_clip(load_params("rstp", "paper", weights=str(tmp_path / "ViT-B-32.pt")))
 

@@ -241,9 +241,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, tiny):
     state = clip.model.state_dict()
     state.pop("visual.proj")
     state["ln_final.bias"] = torch.zeros(5)
-    with pytest.raises(
-        ValueError, match=r"1 missing \(visual.proj.*ln_final.bias \(5,\) instead of \(32,\)"
-    ):
+    with pytest.raises(ValueError, match=r"Missing key.*visual.proj.*ln_final.bias.*\[5\].*\[32\]"):
         load_state(clip.model, state, "other.pt")
 
 

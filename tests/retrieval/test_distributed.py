@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from icl_lib import load_params, stages
-from icl_lib.retrieval import distributed
+from icl_lib.retrieval import distributed, run_folder
 from icl_lib.retrieval.evaluate import epoch_score
 from icl_lib.retrieval.load import load_backbone
 from icl_lib.retrieval.train import train_backbone
@@ -210,11 +210,7 @@ def test_shares_are_contiguous_and_all_there(monkeypatch):
             assert sum(parts, []) == list(range(items)) and min(map(len, parts)) >= items // world
 
 
-def test_more_processes_than_pairs_in_a_batch_are_refused(
-    tiny, benchmark_table, tmp_path, monkeypatch
-):
-    from icl_lib.retrieval import run_folder
-
+def test_more_processes_than_pairs_in_a_batch_are_refused(monkeypatch):
     monkeypatch.setattr(distributed, "world", lambda: 9)
     with pytest.raises(ValueError, match="9 processes cannot share out"):
-        run_folder._check(benchmark_table, tiny().backbone)
+        run_folder.check_trainable(pairs=40, batch_size=8)

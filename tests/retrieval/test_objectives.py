@@ -13,7 +13,8 @@ from icl_lib.retrieval.load import load_backbone, new_backbone
 from icl_lib.retrieval.losses import LOSSES, info_nce, sdm, tal
 from icl_lib.retrieval.metrics import retrieval_metrics
 from icl_lib.retrieval.objectives import Objective
-from icl_lib.retrieval.train import parameter_groups, train_backbone
+from icl_lib.retrieval.schedule import parameter_groups
+from icl_lib.retrieval.train import train_backbone
 
 
 def objective(**backbone):

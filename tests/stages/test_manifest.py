@@ -1,4 +1,4 @@
-"""The manifest that every stage reads: drawn or found, limited for a trial run, and what is missing."""
+"""The manifest of every stage: drawn or found, limited for a trial run, and what is missing."""
 
 import pytest
 

@@ -8,7 +8,8 @@ _LOOSE = ("hoodie", "coat", "jacket", "sweater")  # garments with wide sleeves
 
 def joints(body: Body, which: int) -> tuple:
     """(shoulder, elbow, hand) of the left (-1) or the right arm (1), which holds things."""
-    breadth, held = body.shoulder, body.person["held"]
+    breadth = body.shoulder
+    held = body.person["held"]
     swing = body.swing * 0.10 if body.walking else 0.012
     shoulder = (0 if body.side else which * (breadth - 0.012), 0.80)
     if which == 1 and held == "umbrella":
@@ -29,7 +30,9 @@ def joints(body: Body, which: int) -> tuple:
 def arm(body: Body, which: int) -> list[Shape]:
     """The left (-1) or the right arm (1); seen from the side, the left one is the far one."""
     shoulder, elbow, hand = joints(body, which)
-    sleeves, far, r = body.person["sleeves"], body.side and which == -1, 0.026 * body.width
+    sleeves = body.person["sleeves"]
+    far = body.side and which == -1
+    r = 0.026 * body.width
     skin = ("skin", 0.86) if far else "skin"
     bare = [
         (Pen.limb, shoulder, elbow, r, r * 0.86, skin),

@@ -149,7 +149,8 @@ def visible(
         feet_hidden: Whether the feet are covered or cut off.
         left_hidden: Whether a strip on the left is covered, where bags hang.
     """
-    back, covered = view == "back", truth["hat"] == "woolly hat" and truth["hair_length"] == "short"
+    back = view == "back"
+    under_hat = truth["hat"] == "woolly hat" and truth["hair_length"] == "short"
     hidden = [
         (back, ["glasses"]),
         (back and truth["held"] != "umbrella", ["held"]),
@@ -157,6 +158,6 @@ def visible(
         (truth["upper"] == "coat", ["belt"]),
         (feet_hidden, ["shoes", "shoes_colour"]),
         (left_hidden and truth["bag"] in ("handbag", "shoulder bag"), ["bag", "bag_colour"]),
-        (view == "front" and covered, ["hair_length", "hair_colour"]),
+        (view == "front" and under_hat, ["hair_length", "hair_colour"]),
     ]
     return set(VALUES).difference(*(names for is_hidden, names in hidden if is_hidden))

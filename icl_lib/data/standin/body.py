@@ -55,14 +55,15 @@ def colours_of(person: dict) -> dict[str, Colour]:
         colours[part] = tuple(max(0, min(255, c + own.randint(-13, 13))) for c in colour)
     if person["held"] in _HELD_COLOURS:
         colours["held"] = own.choice(_HELD_COLOURS[person["held"]])
-    upper, lower, shoes = colours["upper"], colours["lower"], colours["shoes"]
+    upper = colours["upper"]
+    lower = colours["lower"]
     return colours | {
         "trim": shade(upper, 0.55) if sum(upper) > 300 else lighter(upper, 70),
         "buttons": (245, 245, 240) if sum(upper) < 450 else (60, 60, 60),
         "lining": (236, 234, 228) if sum(upper) < 480 else (70, 76, 92),
         "print": (240, 238, 230) if sum(upper) < 450 else (178, 46, 60),
         "thread": shade(lower, 0.7) if sum(lower) > 330 else lighter(lower, 46),
-        "sole": (236, 236, 232) if sum(shoes) < 600 else (168, 168, 170),
-        "polish": lighter(shoes, 70),
+        "sole": (236, 236, 232) if sum(colours["shoes"]) < 600 else (168, 168, 170),
+        "polish": lighter(colours["shoes"], 70),
         "pompon": lighter(colours.get("hat", upper), 40),
     }

@@ -52,7 +52,7 @@ def bag(body: Body) -> tuple[list[Shape], list[Shape], list[Shape]]:
 
 
 def _backpack(body: Body) -> tuple[list[Shape], list[Shape], list[Shape]]:
-    w, chest = body.width, body.shoulder
+    w = body.width
     if body.side:
         shapes = [
             (Pen.box, -0.15 * w, 0.56, -0.03, 0.82, "bag", 0.03),
@@ -68,13 +68,15 @@ def _backpack(body: Body) -> tuple[list[Shape], list[Shape], list[Shape]]:
             (Pen.line, handle, ("bag", 0.7), 0.012),
         ]
         return [], shapes, []
+    chest = body.shoulder
     strap = [(chest * 0.6, 0.845), (chest * 0.66, 0.66), (chest * 0.95, 0.58)]
     return [], [(Pen.line, [(s * x, y) for x, y in strap], "bag", 0.03) for s in (-1, 1)], []
 
 
 def held(body: Body) -> list[Shape]:
     """What the right hand holds; seen from behind, only an umbrella shows."""
-    kind, hand = body.person["held"], joints(body, 1)[2]
+    kind = body.person["held"]
+    hand = joints(body, 1)[2]
     if kind == "umbrella":
         stick = [(hand[0], hand[1] - 0.03), (hand[0], 1.05)]
         roof = (Pen.dome, hand[0], 1.14, 0.92, 0.20, "held")

@@ -113,8 +113,9 @@ def sentence(group: str, facts: dict, rng: random.Random | None = None) -> str:
     who = rng.choice(_WHO[facts["sex"]]) if rng else facts["sex"]
     forms = _SENTENCES.get(group, _WORN)
     form = rng.choice(forms) if rng else forms[0]
-    his, adjectives = SEX_WORDS[facts["sex"]]["his"], thing.removesuffix(" hair")
-    text = form.format(who=f"the {who}", thing=thing, his=his, adjectives=adjectives)
+    adjectives = thing.removesuffix(" hair")
+    words = SEX_WORDS[facts["sex"]]
+    text = form.format(who=f"the {who}", thing=thing, adjectives=adjectives, **words)
     return text[0].upper() + text[1:]
 
 

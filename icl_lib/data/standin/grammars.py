@@ -83,7 +83,8 @@ _CLOSING = [
 
 def free(facts: dict, rng: random.Random, view: str | None = None) -> str:
     """Loose clauses in the present tense, as many hands write them."""
-    told, words = _told(facts), SEX_WORDS[facts["sex"]]
+    told = _told(facts)
+    words = SEX_WORDS[facts["sex"]]
     who = rng.choice(_FREE_WHO[facts["sex"]])
     this = f"this person is a {who}, {words['he']}"
     start = rng.choice([f"the {who}", f"a {who}", this, f"pictured is a {who} who"])
@@ -113,7 +114,8 @@ def free(facts: dict, rng: random.Random, view: str | None = None) -> str:
 
 def fine(facts: dict, rng: random.Random, view: str | None = None) -> str:
     """Careful full sentences in a fixed order from top to toe, as one annotator writes them."""
-    told, words = _told(facts), SEX_WORDS[facts["sex"]]
+    told = _told(facts)
+    words = SEX_WORDS[facts["sex"]]
     say = partial(noun_phrase, facts=facts, rng=rng)
     who = rng.choice(_FINE_WHO[facts["sex"]])
     text = f"The {who}" + (f" with {say('hair')} " if "hair" in told else " ")
@@ -142,7 +144,9 @@ def fine(facts: dict, rng: random.Random, view: str | None = None) -> str:
 
 def long(facts: dict, rng: random.Random, view: str | None = None) -> str:
     """Everything that is visible and what is absent, in sentences of over 80 words in all."""
-    told, words, who = _told(facts), SEX_WORDS[facts["sex"]], facts["sex"]
+    told = _told(facts)
+    who = facts["sex"]
+    words = SEX_WORDS[who]
     # Sleeves and the length of trousers have clauses of their own.
     phrased = {n: v for n, v in facts.items() if n not in ("sleeves", "lower_length")}
     spot = noun_phrase("background", phrased, rng) if "background" in told else ""
@@ -183,7 +187,8 @@ def long(facts: dict, rng: random.Random, view: str | None = None) -> str:
 
 
 def _long_opening(facts: dict, spot: str, view: str | None, rng: random.Random) -> str:
-    who, act = facts["sex"], facts.get("action")
+    who = facts["sex"]
+    act = facts.get("action")
     seen = f", seen {_FROM[view]}" if view else ""
     comma = "," if view else ""
     walking = f" who is {act}" if act else ""

@@ -67,7 +67,8 @@ _SCARF_END = [(0.01, 0.85), (0.045, 0.85), (0.04, 0.70), (0.012, 0.70)]
 
 def head(body: Body) -> list[Shape]:
     """The head: neck, hair behind it, face, scarf, hair before it, glasses, hat."""
-    person, view = body.person, body.view
+    person = body.person
+    view = body.view
     x = 0.012 if body.side else 0  # seen from the side, the head leans forward
     neck = (Pen.limb, (0, 0.84), (x * 0.6, 0.88), 0.026 * body.width, 0.026, ("skin", 0.88))
     face = (Pen.oval, x, 0.925, 0.047 if body.side else 0.043, 0.061, "skin")

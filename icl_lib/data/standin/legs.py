@@ -61,7 +61,8 @@ def _leg(body: Body, hip: tuple, ankle: tuple, far: bool) -> list[Shape]:
 
 
 def _seams(body: Body, hip: tuple, knee: tuple, ankle: tuple) -> list[Shape]:
-    w, (x, y) = body.width, ankle
+    x, y = ankle
+    w = body.width
     seam = [(hip[0] + 0.02 * w, 0.47), (knee[0] + 0.012 * w, knee[1]), (x + 0.006, y + 0.02)]
     hem = [(x + s * 0.02 * w * 1.2, y + 0.016) for s in (-1, 1)]
     return [(Pen.line, seam, "thread", 0.007), (Pen.line, hem, "thread", 0.010)]
@@ -69,7 +70,8 @@ def _seams(body: Body, hip: tuple, knee: tuple, ankle: tuple) -> list[Shape]:
 
 def _shoe(body: Body, ankle: tuple, ahead: float) -> list[Shape]:
     """The shoe; `ahead` is how far its tip points away from the ankle."""
-    x, ankle_r = ankle[0], 0.02 * body.width
+    x = ankle[0]
+    ankle_r = 0.02 * body.width
     sole = [(x - 0.022, 0.003), (x + ahead + 0.024, 0.003)]
     heel = [(x - 0.022, 0.002), (x + ahead + 0.022, 0.002)]
     shaft = ((x, 0.127), (x, 0.037), ankle_r * 1.5, ankle_r * 1.4)
@@ -102,7 +104,8 @@ def _seat(body: Body) -> list[Shape]:
 
 
 def _skirt(body: Body) -> list[Shape]:
-    hip, length = body.hip, body.person["lower_length"]
+    hip = body.hip
+    length = body.person["lower_length"]
     hem = _SKIRT_HEMS[length]
     flare = (1.5 if length == "long" else 1.75) * max(hip, 0.075 * body.width)
     outline = [(-hip * 0.95, 0.55), (hip * 0.95, 0.55), (flare, hem), (-flare, hem)]

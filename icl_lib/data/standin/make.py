@@ -58,9 +58,8 @@ def make_standin(
 ) -> None:
     """Draw the stand-in of a benchmark into the folder `root`, for the benchmark's own reader.
 
-    Each stand-in has its benchmark's layout, ids, splits and captions a picture, and a character of
-    its own (`characters`). The same arguments write the same files on any machine with the same
-    Pillow and NumPy.
+    Layout, ids, splits and captions a picture are the benchmark's. The same arguments write the
+    same files on any machine with the same Pillow and NumPy.
 
     Args:
         name: rstp, cuhk, icfg or ufine.
@@ -74,7 +73,8 @@ def make_standin(
     Raises:
         ValueError: The benchmark or a split is unknown, or a split has no identity or no picture.
     """
-    character, data = _character(name), load_params(name).data
+    character = _character(name)
+    data = load_params(name).data
     each = data.images_per_id if images_per_id is None else images_per_id
     counts = _shares(identities, character.splits)
     if each < 1 or min(counts.values()) < 1:

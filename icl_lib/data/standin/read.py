@@ -23,7 +23,8 @@ def read_facts(text: str) -> dict[str, str]:
     t-shirt"). Words that it does not know are skipped, and of two statements about one attribute
     the first counts.
     """
-    text, facts, end = text.lower(), {}, 0
+    text = text.lower()
+    facts, end = {}, 0
     if sex := re.search(rf"\b({'|'.join(_SEX)})\b", text):
         facts["sex"] = _SEX[sex[1]]
     for noun in _NOUN.finditer(text):

@@ -69,7 +69,9 @@ def street(facts: dict, rng: random.Random, view: str | None = None) -> str:
     said, who, outfit, more = _drawn_words(facts, rng, street=True)
     words = SEX_WORDS[facts["sex"]]
     subject = rng.choice([f"A {who}", f"A {who}", f"The {who}", f"This {who}"])
-    act, background, hair = facts.get("action"), facts.get("background"), said.get("hair", "")
+    hair = said.get("hair", "")
+    act = facts.get("action")
+    background = facts.get("background")
     scene = f"{act or 'is'} {place(background, act, rng, True) if background else ''}".rstrip()
     form = rng.randrange(6)
     if outfit and form == 5:
@@ -103,8 +105,8 @@ def generic(facts: dict, rng: random.Random, view: str | None = None) -> str:
         return _loose(facts, who, rng)
     words = SEX_WORDS[facts["sex"]]
     form = rng.randrange(5)
-    hair, with_hair, then_hair = said.get("hair", ""), "", ""
-    if hair:
+    with_hair = then_hair = ""
+    if hair := said.get("hair"):
         adjectives = hair.removesuffix(" hair")
         with_hair = f" whose hair is {adjectives}" if rng.random() < 0.5 else f" having {hair}"
         then_hair = f" The hair is {adjectives}."

@@ -8,7 +8,8 @@ _HEMS = {"coat": 0.335, "hoodie": 0.49, "jacket": 0.49, "sweater": 0.49}  # heig
 
 def torso(body: Body) -> list[Shape]:
     """The garment; a picture printed on it lies above its details, but below a hoodie's pocket."""
-    kind, chest = body.person["upper"], body.shoulder
+    kind = body.person["upper"]
+    chest = body.shoulder
     hem = _HEMS.get(kind, 0.52)
     end = max(body.hip * 1.12, body.waist) if kind == "coat" else body.hip * 1.04
     outline = _outline(body, hem, end)
@@ -25,14 +26,14 @@ def torso(body: Body) -> list[Shape]:
 
 def _outline(body: Body, hem: float, end: float) -> list[tuple]:
     """The garment's outline; `end` is its half breadth at the height `hem`."""
-    chest, waist = body.shoulder, body.waist
-    if body.person["upper"] == "vest":
-        right = [(0.2, 0.78), (0.34, 0.85), (0.62, 0.85), (0.74, 0.74)]
-        waist = waist * 1.05
-    else:
-        right = [(0.55, 0.845), (1, 0.80)]
-        waist = waist * 1.08
-    half = [*((chest * x, y) for x, y in right), (waist, 0.62), (end, hem)]
+    vest = body.person["upper"] == "vest"
+    shoulder = (
+        [(0.2, 0.78), (0.34, 0.85), (0.62, 0.85), (0.74, 0.74)]
+        if vest
+        else [(0.55, 0.845), (1, 0.80)]
+    )
+    top = [(body.shoulder * x, y) for x, y in shoulder]
+    half = [*top, (body.waist * (1.05 if vest else 1.08), 0.62), (end, hem)]
     return half + [(-x, y) for x, y in reversed(half)]
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from icl_lib.data.standin.attributes import VALUES
 
-TRUTH, CARD = "standin_truth.json", "DATA_CARD.md"
+TRUTH = "standin_truth.json"
+CARD = "DATA_CARD.md"
 _WORDS = sorted({word for values, _ in VALUES.values() for word in values})
 _CODES = {word: code for code, word in enumerate(_WORDS)}  # numbers compare faster than words
 
@@ -37,7 +38,8 @@ def oracle(root, image_paths: list[str]) -> float:
     """
     pictures = read_truth(root)["pictures"]
     gallery = [pictures[Path(path).name] for path in image_paths]
-    pids, hits = np.array([picture["pid"] for picture in gallery]), []
+    pids = np.array([picture["pid"] for picture in gallery])
+    hits = []
     for picture, score in _scores(gallery, [(p, f) for p in gallery for f in p["facts"]]):
         hits.append((pids[score == score.max()] == picture["pid"]).mean())
     return 100 * float(np.mean(hits))

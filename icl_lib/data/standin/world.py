@@ -35,12 +35,14 @@ def camera_shot(
         cameras: The cameras of one collection.
         size: (width, height) in pixels.
     """
-    camera, truth = cameras[camera_id], {**person, **draw_scene(rng)}
+    camera = cameras[camera_id]
+    truth = {**person, **draw_scene(rng)}
     if camera.scenes:
         truth["background"] = rng.choice(camera.scenes)
     view = rng.choices(VIEWS, camera.views)[0]
     zoom = rng.uniform(*camera.zoom)
-    cut, covered = rng.random() < camera.cut, rng.random() < camera.cover
+    cut = rng.random() < camera.cut
+    covered = rng.random() < camera.cover
     shift = (rng.uniform(-0.1, 0.1), 0.09 if cut else rng.uniform(-0.05, 0.01) * (1.1 - zoom) * 4)
     picture = draw_picture(truth, view, rng, size, zoom, shift)
     kind = rng.choice(["left", "feet"]) if covered else ""
