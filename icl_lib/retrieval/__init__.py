@@ -1,8 +1,8 @@
 """The retrieval model {f, g}: CLIP, RDE and IRRA, their training, the gallery and the metrics.
 
 A backbone maps an image (f) and a text (g) to unit vectors whose inner product is the similarity S.
-To add a backbone, subclass `Backbone` (backbone.py), as models.py does for RDE and irra.py for IRRA,
-and construct it in load.py.
+To add a backbone, subclass `Backbone` (backbone.py), as models.py does for RDE and irra.py for
+IRRA, and construct it in load.py.
 """
 
 __all__ = ["Gallery", "load_backbone", "retrieval_metrics", "similarity", "train_backbone"]

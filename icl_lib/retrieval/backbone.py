@@ -1,7 +1,8 @@
 """The interface of a backbone {f, g}: one unit vector for an image or a text. Here also plain CLIP.
 
-A backbone has branches (CLIP: `bge`; RDE: `bge` and `tse`). Each branch gives unit vectors; S is the mean
-of the branches' cosines, which is the inner product of the concatenated vectors over √branches.
+A backbone has branches (CLIP: `bge`; RDE: `bge` and `tse`). Each branch gives unit vectors; S is
+the mean of the branches' cosines, which is the inner product of the concatenated vectors over
+√branches.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +23,7 @@ DESCRIPTION = "backbone.json"
 
 
 def uses_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: as asked, or for "auto" where the hardware multiplies bf16 fast."""
+    """Whether to compute in bf16: as asked, or, for "auto", where the hardware is fast at it."""
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
@@ -35,8 +36,8 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
 class Backbone(nn.Module):
     """Plain CLIP with its one branch, `bge`, and what all backbones share: encoding and saving.
 
-    A subclass overrides `image_branches`, `text_branches`, `widths`, `describe` and, if its training
-    needs more than the branches, `forward` and `own_rate`.
+    A subclass overrides `image_branches`, `text_branches`, `widths`, `describe` and, if its
+    training needs more than the branches, `forward` and `own_rate`.
     """
 
     method = "clip"
@@ -67,9 +68,9 @@ class Backbone(nn.Module):
             batch: `pixels` [B, 3, H, W], `ids` [B, L] and, for second texts, `rda_ids` [B, L].
 
         Returns:
-            "images": unit vectors {branch: [B, D]}; "texts": the same for the captions and the second
-            texts; "own": for each of these {name: [B, 2]}, the sum and the number of items of a loss
-            of the method's own (none here).
+            "images": unit vectors {branch: [B, D]}; "texts": the same for the captions and the
+            second texts; "own": for each of these {name: [B, 2]}, the sum and the number of items
+            of a loss of the method's own (none here).
         """
         ids = torch.cat([batch["ids"], batch["rda_ids"]]) if "rda_ids" in batch else batch["ids"]
         images, texts = self.image_branches(batch["pixels"]), self.text_branches(ids)
@@ -82,7 +83,7 @@ class Backbone(nn.Module):
         return None
 
     def encode_images(self, images) -> np.ndarray:
-        """Unit vectors [N, D] float32 of images: paths, PIL images, `Images`, or pixels [N, 3, H, W].
+        """Unit vectors [N, D] float32 of paths, PIL images, `Images`, or pixels [N, 3, H, W].
 
         An image that is listed twice is read and encoded once.
         """
@@ -131,7 +132,7 @@ class Backbone(nn.Module):
         return self.clip.positional_embedding.device
 
     def autocast(self) -> torch.autocast:
-        """bf16 autocast if `precision` asks for it (see `uses_bf16`), else a context without effect."""
+        """bf16 autocast if `precision` asks for it (see `uses_bf16`), else without effect."""
         enabled = uses_bf16(self.precision, self.device)
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 

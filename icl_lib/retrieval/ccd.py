@@ -6,8 +6,8 @@ import numpy as np
 def divide(losses: dict[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
     """Which pairs to train on in this epoch, bool [P], from the per-pair losses {branch: [P]}.
 
-    A pair that every branch calls clean is used, one that every branch calls noisy is not; where the
-    branches disagree, a fair coin decides. The same `rng` gives the same result.
+    A pair that every branch calls clean is used, one that every branch calls noisy is not; where
+    the branches disagree, a fair coin decides. The same `rng` gives the same result.
     """
     verdicts = np.stack(
         [is_clean(values, seed=int(rng.integers(2**31))) for values in losses.values()]
@@ -19,8 +19,9 @@ def divide(losses: dict[str, np.ndarray], rng: np.random.Generator) -> np.ndarra
 def is_clean(losses: np.ndarray, seed: int = 0) -> np.ndarray:
     """Which pairs one branch calls clean, bool [P]: those with a `clean_posterior` above 0.5.
 
-    The losses [P] are scaled to [0, 1] first. If every posterior is above 0.5, the least likely 1% of
-    the pairs are called noisy. Equal losses, or fewer than two pairs, say nothing: all are clean.
+    The losses [P] are scaled to [0, 1] first. If every posterior is above 0.5, the least likely 1%
+    of the pairs are called noisy. Equal losses, or fewer than two pairs, say nothing: all are
+    clean.
     """
     losses = np.asarray(losses, dtype=np.float64)
     spread = np.ptp(losses) if len(losses) else 0.0
@@ -42,7 +43,7 @@ def clean_posterior(values: np.ndarray, seed: int = 0) -> np.ndarray:
     from sklearn.mixture import GaussianMixture
 
     column = values[:, None]
-    # The floor on the variance keeps a component from collapsing onto pairs whose loss is exactly 0.
+    # The floor on the variance keeps a component from collapsing onto pairs of loss 0.
     mixture = GaussianMixture(2, max_iter=100, tol=1e-2, reg_covar=5e-4, random_state=seed)
     mixture.fit(column)
     return mixture.predict_proba(column)[:, mixture.means_[:, 0].argmin()]

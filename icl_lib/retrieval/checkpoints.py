@@ -15,7 +15,7 @@ from torch import Tensor, nn
 IMAGE_ENCODER = "visual.conv1.weight"  # every CLIP has it, under some prefix
 NOT_NEEDED = ("logit_scale", "identities")  # no similarity depends on them
 
-# Prefixes of RDE's, ICL's and IRRA's checkpoints → this kit's. TokenSelection reads what follows them.
+# Prefixes of RDE's, ICL's and IRRA's checkpoints → this kit's. TokenSelection reads the rest.
 PUBLISHED = {
     "visul_emb_layer.": "tse_image.",
     "texual_emb_layer.": "tse_text.",
@@ -109,7 +109,7 @@ def kit_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def method_of(state: dict[str, Tensor]) -> str | None:
-    """The method of tensors with this kit's names: "rde", "irra", "clip"; None if it is no backbone."""
+    """The method ("rde", "irra", "clip") of tensors by this kit's names; None if no backbone."""
     if f"clip.{IMAGE_ENCODER}" not in state:
         return None
     parts = {name.split(".")[0] for name in state}
@@ -123,7 +123,7 @@ def looks_like(state: dict[str, Tensor]) -> str:
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], source) -> None:
-    """Copies tensors into `model`. Heads that the model lacks are ignored, `NOT_NEEDED` may be absent.
+    """Copies tensors into `model`; ignores heads it lacks, and `NOT_NEEDED` may be absent.
 
     Args:
         model: receives the tensors, in its own precision.

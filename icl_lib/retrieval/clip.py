@@ -1,4 +1,4 @@
-"""open_clip's CLIP as RDE reads it: all projected tokens, and one row of the last layer's attention.
+"""open_clip's CLIP as RDE reads it: all projected tokens and one row of attention.
 
 Only that one row of attention weights is ever computed; all other attention stays fused. weights.py
 finds and loads the weights.
@@ -85,8 +85,8 @@ def encode_text_tokens(clip: nn.Module, ids: Tensor) -> tuple[Tensor, Tensor]:
     """All projected tokens [B, L, D] of texts, and the EOT token's last-layer attention [B, L].
 
     `ids` [B, L]: EOT is the largest id of a row, padding follows it. Under the causal mask nothing
-    behind EOT affects the tokens up to it, so a batch may be shortened by `trim` first. On a CPU the
-    tokens behind EOT may be zeros.
+    behind EOT affects the tokens up to it, so a batch may be shortened by `trim` first. On a CPU
+    the tokens behind EOT may be zeros.
     """
     if ids.shape[1] > len(clip.positional_embedding):
         raise ValueError(
@@ -147,8 +147,8 @@ def _encode_groups(
 def _image_embeddings(visual: nn.Module, images: Tensor) -> Tensor:
     """The transformer's input [B, 1 + patches, width].
 
-    Patches are embedded by one matrix product: on a CPU it is far faster than the convolution that it
-    equals, also in the backward pass.
+    Patches are embedded by one matrix product: on a CPU it is far faster than the convolution that
+    it equals, also in the backward pass.
     """
     batch, channels, height, width = images.shape
     rows, columns = visual.patch_size
@@ -191,7 +191,7 @@ def _block(
 
 
 def _anchor_row(q: Tensor, k: Tensor, anchor: Tensor, causal: bool) -> Tensor:
-    """The attention of the token at `anchor` [B], averaged over the heads [B, N], without gradient."""
+    """Attention [B, N] of the token at `anchor` [B], averaged over the heads, without gradient."""
     row = token_at(q.detach().transpose(1, 2), anchor)[:, :, None]  # [B, heads, 1, width]
     logits = (row @ k.detach().transpose(-1, -2))[:, :, 0].float() * q.shape[-1] ** -0.5
     if causal:
@@ -239,8 +239,8 @@ def _attention_weights(q: Tensor, k: Tensor, causal: bool) -> Tensor:
 def _mlp(mlp: nn.Sequential, x: Tensor) -> Tensor:
     """c_proj(act(c_fc(x))).
 
-    QuickGELU, x·sigmoid(1.702·x), equals silu(1.702·x) / 1.702. With both factors moved into the small
-    weight matrices it takes one fused pass over the activations instead of three.
+    QuickGELU, x·sigmoid(1.702·x), equals silu(1.702·x) / 1.702. With both factors moved into the
+    small weight matrices it takes one fused pass over the activations instead of three.
     """
     if type(mlp.gelu).__name__ != "QuickGELU":
         return mlp(x)

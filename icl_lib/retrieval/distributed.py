@@ -1,8 +1,8 @@
 """Several processes that train one model: each takes its share of a batch, all take the same step.
 
-In a single process every function here returns its argument unchanged. `accelerate launch` starts the
-processes (see icl_lib.cli.launch). Sums and statistics are those of the whole batch, so any number of
-processes makes the same model.
+In a single process every function here returns its argument unchanged. `accelerate launch` starts
+the processes (see icl_lib.cli.launch). Sums and statistics are those of the whole batch, so any
+number of processes makes the same model.
 """
 
 import datetime
@@ -34,8 +34,8 @@ def end() -> None:
     """Ends all processes together; the last call of a launched process, which does not return.
 
     A process that exits while another still listens to it takes that one down, so all wait for all.
-    They skip Python's shutdown: gloo's threads may hold tensors a moment longer, and freeing the last
-    of them during the shutdown aborts the process (PyTorch pull request 179291).
+    They skip Python's shutdown: gloo's threads may hold tensors a moment longer, and freeing the
+    last of them during the shutdown aborts the process (PyTorch pull request 179291).
     """
     if world() > 1:
         dist.barrier()
@@ -80,10 +80,10 @@ def joined(part: np.ndarray) -> np.ndarray:
 
 
 def gathered(value):
-    """The rows [B, …] of all processes, in the order of `share`; gradients flow back to each of them.
+    """The rows [B, …] of all processes, in the order of `share`, with gradients to each of them.
 
-    A loss of gathered rows is the whole batch's loss in every process: divide it by `world()` before
-    the backward pass, and call `sum_gradients` after it.
+    A loss of gathered rows is the whole batch's loss in every process: divide it by `world()`
+    before the backward pass, and call `sum_gradients` after it.
 
     Args:
         value: a tensor, or dicts, lists and tuples of tensors.

@@ -9,8 +9,8 @@ from icl_lib.retrieval.backbone import Backbone
 def epoch_score(row, select_on: str):
     """The score by which the best epoch is kept, of one row of the log or of the whole log.
 
-    Rank-1 + mAP on val, since Rank-1 alone jumps by single queries where val is small. On test, which
-    serves the comparison with the released code, it is Rank-1, as in that code.
+    Rank-1 + mAP on val, since Rank-1 alone jumps by single queries where val is small. On test,
+    which serves the comparison with the released code, it is Rank-1, as in that code.
     """
     return row["rank1"] if select_on == "test" else row["rank1"] + row["mAP"]
 
@@ -21,8 +21,8 @@ def similarity(model: Backbone, manifest, split: str) -> tuple[np.ndarray, np.nd
     Where several processes train together, each encodes its share and all get the whole result.
 
     Returns:
-        sim [Q, G], query_pids [Q], gallery_pids [G]; captions in the manifest's order, images in the
-        order of their first appearance.
+        sim [Q, G], query_pids [Q], gallery_pids [G]; captions in the manifest's order, images in
+        the order of their first appearance.
     """
     rows = manifest[manifest["split"] == split]
     captions, images = rows[rows["caption_id"] >= 0], rows.drop_duplicates("image_id")

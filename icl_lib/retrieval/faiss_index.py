@@ -45,8 +45,8 @@ def trained_index(vectors: np.ndarray, factory: str):
     except RuntimeError as error:
         raise ValueError(
             f"FAISS cannot make an index {factory!r} of {items:,} vectors of {width} dimensions "
-            f"({reason(error)}). Examples of recipes: {', '.join(EXAMPLES)}. Flat is exact and, like "
-            "HNSW, needs no training; an IVF with fewer cells needs fewer vectors."
+            f"({reason(error)}). Examples of recipes: {', '.join(EXAMPLES)}. Flat is exact and, "
+            "like HNSW, needs no training; an IVF with fewer cells needs fewer vectors."
         ) from None
     return index
 
@@ -77,9 +77,9 @@ def reason(error: Exception) -> str:
 def _prepare_training(index) -> int:
     """Sets up the training of an index and of those inside it; the size of its largest k-means.
 
-    FAISS's own warning about few vectors is silenced, since it comes once per sub-quantizer. So is its
-    optimisation of PQ codes for a Hamming filter that nothing here uses: for PQ16 on 1,500 vectors it
-    takes 26 of 27 seconds.
+    FAISS's own warning about few vectors is silenced, since it comes once per sub-quantizer. So is
+    its optimisation of PQ codes for a Hamming filter that nothing here uses: for PQ16 on 1,500
+    vectors it takes 26 of 27 seconds.
     """
     import faiss
 

@@ -26,7 +26,8 @@ class Gallery:
     Args:
         vectors: [G, D]; the row numbers are the gallery columns of all results.
         factory: FAISS's recipe of the index. "Flat" is exact; the others trade recall for time or
-            memory ("HNSW32", "IVF1024,PQ16", …). An index that needs training is trained on `vectors`.
+            memory ("HNSW32", "IVF1024,PQ16", …). An index that needs training is trained on
+            `vectors`.
         options: the index's search parameters, such as "nprobe=16" or "efSearch=64".
         source: what made the vectors, such as a backbone's folder; compared when a saved gallery is
             loaded.
@@ -36,8 +37,8 @@ class Gallery:
         index: the FAISS index.
 
     Raises:
-        ValueError: FAISS does not know the recipe, cannot train on so few vectors, or the index does
-            not have these options.
+        ValueError: FAISS does not know the recipe, cannot train on so few vectors, or the index
+            does not have these options.
     """
 
     def __init__(
@@ -82,8 +83,8 @@ class Gallery:
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k best images of each query; k is cut to the gallery's size.
 
-        Equal scores come in ascending order of column, as in `ranking`; only which of several images
-        tied at rank k are returned is up to FAISS.
+        Equal scores come in ascending order of column, as in `ranking`; only which of several
+        images tied at rank k are returned is up to FAISS.
 
         Args:
             queries: [Q, D].
@@ -115,7 +116,7 @@ class Gallery:
         return faiss.serialize_index(self.index).nbytes
 
     def save(self, path: Path | str) -> Path:
-        """Writes the index to `path`, and its recipe, size, fingerprint and source to <path>.json."""
+        """Writes the index to `path`; its recipe, size, fingerprint and source to <path>.json."""
         import faiss
 
         path = Path(path)
@@ -171,8 +172,8 @@ class Gallery:
         )
         if source is not None and source != about["source"]:
             raise ValueError(
-                f"{told} made by {about['source']!r}, not by {source!r}. It belongs to another model "
-                "or gallery: make and save it again."
+                f"{told} made by {about['source']!r}, not by {source!r}. It belongs to another "
+                "model or gallery: make and save it again."
             )
         if vectors is not None and fingerprint(vectors) != about["fingerprint"]:
             raise ValueError(
@@ -183,8 +184,8 @@ class Gallery:
         if (index.ntotal, index.d) != (about["items"], about["dimensions"]):
             raise ValueError(
                 f"{path} holds {index.ntotal} vectors of {index.d} dimensions, but "
-                f"{_about(path).name} says {about['items']} of {about['dimensions']}: make and save "
-                "it again"
+                f"{_about(path).name} says {about['items']} of {about['dimensions']}: make and "
+                "save it again"
             )
         gallery = cls.__new__(cls)
         kept = None if vectors is None else _matrix(vectors)
@@ -200,8 +201,8 @@ class Gallery:
         queries = _matrix(queries)
         if queries.shape[1] != self.index.d:
             raise ValueError(
-                f"queries have {queries.shape[1]} dimensions, but the gallery {self.index.d}: encode "
-                "both with the same backbone"
+                f"queries have {queries.shape[1]} dimensions, but the gallery {self.index.d}: "
+                "encode both with the same backbone"
             )
         return queries
 

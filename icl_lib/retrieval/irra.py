@@ -84,8 +84,8 @@ class IRRA(Backbone):
         Args:
             text: tokens [B, L, D].
             image: tokens [B, N, D].
-            padding: bool [B, L], true behind a text's end. Nothing attends there, so the result does
-                not depend on the length of the other texts of the batch.
+            padding: bool [B, L], true behind a text's end. Nothing attends there, so the result
+                does not depend on the length of the other texts of the batch.
         """
         x = _attend(self.cross_attn, self.ln_pre_t(text), self.ln_pre_i(image))
         for block in self.cross_modal_transformer.resblocks:
@@ -95,7 +95,7 @@ class IRRA(Backbone):
         return self.ln_post(x)
 
     def own_rate(self, name: str, settings) -> float | None:
-        """lr · irra.head_lr_factor for everything but CLIP."""
+        """The rate lr · irra.head_lr_factor for everything but CLIP."""
         return None if name.startswith("clip.") else settings.lr * settings.irra.head_lr_factor
 
     def describe(self) -> dict:
@@ -149,9 +149,10 @@ class IRRA(Backbone):
 def _attend(
     attn: nn.MultiheadAttention, asking: Tensor, asked: Tensor, hidden: Tensor | None = None
 ) -> Tensor:
-    """Multi-head attention of `asking` [B, L, D] to `asked` [B, N, D], except where `hidden` [B, N].
+    """Multi-head attention of `asking` [B, L, D] to `asked` [B, N, D], not where `hidden` [B, N].
 
-    Plain matrix products: on a CPU their backward pass is several times as fast as the fused kernel's.
+    Plain matrix products: on a CPU their backward pass is several times as fast as the fused
+    kernel's.
     """
     width = asking.shape[-1]
     q = F.linear(asking, attn.in_proj_weight[:width], attn.in_proj_bias[:width])

@@ -52,8 +52,8 @@ def new_backbone(params, identities: Sequence[int] = ()) -> Backbone:
 def _load_folder(params, folder: Path) -> Backbone:
     if not (folder / DESCRIPTION).is_file() or not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(
-            f"no trained backbone in {folder}: it should hold {DESCRIPTION} and {WEIGHTS}. Train one "
-            "with notebook 03_backbone, or give the folder of one, or a published checkpoint's file."
+            f"no trained backbone in {folder}: it should hold {DESCRIPTION} and {WEIGHTS}. Train "
+            "one with notebook 03_backbone, or give the folder of one, or a published checkpoint."
         )
     about = read_json(folder / DESCRIPTION)
     merges = (folder / MERGES).read_bytes() if (folder / MERGES).is_file() else None
@@ -95,7 +95,7 @@ def _described(params, cross_layers: int) -> dict:
 
 
 def _assemble(about: dict, clip: Clip, identities: Sequence[int], params) -> Backbone:
-    """The model that `about` (a backbone.json) describes, around `clip`, on the GPU if there is one."""
+    """The model that `about` (a backbone.json) describes, on the GPU if there is one."""
     shared = {"precision": params.backbone.precision, "eval_batch": params.backbone.eval_batch}
     if about["method"] == "rde":
         model = RDE(clip, about["embed_tse"], about["select_ratio"], **shared)

@@ -1,9 +1,9 @@
 """Matching losses between a batch of texts and a batch of images, one value per training pair.
 
 Each loss takes `sim` [B, B], the cosine of text i (row) and image j (column), and `pids` [B], the
-identity of pair i (of its text and its image). Element i of the result [B] adds two directions: text
-i against all images, and image i against all texts. The computation runs in the precision of `sim`,
-or in float32 if that is narrower. Every loss raises ValueError for shapes that do not fit.
+identity of pair i (of its text and its image). Element i of the result [B] adds two directions:
+text i against all images, and image i against all texts. The computation runs in the precision of
+`sim`, or in float32 if that is narrower. Every loss raises ValueError for shapes that do not fit.
 """
 
 from collections.abc import Callable

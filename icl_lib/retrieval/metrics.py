@@ -45,9 +45,9 @@ def retrieval_metrics(sim, query_pids, gallery_pids) -> dict[str, float]:
 def per_query_metrics(sim, query_pids, gallery_pids) -> dict[str, np.ndarray]:
     """The metrics of each query in percent, float64 [Q], and `first`, the rank of its first match.
 
-    A match is a gallery image of the query's identity; ranks count from 1 in the order of `ranking`.
-    A query without a match scores 0 throughout and has `first` = 0. For the arguments and errors see
-    `retrieval_metrics`.
+    A match is a gallery image of the query's identity; ranks count from 1 in the order of
+    `ranking`. A query without a match scores 0 throughout and has `first` = 0. For the arguments
+    and errors see `retrieval_metrics`.
 
     Returns:
         rank1, rank5, rank10: 100 if a match is among the first k images, else 0.
@@ -108,7 +108,7 @@ def _match_ranks(sim: np.ndarray, match: np.ndarray, count: np.ndarray) -> np.nd
 
 
 def _images_above(sim: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """How many images rank above the one at columns [q] in each row of sim [q, G]; nothing is sorted."""
+    """How many images of each row of sim [q, G] rank above the one at columns [q]."""
     score = sim[np.arange(len(sim)), columns][:, None]
     above = np.count_nonzero(sim > score, axis=1)
     tied = sim == score

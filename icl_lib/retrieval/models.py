@@ -13,10 +13,10 @@ from icl_lib.retrieval.weights import Clip
 class TokenSelection(nn.Module):
     """RDE's token selection embedding (TSE): the most attended tokens, embedded and max-pooled.
 
-    The share `ratio` of the tokens that the class (EOT) token attends to most is L2-normalised, mapped
-    to `embed_dim` by a linear layer plus a two-layer MLP with BatchNorm, and max-pooled. State dicts
-    of the released code load. Its image head holds a `linear` that it never uses beside the `fc` that
-    it applies; `fc` is loaded.
+    The share `ratio` of the tokens that the class (EOT) token attends to most is L2-normalised,
+    mapped to `embed_dim` by a linear layer plus a two-layer MLP with BatchNorm, and max-pooled.
+    State dicts of the released code load. Its image head holds a `linear` that it never uses beside
+    the `fc` that it applies; `fc` is loaded.
     """
 
     def __init__(self, input_dim: int = 512, embed_dim: int = 1024, ratio: float = 0.3):
@@ -37,10 +37,10 @@ class TokenSelection(nn.Module):
         Args:
             tokens: projected tokens [B, N, D].
             attention: the class (EOT) token's row [B, N], or the whole [B, N, N].
-            ids: token ids [B, N] of texts, None for images. The tokens between the first and EOT, the
-                largest id, are selected from; a text without words is embedded by its EOT token.
-            length: number of tokens that `ratio` refers to, by default N. Give the context length for
-                trimmed texts, and the full number of tokens for images of which only the most
+            ids: token ids [B, N] of texts, None for images. The tokens between the first and EOT,
+                the largest id, are selected from; without words, EOT itself is taken.
+            length: number of tokens that `ratio` refers to, by default N. Give the context length
+                for trimmed texts, and the full number of tokens for images of which only the most
                 attended are given.
         """
         position = torch.arange(tokens.shape[1], device=tokens.device)
@@ -92,7 +92,7 @@ class _Mlp(nn.Module):
 
 
 class RDE(Backbone):
-    """RDE (CVPR 2024): branch `bge`, the class or EOT token, and branch `tse`, see `TokenSelection`.
+    """RDE (CVPR 2024): branches `bge`, the class or EOT token, and `tse`, see `TokenSelection`.
 
     Attributes:
         frozen_batchnorm: keep TSE's BatchNorm in evaluation mode during training, as the released
@@ -117,7 +117,7 @@ class RDE(Backbone):
         return self
 
     def own_rate(self, name: str, settings) -> float | None:
-        """tse_lr for the parameters of TSE."""
+        """The rate tse_lr for the parameters of TSE."""
         return settings.tse_lr if name.startswith("tse_") else None
 
     def image_branches(self, pixels: Tensor) -> dict[str, Tensor]:

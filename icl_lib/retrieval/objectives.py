@@ -12,8 +12,8 @@ class Objective:
     """The matching loss named in the settings, plus the losses of the method's own.
 
     RDE: TAL summed over BGE and TSE. Plain CLIP: InfoNCE. IRRA: SDM + id_weight · identity
-    classification + mlm_weight · masked language modelling. All are sums over the pairs of a batch. A
-    pair that CCD calls noisy adds no loss of its own; it only serves as a negative of the others.
+    classification + mlm_weight · masked language modelling. All are sums over the pairs of a batch.
+    A pair that CCD calls noisy adds no loss of its own; it only serves as a negative of the others.
 
     Attributes:
         masked: share of a text's words to mask; 0 for every method but IRRA.
@@ -76,7 +76,8 @@ class Objective:
 def _mean_per_pair(sums: Tensor, clean: Tensor) -> Tensor:
     """B · (Σ over clean pairs of their loss) / (number of items in the batch), a scalar.
 
-    `sums` [B, 2] holds each pair's summed loss and its number of items. The factor B gives this mean
-    the same weight against the matching loss, a sum over pairs, that a mean has against a mean.
+    `sums` [B, 2] holds each pair's summed loss and its number of items. The factor B gives this
+    mean the same weight against the matching loss, a sum over pairs, that a mean has against a
+    mean.
     """
     return len(sums) * (clean * sums[:, 0]).sum() / sums[:, 1].sum().clamp(min=1)

@@ -35,14 +35,14 @@ def run_key(params: Params, manifest: pd.DataFrame, augmented: dict | None = Non
 
 
 def noise_key(params: Params) -> dict:
-    """The content of the file backbone.noise_index, as a part of a key; empty without such a file."""
+    """The content of the file backbone.noise_index, as a part of a key; empty without one."""
     path = params.backbone.noise_index
     if path is None:
         return {}
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f"no noise index at {path} (backbone.noise_index): give a .npy file, or a share of wrong "
-            "pairs as backbone.noise"
+            f"no noise index at {path} (backbone.noise_index): give a .npy file, or a share of "
+            "wrong pairs as backbone.noise"
         )
     return {"noise_index": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
 
@@ -56,8 +56,8 @@ def check_trainable(pairs: int, batch_size: int) -> None:
     """Raises ValueError for too few training pairs or a batch too small for the processes."""
     if pairs < 2:
         raise ValueError(
-            f"the train split has {pairs} captions, but training needs at least 2. Check the data set "
-            "with `icl data check`."
+            f"the train split has {pairs} captions, but training needs at least 2. Check the data "
+            "set with `icl data check`."
         )
     if batch_size < distributed.world():
         raise ValueError(
@@ -83,8 +83,8 @@ def check_run(found: str, wanted: str, folder: Path) -> None:
     """Raises ValueError if the run found in `folder` is not the one wanted."""
     if found != wanted:
         raise ValueError(
-            f"{folder} holds the training of other settings, data or texts (run {found}, this one is "
-            f"{wanted}). Give another folder, or remove that one."
+            f"{folder} holds the training of other settings, data or texts (run {found}, this one "
+            f"is {wanted}). Give another folder, or remove that one."
         )
 
 

@@ -10,9 +10,9 @@ def lr_factor(
 ) -> float:
     """The share of the learning rate at `epoch`, in [0, 1].
 
-    Linear from `warmup_factor` to 1 over `warmup` epochs, then a cosine down to `final`. At whole epochs
-    it equals the released code's schedule; it also changes within an epoch, which matters when epochs
-    are few.
+    Linear from `warmup_factor` to 1 over `warmup` epochs, then a cosine down to `final`. At whole
+    epochs it equals the released code's schedule; it also changes within an epoch, which matters
+    when epochs are few.
 
     Args:
         epoch: from 0; fractions are within an epoch.
@@ -30,8 +30,8 @@ def lr_factor(
 def parameter_groups(model: Backbone, settings) -> list[dict]:
     """Adam's parameter groups, each with its unscheduled rate as `base_lr`.
 
-    CLIP's weights learn at lr; its biases at lr · bias_lr_factor, without weight decay; the layers that
-    a method adds at `Backbone.own_rate`; text positions that were resized at lr ·
+    CLIP's weights learn at lr; its biases at lr · bias_lr_factor, without weight decay; the layers
+    that a method adds at `Backbone.own_rate`; text positions that were resized at lr ·
     text_position_lr_factor. `settings` is params.backbone.
     """
     groups: dict[tuple, list] = {}
@@ -52,5 +52,5 @@ def parameter_groups(model: Backbone, settings) -> list[dict]:
 
 
 def rda_weight(epoch: int, slope: float = 0.03, floor: float = 0.1) -> float:
-    """w(epoch) = max(floor, 1 − slope·epoch), the weight of the augmented texts' loss; epochs from 0."""
+    """w(epoch) = max(floor, 1 − slope·epoch), the weight of RDA's texts; epochs from 0."""
     return max(floor, 1 - slope * epoch)

@@ -1,7 +1,8 @@
 """One training loop for all backbones; it resumes after any epoch, bit for bit.
 
-Several processes may train together (see icl_lib.cli.launch): each encodes its share of a batch, the
-vectors of all are gathered for the loss, and every process takes the same step. Process 0 alone writes.
+Several processes may train together (see icl_lib.cli.launch): each encodes its share of a batch,
+the vectors of all are gathered for the loss, and every process takes the same step. Process 0 alone
+writes.
 """
 
 import math
@@ -50,12 +51,12 @@ def train_backbone(
 
     The folder gets the best epoch (see `epoch_score`) as model.safetensors with backbone.json, for
     `load_backbone`; log.csv with a row per epoch; and training.json at the end. Until then last.pt
-    holds the latest epoch: after an interruption the same call continues there and ends with the same
-    weights. A finished folder is left as it is. With backbone.checkpoint nothing is trained: that
-    backbone is copied into the folder.
+    holds the latest epoch: after an interruption the same call continues there and ends with the
+    same weights. A finished folder is left as it is. With backbone.checkpoint nothing is trained:
+    that backbone is copied into the folder.
 
-    Where several processes train together, all must call this or `follow`; the arguments of process 0
-    count.
+    Where several processes train together, all must call this or `follow`; the arguments of process
+    0 count.
 
     Args:
         params: the run's parameters. backbone.noise or noise_index assigns wrong captions first.
@@ -71,8 +72,8 @@ def train_backbone(
         The content of training.json.
 
     Raises:
-        ValueError: the folder holds another run, the train split has fewer than two captions, or the
-            loss is no longer finite.
+        ValueError: the folder holds another run, the train split has fewer than two captions, or
+            the loss is no longer finite.
     """
     return _train(*distributed.from_first((params, manifest, folder, augmented)), on_epoch)
 
@@ -177,8 +178,8 @@ class _Training:
             loss = self._batch_loss(batch, clean[batch["pair"]], weight)
             if not torch.isfinite(loss):
                 raise ValueError(
-                    f"the loss became {loss.item()} in epoch {epoch}, step {step}: lower backbone.lr, "
-                    "or set backbone.precision to fp32. The last whole epoch is kept."
+                    f"the loss became {loss.item()} in epoch {epoch}, step {step}: lower "
+                    "backbone.lr, or set backbone.precision to fp32. The last whole epoch is kept."
                 )
             # Every process holds the whole batch's loss, whose gradients `sum_gradients` adds up.
             (loss / distributed.world()).backward()
@@ -234,7 +235,7 @@ class _Training:
         return distributed.from_first(divide(losses, rng))
 
     def _clean_shares(self, clean: np.ndarray) -> dict:
-        """The share of pairs called clean; with known noise, also the precision and recall of that."""
+        """Share of pairs called clean; with known noise, also the precision and recall of that."""
         row = {"clean": float(clean.mean())}
         if self.truth is not None:
             right = (clean & self.truth).sum()

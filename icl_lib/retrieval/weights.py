@@ -1,7 +1,7 @@
 """The pre-trained CLIP that a backbone starts from. Nothing is ever downloaded.
 
-It is the small model that ships with the kit, a file on this disk, or OpenAI's weights in a cache that
-CLIP or open_clip has filled.
+It is the small model that ships with the kit, a file on this disk, or OpenAI's weights in a cache
+that CLIP or open_clip has filled.
 """
 
 import json
@@ -50,9 +50,9 @@ class Clip:
 def load_clip(params) -> Clip:
     """The pre-trained CLIP of `params.backbone`, resized to its image_size and context_length.
 
-    clip "small": the folder that ships with the kit, or the folder `weights`. Otherwise `clip` is an
-    open_clip model name, and `weights` a file (JIT archive, state dict or safetensors; also a ReID
-    model's `base_model.*`) or "openai" (or null) for OpenAI's weights in a cache. With
+    clip "small": the folder that ships with the kit, or the folder `weights`. Otherwise `clip` is
+    an open_clip model name, and `weights` a file (JIT archive, state dict or safetensors; also a
+    ReID model's `base_model.*`) or "openai" (or null) for OpenAI's weights in a cache. With
     as_released.text_positions, text positions that would be resized start random instead.
 
     Raises:
@@ -120,7 +120,7 @@ def build_clip(config: dict, merges: bytes | None = None) -> Clip:
 
 
 def find_weights(params) -> Path:
-    """The file or folder that the backbone of `params` starts from: its checkpoint, or CLIP's weights.
+    """What the backbone of `params` starts from: its checkpoint, or the file of CLIP's weights.
 
     Raises:
         FileNotFoundError: it is not there; the message says how to get it.
@@ -209,9 +209,9 @@ def _find_clip(params) -> Path:
         absent = [file for file in (CONFIG, WEIGHTS, MERGES) if not (folder / file).is_file()]
         if absent:
             raise FileNotFoundError(
-                f"the small CLIP was looked for in {folder}, but {', '.join(absent)} is missing. It "
-                "ships with the kit: restore the folder from the repository, or make it again with "
-                "notebooks/A1_pretrain_small_clip.ipynb."
+                f"the small CLIP was looked for in {folder}, but {', '.join(absent)} is missing. "
+                "It ships with the kit: restore the folder from the repository, or make it again "
+                "with notebooks/A1_pretrain_small_clip.ipynb."
             )
         return folder / WEIGHTS
     _known_config(name)
@@ -220,8 +220,8 @@ def _find_clip(params) -> Path:
     path = Path(weights).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
-            f"CLIP weights were looked for at {path} (backbone.weights), but there is no file. Give "
-            "the path of a JIT archive, a state dict (.pt) or a .safetensors file."
+            f"CLIP weights were looked for at {path} (backbone.weights), but there is no file. "
+            "Give the path of a JIT archive, a state dict (.pt) or a .safetensors file."
         )
     return path
 
@@ -232,8 +232,8 @@ def _find_openai(name: str) -> Path:
     file, repository = OPENAI.get(name.removesuffix("-quickgelu"), (None, None))
     if file is None:
         raise FileNotFoundError(
-            f"OpenAI's weights are known here for {', '.join(OPENAI)} only; for {name} give a local "
-            "file as backbone.weights."
+            f"OpenAI's weights are known here for {', '.join(OPENAI)} only; for {name} give a "
+            "local file as backbone.weights."
         )
     usual = Path("~/.cache/clip").expanduser() / file
     if usual.is_file():
@@ -243,9 +243,9 @@ def _find_openai(name: str) -> Path:
         if isinstance(found, str):
             return Path(found)
     raise FileNotFoundError(
-        f"OpenAI's CLIP weights for {name} were looked for as {usual} and in the Hugging Face cache "
-        f"under {repository}; neither is there, and nothing is downloaded by itself. On a machine "
-        "with a network, run `python -c \"import open_clip; open_clip.create_model('"
+        f"OpenAI's CLIP weights for {name} were looked for as {usual} and in the Hugging Face "
+        f"cache under {repository}; neither is there, and nothing is downloaded by itself. On a "
+        "machine with a network, run `python -c \"import open_clip; open_clip.create_model('"
         f"{name}', pretrained='openai')\"`, which fills the cache, and copy the cache here if need "
         f"be; or put OpenAI's {file} anywhere and set backbone.weights to its path."
     )
