@@ -17,6 +17,8 @@ def mine_pairs(
 ) -> pd.DataFrame:
     """Z+ and Z- of Eq. 3: two pairs for each caption and draw.
 
+    More than 60 lines long, because half of them are this description.
+
     A positive pair is a caption with its own picture. A negative pair is the caption with a picture
     of ANOTHER person, drawn from its `top_k` most similar pictures. People who share the very same
     caption (benchmarks hold such captions) are no negatives: their "No" would be wrong. A caption
@@ -39,16 +41,7 @@ def mine_pairs(
     """
     rng = rng or np.random.default_rng(0)
     sim = np.asarray(sim)
-    if sim.shape != (len(captions), len(images)):
-        raise ValueError(
-            f"sim is {sim.shape}, but there are {len(captions)} captions and {len(images)} images."
-        )
-    strangers = captions.loc[~captions["image_id"].isin(images["image_id"]), "image_id"]
-    if len(strangers):
-        raise ValueError(
-            f"Caption {strangers.index[0]} belongs to image_id {strangers.iloc[0]}, which is not "
-            "in the table of images."
-        )
+    _check(captions, images, sim)
     texts = captions["caption"].tolist()
     pids = captions["pid"].to_numpy()
     paths = images["path"].tolist()
@@ -80,3 +73,16 @@ def mine_pairs(
                 rank = drawn[draw % len(drawn)]
                 add(t, ranked[rank - 1], 0, rank)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _check(captions: pd.DataFrame, images: pd.DataFrame, sim: np.ndarray) -> None:
+    if sim.shape != (len(captions), len(images)):
+        raise ValueError(
+            f"sim is {sim.shape}, but there are {len(captions)} captions and {len(images)} images."
+        )
+    strangers = captions.loc[~captions["image_id"].isin(images["image_id"]), "image_id"]
+    if len(strangers):
+        raise ValueError(
+            f"Caption {strangers.index[0]} belongs to image_id {strangers.iloc[0]}, which is not "
+            "in the table of images."
+        )
