@@ -327,7 +327,7 @@ def test_a_deeper_encoder_is_not_cut_down_unnoticed(golden, recorded, tmp_path):
     state = clip_state(golden)
     deeper = state | {name.replace("resblocks.1", "resblocks.2"): t for name, t in state.items()}
     path = released(tmp_path / "deep.pth", deeper)
-    with pytest.raises(ValueError, match="Unexpected key.*resblocks.2"):
+    with pytest.raises(ValueError, match=r"Unexpected key.*resblocks.2"):
         load_backbone(recorded(method="clip"), path)
 
 
@@ -368,7 +368,7 @@ def test_weights_of_no_clip_say_what_they_are(tmp_path):
     torch.save(
         {"base_model.model.q_proj.lora_A.weight": torch.zeros(8, 2)}, tmp_path / "adapter.pt"
     )
-    with pytest.raises(ValueError, match="no CLIP image encoder.*looks like a LoRA adapter"):
+    with pytest.raises(ValueError, match=r"no CLIP image encoder.*looks like a LoRA adapter"):
         read_state(tmp_path / "adapter.pt")
 
 
@@ -384,7 +384,7 @@ def test_what_cannot_be_read_says_what_to_do(golden, tmp_path):
             ValueError, match=f"{name}.*(copied or downloaded whole|no file of PyTorch)"
         ):
             read_tensors(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match="none.pth, but there is no file"):
+    with pytest.raises(FileNotFoundError, match=r"none.pth, but there is no file"):
         read_tensors(tmp_path / "none.pth")
     torch.save({"epoch": 3, "names": ["a"]}, tmp_path / "no.pth")
     with pytest.raises(ValueError, match="holds no tensors by name"):
@@ -393,7 +393,7 @@ def test_what_cannot_be_read_says_what_to_do(golden, tmp_path):
 
 def test_pickled_code_is_not_run(golden, tmp_path):
     torch.save({"model": clip_state(golden), "args": Namespace(lr=1)}, tmp_path / "best.pth")
-    with pytest.raises(ValueError, match="pickled code is not run here.*save the state dict"):
+    with pytest.raises(ValueError, match=r"pickled code is not run here.*save the state dict"):
         read_tensors(tmp_path / "best.pth")
 
 
@@ -418,7 +418,7 @@ def test_a_checkpoint_takes_the_place_of_training(golden, recorded, benchmark_ta
     # a folder of this kit's is a checkpoint as well
     again = load_backbone(recorded(checkpoint=str(tmp_path / "out")))
     np.testing.assert_array_equal(given.encode_texts(texts), again.encode_texts(texts))
-    with pytest.raises(FileNotFoundError, match="backbone.checkpoint"):
+    with pytest.raises(FileNotFoundError, match=r"backbone.checkpoint"):
         find_weights(recorded(checkpoint=str(tmp_path / "nowhere")))
     assert load_file(tmp_path / "out" / "model.safetensors")["tse_image.linear.weight"].shape == (
         64,

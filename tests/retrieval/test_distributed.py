@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def two(tiny_params, benchmark_table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("together")
     texts = {
         int(c): [[f"{word} clothes", f"dressed in {word}"] for word in text.split()[-3:]]
-        for c, text in zip(benchmark_table["caption_id"], benchmark_table["caption"])
+        for c, text in zip(benchmark_table["caption_id"], benchmark_table["caption"], strict=True)
     }
     # 40 pairs in batches of 9: shares of 4 and 5, and a last batch of 4.
     some = {"batch_size": 9, "lr": 1e-4, "epochs": 2}
@@ -201,13 +202,13 @@ def test_alone_everything_is_as_it_was():
 
 def test_shares_are_contiguous_and_all_there(monkeypatch):
     for world in (1, 2, 3, 7):
-        monkeypatch.setattr(distributed, "world", lambda: world)
+        monkeypatch.setattr(distributed, "world", lambda world=world: world)
         for items in (7, 20, 64):
             parts = []
             for rank in range(world):
-                monkeypatch.setattr(distributed, "rank", lambda: rank)
+                monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
                 parts.append(distributed.share(list(range(items))))
-            assert sum(parts, []) == list(range(items)) and min(map(len, parts)) >= items // world
+            assert [*chain(*parts)] == list(range(items)) and min(map(len, parts)) >= items // world
 
 
 def test_more_processes_than_pairs_in_a_batch_are_refused(monkeypatch):
