@@ -1,4 +1,4 @@
-"""What every test file shares: property tests that repeat exactly and do not mind a slow machine."""
+"""Settings of all tests: property tests repeat exactly and have no deadline."""
 
 from hypothesis import settings
 

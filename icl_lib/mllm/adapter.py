@@ -35,9 +35,8 @@ def load_adapter(model, folder: str | Path) -> PeftModel:
         )
     try:
         with quiet(), warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "Found missing adapter keys"
-            )  # refused below, by name
+            # Such an adapter is refused below, by name.
+            warnings.filterwarnings("ignore", "Found missing adapter keys")
             config = PeftConfig.from_pretrained(str(folder))
             saved = list(load_peft_weights(str(folder), device="cpu"))
             names = {name: _translated(name, model) for name in saved}
@@ -56,22 +55,7 @@ def load_adapter(model, folder: str | Path) -> PeftModel:
         raise ValueError(
             f"The adapter {folder} does not fit this model: {str(problem)[:1000]}"
         ) from problem
-    places = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
-    known = places | set(adapted.state_dict())
-    faults = listed(
-        {
-            f"of its {len(saved)} tensors have no place in the model": [
-                old for old, new in names.items() if new not in known
-            ],
-            "places in the model get no tensor": places - set(names.values()),
-        }
-    )
-    if faults:
-        raise ValueError(
-            f"The adapter {folder} does not fit this model: {faults}. It was trained for "
-            f"{config.base_model_name_or_path or 'another model'}: set mllm.model to that model, "
-            "or train an adapter for this one with notebook 02_lora_sft."
-        )
+    _check_all_applied(adapted, names, folder)
     note = adapter_note(adapted) + ("; its old tensor names were translated" if changed else "")
     level = logging.WARNING if changed else logging.INFO
     logging.getLogger(__name__).log(level, "The adapter %s: %s.", folder, note)
@@ -114,6 +98,27 @@ def save_merged(params, adapter: str | Path, folder: str | Path) -> Path:
         merged.save_pretrained(folder)
         processor.save_pretrained(folder)
     return Path(folder).resolve()
+
+
+def _check_all_applied(adapted: PeftModel, names: dict[str, str], folder: Path) -> None:
+    """Raises ValueError unless the tensors (saved name: today's name) fill exactly the places."""
+    places = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+    known = places | set(adapted.state_dict())
+    faults = listed(
+        {
+            f"of its {len(names)} tensors have no place in the model": [
+                old for old, new in names.items() if new not in known
+            ],
+            "places in the model get no tensor": places - set(names.values()),
+        }
+    )
+    if faults:
+        source = adapted.active_peft_config.base_model_name_or_path
+        raise ValueError(
+            f"The adapter {folder} does not fit this model: {faults}. It was trained for "
+            f"{source or 'another model'}: set mllm.model to that model, "
+            "or train an adapter for this one with notebook 02_lora_sft."
+        )
 
 
 def _translated(name: str, model) -> str:

@@ -28,7 +28,8 @@ class MLLM(ABC):
     batch_size: int
     max_new_tokens: int
 
-    def __init__(self) -> None:
+    def __init__(self, **attributes) -> None:
+        vars(self).update(attributes)
         self.parse_report: Counter[str] = Counter()
 
     @abstractmethod

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any
 
 import httpx
 
@@ -31,7 +31,6 @@ _NO_MODEL = re.compile(
 )
 _TOO_LONG = re.compile(r"context length|max_model_len|maximum model length|too (long|large)")
 _PICTURE = re.compile(r"\b(image|picture|multi-?modal|vision|modalit)")
-Read = TypeVar("Read")
 
 
 class Refused(ValueError):
@@ -76,9 +75,7 @@ class Endpoint:
             trust_env=httpx.URL(self.url).host not in ("127.0.0.1", "localhost", "::1"),
         )
 
-    def ask_all(
-        self, count: int, body: Callable[[int], dict], read: Callable[[dict], Read]
-    ) -> list[Read]:
+    def ask_all(self, count: int, body: Callable[[int], dict], read: Callable[[dict], Any]) -> list:
         """`read(answer)` of the requests body(0) … body(count - 1), at most `concurrency` at once.
 
         Until the server has answered once, requests go one at a time, so that a fault that all of
@@ -95,7 +92,7 @@ class Endpoint:
             PermissionError: the server refuses the API key.
             Refused: the server refuses the request.
         """
-        answers: dict[int, Read] = {}
+        answers: dict[int, Any] = {}
         stop = threading.Event()
 
         def ask(number: int) -> None:
@@ -122,7 +119,7 @@ class Endpoint:
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return []
 
-    def _ask(self, body: dict, read: Callable[[dict], Read], stop: threading.Event) -> Read:
+    def _ask(self, body: dict, read: Callable[[dict], Any], stop: threading.Event) -> Any:
         settings = self.settings
         for attempt in range(settings.retries + 1):
             if attempt:
@@ -215,7 +212,7 @@ class Endpoint:
         longest = self.settings.longest_wait
         if seconds > longest:
             return ConnectionError(
-                f"{self.url} asks not to be asked for {seconds:.0f} s ({told}), longer than "
+                f"{self.url} wants no request for {seconds:.0f} s ({told}), longer than "
                 f"server.longest_wait ({longest:g} s). Run again later: what was answered before "
                 "is kept."
             )

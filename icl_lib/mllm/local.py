@@ -47,11 +47,13 @@ class LocalMLLM(MLLM):
         adapter: str | Path | None = None,
         share_prefix: bool = True,
     ):
-        super().__init__()
-        self.name = self.writer_name = name
-        self.prompts = prompts
-        self.batch_size = batch_size
-        self.max_new_tokens = max_new_tokens
+        super().__init__(
+            name=name,
+            writer_name=name,
+            prompts=prompts,
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens,
+        )
         self.share_prefix = share_prefix
         self.model = model.eval().requires_grad_(False)
         self.adapter_note = ""

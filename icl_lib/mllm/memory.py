@@ -39,14 +39,15 @@ class Memory(MLLM):
     """
 
     def __init__(self, inner: MLLM, file: str | Path):
-        super().__init__()
+        super().__init__(
+            name=inner.name,
+            writer_name=inner.writer_name,
+            prompts=inner.prompts,
+            batch_size=inner.batch_size,
+            max_new_tokens=inner.max_new_tokens,
+        )
         self.inner = inner
         self.file = Path(file)
-        self.name = inner.name
-        self.writer_name = inner.writer_name
-        self.prompts = inner.prompts
-        self.batch_size = inner.batch_size
-        self.max_new_tokens = inner.max_new_tokens
         self.parse_report = inner.parse_report
         self.hits = 0
         self.misses = 0

@@ -39,7 +39,16 @@ def mine_pairs(
     """
     rng = rng or np.random.default_rng(0)
     sim = np.asarray(sim)
-    _check(captions, images, sim, top_k, draws)
+    if sim.shape != (len(captions), len(images)):
+        raise ValueError(
+            f"sim is {sim.shape}, but there are {len(captions)} captions and {len(images)} images."
+        )
+    strangers = captions.loc[~captions["image_id"].isin(images["image_id"]), "image_id"]
+    if len(strangers):
+        raise ValueError(
+            f"Caption {strangers.index[0]} belongs to image_id {strangers.iloc[0]}, which is not "
+            "in the table of images."
+        )
     texts = captions["caption"].tolist()
     pids = captions["pid"].to_numpy()
     paths = images["path"].tolist()
@@ -71,20 +80,3 @@ def mine_pairs(
                 rank = drawn[draw % len(drawn)]
                 add(t, ranked[rank - 1], 0, rank)
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _check(captions: pd.DataFrame, images: pd.DataFrame, sim, top_k: int, draws: int) -> None:
-    if sim.shape != (len(captions), len(images)):
-        raise ValueError(
-            f"sim is {sim.shape}, but there are {len(captions)} captions and {len(images)} images."
-        )
-    if draws < 1:
-        raise ValueError(f"draws is {draws}; each caption is paired at least once.")
-    if top_k < 1:
-        raise ValueError(f"top_k is {top_k}; negatives come from at least the first candidate.")
-    strangers = captions.loc[~captions["image_id"].isin(images["image_id"]), "image_id"]
-    if len(strangers):
-        raise ValueError(
-            f"Caption {strangers.index[0]} belongs to image_id {strangers.iloc[0]}, which is not "
-            "in the table of images."
-        )

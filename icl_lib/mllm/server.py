@@ -59,13 +59,14 @@ class ServerMLLM(MLLM):
         max_pixels: int | None = None,
         max_new_tokens: int = 512,
     ):
-        super().__init__()
-        self.name = name
-        self.writer_name = writer_name
-        self.prompts = prompts
-        # Memory commits by batches: two rounds of requests keep the server busy and lose little.
-        self.batch_size = 2 * settings.concurrency
-        self.max_new_tokens = max_new_tokens
+        super().__init__(
+            name=name,
+            writer_name=writer_name,
+            prompts=prompts,
+            # Memory commits by batches: two rounds of requests lose little.
+            batch_size=2 * settings.concurrency,
+            max_new_tokens=max_new_tokens,
+        )
         self.endpoint = Endpoint(url, settings)
         self.max_pixels = max_pixels
         self.model = model

@@ -41,7 +41,7 @@ class Data(Section):
     annotation: str  # the annotation file in that folder
     root: str | None = None  # the benchmark's folder; null: see `Params.data_root`
     standin: bool  # draw a stand-in instead of reading the real files
-    strict: bool  # stop at the first bad record instead of skipping and counting it
+    strict: bool  # raise an error that lists the bad records instead of skipping them
     ids_train: Positive | None = None  # people drawn for each split of the stand-in
     ids_val: Count | None = None
     ids_test: Positive | None = None
@@ -103,7 +103,7 @@ class Backbone(Section):
     rda_texts: Literal["both", "only"]  # if rda: captions and RDA's texts, or RDA's texts only
     rda_weight_slope: Rate  # weight of RDA's texts: w(epoch) = max(floor, 1 - slope * epoch)
     rda_weight_floor: Share
-    ccd: bool | None = None  # clean-pair division; null: the method's own, on for rde only
+    ccd: bool | None = None  # confident consensus division; null: the method's own, on for rde only
     text_mask: Share  # share of text tokens that augmentation changes
     text_mask_split: tuple[Share, Share, Share]  # of those: masked, replaced at random, dropped
     erase_scale: tuple[Share, Share]  # random erasing: smallest and largest share of the area

@@ -66,6 +66,8 @@ def adapter(params: Params, variant: str = "") -> Path:
     threshold.
     """
     on_server = params.mllm.backend == "server"
+    # A server without an adapter is refused here, before the baseline is trained.
+    served_name = {"adapter": served(params, adapter=True)[1]} if on_server else {}
     manifest, miner = data(params), baseline(params, variant)
 
     def build(folder: Path) -> None:
@@ -83,9 +85,8 @@ def adapter(params: Params, variant: str = "") -> Path:
         "data": fingerprint(manifest),
         "miner": miner.name,
         "model": mllm_hash(params),
+        **served_name,
     }
-    if on_server:
-        key["adapter"] = served(params, adapter=True)[1]
     return stage(params, "adapter", key, build, variant)
 
 

@@ -1,4 +1,4 @@
-"""Every tensor of a LoRA adapter is applied, whatever naming it was saved with, or it is refused."""
+"""A LoRA adapter is applied whole, whatever names its tensors have, or it is refused."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ def params(folder, tmp_path, monkeypatch):
 
 @pytest.fixture
 def adapter(params, folder, tmp_path):
-    """adapter(targets, **config) -> a folder as peft saves it, with weights that change the answers."""
+    """adapter(targets, **config) -> a folder as peft saves it, which changes the answers."""
 
     def save(targets=EVERYWHERE, **config):
         torch.manual_seed(0)
@@ -51,7 +51,7 @@ def adapter(params, folder, tmp_path):
 
 
 def rewritten(adapter, change, **config):
-    """A copy of the adapter whose tensors are `change(tensors)`, with other fields in its config."""
+    """A copy of the adapter with `change(tensors)` and other fields in its config."""
     copy = adapter.with_name(f"{adapter.name}-copy")
     shutil.copytree(adapter, copy, dirs_exist_ok=True)
     tensors = change(load_file(adapter / "adapter_model.safetensors"))
@@ -63,7 +63,7 @@ def rewritten(adapter, change, **config):
 
 def before_4_52(tensors):
     prefix = "base_model.model."
-    return {prefix + former_name(name.removeprefix(prefix)): t for name, t in tensors.items()}
+    return {prefix + former_name(k.removeprefix(prefix)): t for k, t in tensors.items()}
 
 
 def with_its_own_name(tensors):
@@ -106,8 +106,8 @@ def test_old_names_work_merged_and_beside_the_weights(
 @pytest.mark.parametrize(
     ("today", "formerly"),
     [
-        (r".*language_model.*\.(q_proj|v_proj|down_proj)", r"^model\..*\.(q_proj|v_proj|down_proj)"),
-        (r".*language_model.*\.(q_proj|v_proj|down_proj)", r"^(?!.*visual).*(?:q_proj|v_proj|down_proj).*"),
+        (r".*language_model.*\.(q_proj|down_proj)", r"^model\..*\.(q_proj|down_proj)"),
+        (r".*language_model.*\.(q_proj|down_proj)", r"^(?!.*visual).*(?:q_proj|down_proj).*"),
         ([f"model.language_model.layers.{n}.self_attn.q_proj" for n in (0, 1)],
          [f"model.layers.{n}.self_attn.q_proj" for n in (0, 1)]),
     ],
@@ -115,7 +115,7 @@ def test_old_names_work_merged_and_beside_the_weights(
 def test_target_modules_of_an_old_adapter_are_matched_with_old_names(
     params, adapter, pictures, today, formerly
 ):
-    """Of Qwen2.5-VL the vision tower has a down_proj too, which `model.*` did not mean before 4.52."""
+    """Before 4.52 `model.*` left out the vision tower, where Qwen2.5-VL has a down_proj too."""
     own = adapter(today)
     old = rewritten(own, before_4_52, target_modules=formerly)
     np.testing.assert_allclose(
@@ -186,7 +186,7 @@ def test_an_adapter_that_does_not_fit_is_refused_by_name(params, adapter, change
 
 def test_what_an_unfit_adapter_was_trained_for_is_told(params, adapter):
     wrong = rewritten(adapter(), one_less, base_model_name_or_path="Qwen/Qwen2-VL-7B-Instruct")
-    with pytest.raises(ValueError, match="trained for Qwen/Qwen2-VL-7B-Instruct: set mllm.model"):
+    with pytest.raises(ValueError, match=r"trained for Qwen/Qwen2-VL-7B-Instruct: set mllm.model"):
         load_mllm(params, wrong)
 
 
@@ -227,10 +227,12 @@ def test_a_merged_folder_answers_as_its_adapter_under_old_and_new_names(
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda t: {name: t[name] for name in list(t) if name != list(t)[1]}, r"1 tensors are missing \(\S+\)"),
+        (lambda t: {name: t[name] for name in list(t) if name != list(t)[1]},
+         r"1 tensors are missing \(\S+\)"),
         (lambda t: t | {"model.layers.9.mlp.bias": torch.zeros(2)},
          r"1 tensors belong to no part of the model \(\S*layers.9.mlp.bias\)"),
-        (lambda t: t | {name: t[name][:2].clone() for name in list(t)[:1]}, "1 tensors have another"),
+        (lambda t: t | {name: t[name][:2].clone() for name in list(t)[:1]},
+         "1 tensors have another"),
     ],
 )  # fmt: skip
 def test_a_checkpoint_that_does_not_fit_is_refused_by_name(params, folder, tmp_path, change, told):

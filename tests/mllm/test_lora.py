@@ -106,10 +106,11 @@ def test_merged_and_unmerged_adapter_answer_alike(
 
 
 def test_the_loss_is_on_the_answer_and_its_end_alone(parts, pairs):
-    """Against Eq. 3 spelled out: log-probabilities of two tokens from the whole model on single rows."""
+    """Against Eq. 3 spelled out: log-probabilities of two tokens, row by row."""
     chat, prompts = parts
-    rows = pairs.to_dict("records")[:3] + [
-        {"path": pairs["path"][5], "caption": "a much longer caption", "label": 0}
+    rows = [
+        *pairs.to_dict("records")[:3],
+        {"path": pairs["path"][5], "caption": "a much longer caption", "label": 0},
     ]
     collate = Collator(chat, prompts, chat.see([row["path"] for row in rows]))
     with torch.no_grad():
@@ -201,7 +202,7 @@ def test_the_adapter_is_a_normal_peft_folder(params, pairs, tmp_path, tiny_folde
 
 
 def test_bad_adapters_are_named(make_local, tmp_path, params, pairs):
-    with pytest.raises(FileNotFoundError, match="no adapter_config.json"):
+    with pytest.raises(FileNotFoundError, match=r"no adapter_config.json"):
         make_local(adapter=tmp_path)
     with pytest.raises(ValueError, match="no pair"):
         train_adapter(params, pairs.iloc[:0], tmp_path / "none")

@@ -3,6 +3,7 @@ import os
 import signal
 import sqlite3
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,10 +52,10 @@ def test_the_picture_s_content_counts_not_its_name(scripted, file, pictures, tmp
     memory = Memory(scripted(), file)
     memory.p_yes([pictures[0]], ["a"])
     moved = tmp_path / "moved.png"
-    moved.write_bytes(open(pictures[0], "rb").read())
+    moved.write_bytes(Path(pictures[0]).read_bytes())
     memory.p_yes([str(moved)], ["a"])
     assert memory.misses == 1
-    moved.write_bytes(open(pictures[1], "rb").read())
+    moved.write_bytes(Path(pictures[1]).read_bytes())
     memory.p_yes([str(moved)], ["a"])
     assert memory.misses == 2
 
@@ -155,5 +156,5 @@ def _count(file):
 
 def test_a_damaged_file_is_named(scripted, file):
     file.write_bytes(b"no database at all " * 100)
-    with pytest.raises(ValueError, match="answers.sqlite is damaged"):
+    with pytest.raises(ValueError, match=r"answers.sqlite is damaged"):
         Memory(scripted(), file)

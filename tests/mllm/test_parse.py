@@ -29,25 +29,29 @@ def read(text):
         "**1.** a woman\n**2.** long black hair\n**3.** a red coat, size 1.5\n**4.** no",
         "- 1. a woman\n- 2. long black hair\n- 3. a red coat, size 1.5\n- 4. no",
         "1: a woman\n2: long black hair\n3: a red coat, size 1.5\n4: no",
-        "１．a woman\n２．long black hair\n３．a red coat, size 1.5\n４．no",
+        "\uff11\uff0ea woman\n\uff12\uff0elong black hair\n"
+        "\uff13\uff0ea red coat, size 1.5\n\uff14\uff0eno",
         "1、a woman\n2、long black hair\n3、a red coat, size 1.5\n4、no",
         "1. a woman 2. long black hair 3. a red coat, size 1.5 4. no",
         "1. a woman; 2. long black hair; 3. a red coat, size 1.5; 4. no",
-        "Here are the answers:\n\n1. a woman\n\n2. long black hair\n\n3. a red coat, size 1.5\n\n4. no\nBye.",
+        "Here are the answers:\n\n1. a woman\n\n2. long black hair\n\n"
+        "3. a red coat, size 1.5\n\n4. no\nBye.",
         "1. Is the person a man or a woman? a woman\n2. How long is the hair? long black hair\n"
         "3. What is on the upper body: a red coat, size 1.5\n4. A hat? no",
-        "1. **Sex**: a woman\n2. **Hairstyle:** long black hair\n3. Upper body: a red coat, size 1.5\n"
-        "4. Hat: no",
-        "1. Answer: a woman\n2. Answer: long black hair\n3. Answer: a red coat, size 1.5\n4. Answer: no",
+        "1. **Sex**: a woman\n2. **Hairstyle:** long black hair\n"
+        "3. Upper body: a red coat, size 1.5\n4. Hat: no",
+        "1. Answer: a woman\n2. Answer: long black hair\n"
+        "3. Answer: a red coat, size 1.5\n4. Answer: no",
         "1. Is the person a man or a woman?\na woman\n2. How long is the hair?\nlong black hair\n"
         "3. What is on the upper body?\na red coat, size 1.5\n4. A hat?\nno",
-        "1. Is the person a man or a woman?\n2. How long is the hair?\n3. What is on the upper body?\n"
-        "4. A hat?\n\n"
+        "1. Is the person a man or a woman?\n2. How long is the hair?\n"
+        "3. What is on the upper body?\n4. A hat?\n\n"
         "1. a woman\n2. long black hair\n3. a red coat, size 1.5\n4. no",
         "sex: a woman\nhairstyle: long black hair\nupper body: a red coat, size 1.5\nhat: no",
         "- a woman\n- long black hair\n- a red coat, size 1.5\n- no",
         "a woman\nlong black hair\na red coat, size 1.5\nno",
-        "1. a woman\n2. long black hair\n3. a red coat, size 1.5\n4. no\nThis is what the picture shows.",
+        "1. a woman\n2. long black hair\n3. a red coat, size 1.5\n4. no\n"
+        "This is what the picture shows.",
     ],
 )
 def test_every_shape_reads_the_same(text):
@@ -99,7 +103,7 @@ def test_a_one_word_question_does_not_eat_its_answer():
     ],
 )
 def test_not_visible_is_an_answer(said):
-    """Something was read, so it is no gap; that it says nothing about the person is for the prompts to tell."""
+    """Something was read, so it is no gap; that it says nothing is for the prompts to tell."""
     assert read(f"1. a man\n2. {said}\n3. a coat\n4. no") == ["a man", said, "a coat", "no"]
     assert read(f"1. a man 2. {said} 3. a coat 4. no") == ["a man", said, "a coat", "no"]
 
@@ -140,7 +144,7 @@ def test_other_languages_are_kept_as_they_are():
         "I cannot see a person.",
         "Es tut mir leid, ich kann dabei nicht helfen.",
         "Lo siento, no puedo ayudar con eso.",
-        "很抱歉，我无法识别图片中的人。",
+        "很抱歉\uff0c我无法识别图片中的人。",
         "申し訳ありませんが、お手伝いできません。",
         "A woman in a red coat stands on a street.",
         "1. ?\n2. *\n3. -\n4. ...",
@@ -168,7 +172,8 @@ def test_a_refused_answer_is_unread_the_others_count():
         "She has long hair.\nShe wears a coat.\nHer shoes are white.",
         "1. She has long hair.\n2. She wears a coat.\n3. Her shoes are white.",
         "- She has long hair.\n- She wears a coat.\n- Her shoes are white.",
-        "Here are the sentences:\n1) She has long hair.\n2) She wears a coat.\n3) Her shoes are white.\n\nK",
+        "Here are the sentences:\n1) She has long hair.\n2) She wears a coat.\n"
+        "3) Her shoes are white.\n\nK",
         "1. She has long hair. 2. She wears a coat. 3. Her shoes are white.",
         "She has long hair. She wears a coat. Her shoes are white.",
         "Sure:\nShe has long hair.\nShe wears a coat.\n\nshe has long hair\nHer shoes are white.",
@@ -213,7 +218,7 @@ def test_one_text(text):
         "",
         "I am unable to do so.",
         "Je suis désolé, je ne peux pas.",
-        "对不起，我不能。",
+        "对不起\uff0c我不能。",
         "我无法描述这张图片。",
     ],
 )

@@ -134,7 +134,7 @@ def test_unknown_file_gives_the_names_there_are():
 def test_broken_yaml_is_named(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_text("loc: [")
-    with pytest.raises(ValueError, match="broken.yaml is not readable YAML"):
+    with pytest.raises(ValueError, match=r"broken.yaml is not readable YAML"):
         load_prompts(path, FOLDER)
 
 

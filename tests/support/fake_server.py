@@ -1,4 +1,4 @@
-"""A small OpenAI-compatible server on this machine that behaves as badly as the test tells it to."""
+"""A small OpenAI-compatible server that behaves as badly as a test tells it to."""
 
 import json
 import threading
@@ -7,11 +7,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Fake(ThreadingHTTPServer):
-    """`script(number, body)` answers the number-th request: a dict as JSON, or (status, headers, bytes).
+    """A server whose `script(number, body)` answers the number-th request.
 
-    Also "cut": the connection breaks inside the answer; "drip": bytes without end; "hang": nothing, until
-    the test is over. `requests` are the bodies in the order they came, `headers` theirs; `most` of them were
-    under way at once.
+    An answer is a dict (sent as JSON) or (status, headers, bytes). Or it is "cut": the connection
+    breaks inside the answer; "drip": bytes without end; "hang": nothing until the test is over.
+
+    Attributes:
+        requests: the bodies in the order in which they came.
+        headers: the headers of each.
+        most: how many requests were under way at once.
     """
 
     daemon_threads = True

@@ -53,7 +53,7 @@ def make_local(params, tiny_folder):
 
 
 class Scripted(MLLM):
-    """Answers by functions of (picture, text) and (prompt, picture) and counts what it was asked."""
+    """Answers by functions of (picture, text) and (prompt, picture); keeps what it was asked."""
 
     name = writer_name = "scripted"
     batch_size, max_new_tokens = 4, 16
@@ -64,14 +64,16 @@ class Scripted(MLLM):
         self._p, self._reply = p, reply
 
     def p_yes(self, images, texts):
-        self.asked += list(zip(images, texts))
-        return np.array([self._p(image, text) for image, text in zip(images, texts)], np.float32)
+        self.asked += list(zip(images, texts, strict=True))
+        return np.array(
+            [self._p(image, text) for image, text in zip(images, texts, strict=True)], np.float32
+        )
 
     def write(self, prompts, images=None):
         self.written += list(prompts)
         return [
             self._reply(prompt, image)
-            for prompt, image in zip(prompts, images or [None] * len(prompts))
+            for prompt, image in zip(prompts, images or [None] * len(prompts), strict=True)
         ]
 
 

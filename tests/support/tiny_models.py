@@ -58,7 +58,7 @@ def tiny_qwen2_5_vl(folder: Path) -> Path:
 
 
 def tiny_qwen3_vl(folder: Path) -> Path:
-    """Features of the vision tower's first block are added in the language model's first layer (deepstack)."""
+    """Features of the tower's first block enter the language model's first layer (deepstack)."""
     tokenizer = tiny_tokenizer()
     vision = VISION | dict(
         hidden_size=32,
@@ -128,7 +128,7 @@ def plain_p_yes(folder: Path, prompts, images, texts) -> list[float]:
         word: processor.tokenizer.encode(word, add_special_tokens=False) for word in ("Yes", "No")
     }
     answers = []
-    for image, text in zip(images, texts):
+    for image, text in zip(images, texts, strict=True):
         content = [{"type": "image"}, {"type": "text", "text": prompts.ask_match(text)}]
         message = [{"role": "user", "content": content}]
         inputs = processor(

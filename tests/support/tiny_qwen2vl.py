@@ -1,4 +1,4 @@
-"""A tiny Qwen2-VL with random weights, saved as a normal from_pretrained folder, for the tests of M."""
+"""A tiny Qwen2-VL with random weights, saved as a normal from_pretrained folder."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ CHAT = (
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level BPE of about 330 tokens, "Yes" and "No" among them, with Qwen's control tokens."""
+    """A byte-level BPE of about 330 tokens, with "Yes", "No" and Qwen's control tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -1,4 +1,4 @@
-"""The same promises for every class of model: Qwen2-VL, 2.5, 3 and SmolVLM, each tiny and random."""
+"""The same promises for every class of model: Qwen2-VL, 2.5, 3 and SmolVLM, tiny and random."""
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from transformers.models.smolvlm import processing_smolvlm
 
 from icl_lib import load_params
 from icl_lib.mllm import forward
+from icl_lib.mllm.chat import Chat
 from icl_lib.mllm.local import LocalMLLM
 from icl_lib.mllm.lora import add_lora, train_adapter
 from icl_lib.mllm.weights import load_model, prompts_of
@@ -25,7 +26,7 @@ TEXTS = [
 @pytest.fixture(scope="module", params=TINY)
 def folder(request, tmp_path_factory):
     patch = pytest.MonkeyPatch()
-    # SmolVLM's processor refuses to start without a package that spells out the numbers of a film's frames.
+    # SmolVLM's processor refuses to start without a package that spells out numbers.
     patch.setattr(processing_smolvlm, "num2words", processing_smolvlm.num2words or str)
     yield TINY[request.param](tmp_path_factory.mktemp("tiny") / request.param)
     patch.undo()
@@ -86,18 +87,17 @@ def test_p_yes_is_the_plain_model_s_whatever_the_batch(make, folder, shapes):
 
 
 def test_a_picture_is_read_once_for_all_its_texts(make, shapes, monkeypatch):
-    mllm, rows = make(), []
+    mllm, batch, pictures = make(), Chat.batch, []
     assert mllm.reader.caches_pictures
-    monkeypatch.setattr(
-        type(mllm.reader),
-        "batch",
-        lambda self, tokens, seen=(), _batch=type(mllm.reader).batch: (
-            rows.append((len(tokens), len(seen))) or _batch(self, tokens, seen)
-        ),
-    )
+
+    def counted(self, tokens, seen=()):
+        pictures.append(len(seen))
+        return batch(self, tokens, seen)
+
+    monkeypatch.setattr(Chat, "batch", counted)
     mllm.p_yes(shapes[:2] * 8, [f"A man {number}." for number in range(16)])
-    # One row gives the layout of positions; one forward holds both pictures; the texts go without pictures.
-    assert [seen for _, seen in rows] == [1, 2, 0, 0, 0, 0]
+    # One row gives the positions, one forward holds both pictures, the texts go without any.
+    assert pictures == [1, 2, 0, 0, 0, 0]
 
 
 def test_without_encoded_pictures_the_answers_are_the_same(make, shapes):
@@ -138,7 +138,7 @@ def test_lora_trains_on_it(params, shapes, tmp_path, make):
 
 
 def test_a_state_that_cannot_be_handed_on_is_read_anew(make, shapes, monkeypatch):
-    """A sliding window keeps no whole beginning: such layers are asked plainly, with the same answers."""
+    """A sliding window keeps no whole beginning, so each text is read whole, with equal answers."""
     images, texts = shapes[:1] * 4, TEXTS
     shared = make().p_yes(images, texts)
     monkeypatch.setattr(forward, "DynamicLayer", type("Other", (), {}))
