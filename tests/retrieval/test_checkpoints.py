@@ -1,4 +1,4 @@
-"""Files by the names and shapes of what is published: the loaded model is held to the recorded numbers."""
+"""Files with the names and shapes of published ones load into a model with the recorded numbers."""
 
 import gzip
 import json
@@ -28,7 +28,7 @@ LENGTH, PICTURE = 24, (64, 32)
 
 @pytest.fixture(scope="module")
 def recorded_folder(golden, golden_metadata, tmp_path_factory):
-    """The CLIP that the released code's numbers were recorded with, in the form of the small one."""
+    """The CLIP of the released code's recorded numbers, in the form of the small one."""
     folder, sizes = tmp_path_factory.mktemp("recorded"), golden_metadata["clip_config"]
     count = sizes["vocab_size"] - 512 - 2
     vocabulary = Path(open_clip.__file__).with_name("bpe_simple_vocab_16e6.txt.gz")
@@ -123,7 +123,7 @@ def irra_state(golden, identities=7, layers=4, words=600, width=32):
 
 
 def released(path, state, prefix=""):
-    """As the released training script saves: the optimiser's state and numpy's numbers beside the model's."""
+    """As the released training script saves: with the optimiser's state and numpy's numbers."""
     torch.save(
         {
             "model": {prefix + name: t for name, t in state.items()},
@@ -202,7 +202,7 @@ def test_a_fine_tuned_clip_is_a_checkpoint_too(golden, recorded, tmp_path, prefi
 
 
 def vit(width=64, grid=14, length=77, patch=16, layers=1):
-    """A CLIP of open_clip's class at person-size geometry and a small width; its config and state."""
+    """Config and state of a CLIP at person-size geometry and a small width."""
     from open_clip.model import CLIP
 
     size = patch * grid if isinstance(grid, int) else [patch * n for n in grid]
@@ -427,7 +427,7 @@ def test_a_checkpoint_takes_the_place_of_training(golden, recorded, benchmark_ta
 
 
 def test_openais_weights_are_found_in_clips_and_in_hugging_faces_cache(tmp_path, monkeypatch):
-    """Both as those tools lay them out: a JIT archive or state dict, and a repository's snapshot."""
+    """Both as those tools lay them out: a state dict, and a repository's snapshot."""
     from icl_lib.retrieval import weights as weights_retrieval
 
     monkeypatch.setenv("HOME", str(tmp_path))

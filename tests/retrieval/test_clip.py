@@ -188,7 +188,7 @@ def test_a_vocabulary_of_another_size_is_refused(small_folder):
 
 
 class Archive(torch.nn.Module):
-    """Holds tensors by OpenAI's dotted names, with the numbers that OpenAI's archive keeps beside them."""
+    """Tensors by OpenAI's dotted names, with the numbers that OpenAI's archive holds too."""
 
     def __init__(self, state):
         super().__init__()

@@ -40,8 +40,9 @@ x = (whole[:3] if rank == 0 else whole[3:]).clone().requires_grad_()
 seen = together.gathered({{"out": [together.batch_norm(x, bn)]}})["out"][0]
 (seen.square() * torch.linspace(1, 2, 35).view(7, 5)).sum().div(2).backward()
 together.sum_gradients(bn.parameters())
-torch.save({{"seen": seen.detach(), "grad": x.grad, "weight": bn.weight.grad, "mean": bn.running_mean,
-             "var": bn.running_var, "total": together.total(len(x)), "told": together.from_first(rank + 7)}},
+torch.save({{"seen": seen.detach(), "grad": x.grad, "weight": bn.weight.grad,
+             "mean": bn.running_mean, "var": bn.running_var,
+             "total": together.total(len(x)), "told": together.from_first(rank + 7)}},
            {folder!r} + "/" + str(rank) + ".pt")
 if rank > 0:
     train.follow()
@@ -124,8 +125,8 @@ def test_two_processes_train_as_one(two, benchmark_table, tmp_path, method):
     np.testing.assert_allclose(both["mAP"], one["mAP"], atol=0.5)
     assert not (folder / "two" / method / "last.pt").exists()
     if epoch_score(one, "val").idxmax() == epoch_score(both, "val").idxmax():
-        # Vectors, not weights: a bias ahead of BatchNorm has no gradient but rounding, which Adam makes steps
-        # of all the same.
+        # Vectors, not weights: the gradient of a bias before BatchNorm is rounding alone, but Adam
+        # makes steps of it all the same.
         alone, shared = (
             load_backbone(every[method], place).encode_texts(benchmark_table["caption"].tolist())
             for place in (tmp_path, folder / "two" / method)

@@ -104,7 +104,7 @@ def test_gradient_is_that_of_finite_differences(name):
 
 
 def slow_in_torch(name, sim, pids):
-    """The sum of the losses, entry by entry in float64 scalars, so that autograd differentiates the loop."""
+    """The sum of the losses in float64 scalars, so that autograd differentiates the loop."""
     n, total = len(pids), torch.zeros((), dtype=torch.float64)
     for i in range(n):
         for row in ([sim[i, j] for j in range(n)], [sim[j, i] for j in range(n)]):

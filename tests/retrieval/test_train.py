@@ -83,8 +83,10 @@ def augmented_for(table):
 
 @pytest.fixture(scope="module")
 def fitted(tiny_params, benchmark_table, tmp_path_factory):
-    """Params and folder of a backbone fitted to the tiny train split, without augmentation, and what it was
-    before."""
+    """Params and folder of a backbone fitted to the tiny train split, and its metrics before.
+
+    It is trained without augmentation.
+    """
     plain = {"text_mask": 0.0, "erase_scale": [0, 0], "pad": 0, "ccd": False}
     params = tiny_params(
         backbone=plain | {"epochs": 20, "lr": 1e-3, "tse_lr": 3e-3, "warmup_epochs": 0}
@@ -297,7 +299,7 @@ def test_other_losses_train_too(tiny, benchmark_table, tmp_path, loss):
 
 
 def test_accumulated_gradients_are_those_of_their_batches(tiny, benchmark_table, tmp_path):
-    """Two batches a step move the weights as one step by the sum of both batches' gradients does."""
+    """A step of two batches moves the weights by the sum of both batches' gradients."""
     plain = {"ccd": False, "epochs": 1, "batch_size": 20, "accumulation": 2, "warmup_epochs": 0}
     run = train._Training(tiny(backbone=plain), benchmark_table, tmp_path, None, "key")
     other = train._Training(tiny(backbone=plain), benchmark_table, tmp_path, None, "key")
@@ -356,7 +358,7 @@ def test_a_noise_index_is_part_of_the_run(tiny, benchmark_table, tmp_path):
 
 @pytest.mark.parametrize("loss", ["tal", "trl", "sdm", "info_nce"])
 def test_a_batch_without_negatives_trains_and_stays_finite(tiny, benchmark_table, tmp_path, loss):
-    """One identity in the whole split: TAL and TRL have nothing to push away, so their loss is 0."""
+    """With one identity TAL and TRL have nothing to push away, so their loss is 0."""
     table = benchmark_table[benchmark_table["pid"] == 0]
     done = train_backbone(
         tiny(backbone={"epochs": 1, "loss": loss, "batch_size": 4}), table, tmp_path
