@@ -74,7 +74,7 @@ def write_small_clip(folder: Path, merges: int = 300, seed: int = 0) -> Path:
 
 
 def write_benchmark(folder: Path, identities=(10, 4), images: int = 2) -> pd.DataFrame:
-    """The manifest of two-coloured 48 x 16 images, two captions each, of `identities` (train, val)."""
+    """A manifest of two-coloured 48 x 16 images, with two captions each, of train and val."""
     folder.mkdir(parents=True, exist_ok=True)
     rng, rows, names = np.random.default_rng(0), [], list(COLOURS)
     for pid in range(sum(identities)):
