@@ -17,8 +17,6 @@ def mine_pairs(
 ) -> pd.DataFrame:
     """Z+ and Z- of Eq. 3: two pairs for each caption and draw.
 
-    More than 60 lines long, because half of them are this description.
-
     A positive pair is a caption with its own picture. A negative pair is the caption with a picture
     of ANOTHER person, drawn from its `top_k` most similar pictures. People who share the very same
     caption (benchmarks hold such captions) are no negatives: their "No" would be wrong. A caption
