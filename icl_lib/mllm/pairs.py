@@ -29,9 +29,8 @@ def mine_pairs(
         top_k: number of most similar pictures that negatives are drawn from.
         rng: draws the negatives; a generator with seed 0 by default.
         limit: take only so many captions, drawn at random.
-        draws: how often each caption is paired: its own picture again, and another negative while
-        there
-            is one that was not drawn yet.
+        draws: how often each caption is paired: its own picture again, and another negative as
+            long as one is left that was not drawn yet.
 
     Returns:
         The columns path, caption, label (1 or 0), rank (of the picture, from 1), pid (of the

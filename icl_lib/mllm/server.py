@@ -137,8 +137,7 @@ class ServerMLLM(MLLM):
         warnings.warn(
             f"{self.endpoint.url} gives no log-probabilities ({why}): P(Yes) is read from the "
             "word, 1 or 0. Set server.logprobs to false to say so beforehand; such answers are "
-            "then kept apart from "
-            "those of a server that gives them.",
+            "then kept apart from those of a server that gives them.",
             stacklevel=3,
         )
 

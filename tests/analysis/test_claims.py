@@ -1,4 +1,4 @@
-"""Claims of texts are marked as they are by hand."""
+"""Claims of texts get the verdicts that a reader would give by hand."""
 
 import pandas as pd
 import pytest

@@ -110,7 +110,7 @@ def test_the_papers_rows_and_where_they_stand():
     )
 
 
-def test_costs_a_query_and_a_point():
+def test_costs_per_query_and_per_point():
     table = table6.costs_of(table6.rows_of(runs()))
     assert list(table.index) == ["RDA + THI", "RDA + THI + LoRA", "THI", "THI + LoRA"]
     assert table.loc["RDA + THI"].tolist() == pytest.approx([2, 3, 9, 100 / 3])
