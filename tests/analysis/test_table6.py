@@ -116,7 +116,9 @@ def test_costs_per_query_and_per_point():
     assert table.loc["RDA + THI"].tolist() == pytest.approx([2, 3, 9, 100 / 3])
     made = runs(1)
     made[0]["THI"] = ({name: values - 9 for name, values in made[0]["THI"][0].items()}, POINT, COST)
-    assert np.isnan(table6.costs_of(table6.rows_of(made)).loc["THI", "questions a point of Rank-1"])
+    assert np.isnan(
+        table6.costs_of(table6.rows_of(made)).loc["THI", "questions per point of Rank-1"]
+    )
 
 
 def test_stored_tables_say_the_same(told, tmp_path, monkeypatch):
