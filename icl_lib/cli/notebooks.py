@@ -85,7 +85,7 @@ def parameters_of(path: Path) -> dict[str, str]:
 
 
 def infer_type(text: str) -> Any:
-    """The value papermill makes of `-p name text`: True, False, None, int, float or the text."""
+    """The value that papermill reads in `-p name text`: True, False, None, int, float or text."""
     if text in ("True", "False", "None"):
         return ast.literal_eval(text)
     for kind in (int, float):

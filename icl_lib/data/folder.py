@@ -20,7 +20,7 @@ SEPARATORS = ",;\t|"
 def read_folder(
     path: str | os.PathLike, strict: bool = False, check_pictures: bool = False
 ) -> pd.DataFrame:
-    """Manifest, all of split "test", of your own pictures anywhere below `path`, ordered by name.
+    """Manifest of your own pictures anywhere below `path`, all in split "test", ordered by name.
 
     An optional `captions.csv` in it has the columns file (relative to `path`), caption and, if you
     know it, person (any text; `attrs["persons"]` gives the name of each pid). A picture without a
@@ -33,7 +33,8 @@ def read_folder(
 
     Raises:
         FileNotFoundError: There is no such folder.
-        ValueError: captions.csv is no table with these columns, no picture is usable, or `strict`.
+        ValueError: captions.csv is not a table with these columns, no picture is usable, or
+            `strict` is set and something would be skipped.
     """
     folder = Path(os.path.abspath(path))
     if not folder.is_dir():
@@ -75,9 +76,10 @@ def _read_captions(
     for where, row in _read_table(file, problems):
         with problems.at(where):
             if None in row:
-                told = "it has more values than there are columns"
                 raise Fault(
-                    "wrong_type", f"{told}: put a caption that holds the separator in double quotes"
+                    "wrong_type",
+                    "it has more values than there are columns: put a caption that holds the "
+                    "separator in double quotes",
                 )
             written = (row["file"] or "").strip()
             name = plain_path(written, file.parent, "file", "test")
@@ -86,8 +88,8 @@ def _read_captions(
             real = os.path.realpath(file.parent / name)
             known, texts, *_ = said.setdefault(real, (person, [], where, name))
             if known != person:
-                told = f"{name!r} is person {person!r} here and {known!r} before"
-                raise Fault("wrong_type", told)
+                message = f"{name!r} is person {person!r} here and {known!r} before"
+                raise Fault("wrong_type", message)
             texts += usable_captions([row["caption"] or ""], where, problems)
     return said
 

@@ -30,8 +30,8 @@ class Fault(ValueError):
 
     Args:
         kind: One of `KINDS`.
-        what: What is wrong; of a missing folder its name.
-        split: Of a record whose folder is missing.
+        what: What is wrong, or the name of a missing folder.
+        split: The split of a record whose folder is missing.
     """
 
     def __init__(self, kind: str, what: str, split: str = ""):
@@ -83,7 +83,7 @@ class Problems:
         return shown
 
     def messages(self) -> list[str]:
-        """One line a missing folder, then one line each of the first single records."""
+        """One line per missing folder, then one line for each of the first single records."""
         folders = [
             f"{self.file}: missing folder {folder}: {of.total()} records, of {', '.join(of)}"
             for folder, of in self.folders().items()
@@ -91,7 +91,7 @@ class Problems:
         return folders + self.named
 
     def summary(self) -> str:
-        """How many problems of which kind; all missing folders, or else the first record."""
+        """The number of problems of each kind; all missing folders, or else the first record."""
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts.items() if n)
         first = "\n".join(self.messages()[: max(1, len(self.folders()))])
         total = sum(self.counts.values())

@@ -39,16 +39,7 @@ def mine_pairs(
     """
     rng = rng or np.random.default_rng(0)
     sim = np.asarray(sim)
-    if sim.shape != (len(captions), len(images)):
-        raise ValueError(
-            f"sim is {sim.shape}, but there are {len(captions)} captions and {len(images)} images."
-        )
-    strangers = captions.loc[~captions["image_id"].isin(images["image_id"]), "image_id"]
-    if len(strangers):
-        raise ValueError(
-            f"Caption {strangers.index[0]} belongs to image_id {strangers.iloc[0]}, which is not "
-            "in the table of images."
-        )
+    _check(captions, images, sim)
     texts = captions["caption"].tolist()
     pids = captions["pid"].to_numpy()
     paths = images["path"].tolist()
@@ -80,3 +71,16 @@ def mine_pairs(
                 rank = drawn[draw % len(drawn)]
                 add(t, ranked[rank - 1], 0, rank)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _check(captions: pd.DataFrame, images: pd.DataFrame, sim: np.ndarray) -> None:
+    if sim.shape != (len(captions), len(images)):
+        raise ValueError(
+            f"sim is {sim.shape}, but there are {len(captions)} captions and {len(images)} images."
+        )
+    strangers = captions.loc[~captions["image_id"].isin(images["image_id"]), "image_id"]
+    if len(strangers):
+        raise ValueError(
+            f"Caption {strangers.index[0]} belongs to image_id {strangers.iloc[0]}, which is not "
+            "in the table of images."
+        )

@@ -393,7 +393,7 @@ def test_caption_all_is_read_as_test_and_says_what_it_lacks(tmp_path, key):
     folder = layout(tmp_path, pictures, "cuhk")
     (folder / "reid_raw.json").rename(folder / "elsewhere.json")
     (folder / "caption_all.json").write_text(json.dumps(records))
-    lacks = r"names no split and has one record a caption.*annotation='caption_all\.json'"
+    lacks = r"names no split and has one record per caption.*annotation='caption_all\.json'"
     with pytest.raises(FileNotFoundError, match=lacks):
         read_benchmark("cuhk", tmp_path)
     with pytest.warns(UserWarning) as warned:
@@ -465,7 +465,7 @@ def test_a_caption_of_5000_words_is_kept_counted_and_read_to_its_limit(tmp_path)
     rows = check(table, "rstp").set_index("check")
     assert (
         rows.loc["captions over 77 tokens", "found"] == 2
-        and rows.loc["words a caption", "found"] == "2 / 91 / 5000"
+        and rows.loc["words per caption", "found"] == "2 / 91 / 5000"
     )
     assert "66.67% lose" in rows.loc["captions over 77 tokens", "verdict"]
     vectors = load_backbone(load_params("rstp")).encode_texts(table["caption"].tolist())

@@ -1,4 +1,4 @@
-"""Files by the names and shapes of what is published: the loaded model is held to the recorded numbers."""
+"""Files with the names and shapes of published ones load into a model with the recorded numbers."""
 
 import gzip
 import json
@@ -28,7 +28,7 @@ LENGTH, PICTURE = 24, (64, 32)
 
 @pytest.fixture(scope="module")
 def recorded_folder(golden, golden_metadata, tmp_path_factory):
-    """The CLIP that the released code's numbers were recorded with, in the form of the small one."""
+    """The CLIP of the released code's recorded numbers, in the form of the small one."""
     folder, sizes = tmp_path_factory.mktemp("recorded"), golden_metadata["clip_config"]
     count = sizes["vocab_size"] - 512 - 2
     vocabulary = Path(open_clip.__file__).with_name("bpe_simple_vocab_16e6.txt.gz")
@@ -123,7 +123,7 @@ def irra_state(golden, identities=7, layers=4, words=600, width=32):
 
 
 def released(path, state, prefix=""):
-    """As the released training script saves: the optimiser's state and numpy's numbers beside the model's."""
+    """As the released training script saves: with the optimiser's state and numpy's numbers."""
     torch.save(
         {
             "model": {prefix + name: t for name, t in state.items()},
@@ -202,7 +202,7 @@ def test_a_fine_tuned_clip_is_a_checkpoint_too(golden, recorded, tmp_path, prefi
 
 
 def vit(width=64, grid=14, length=77, patch=16, layers=1):
-    """A CLIP of open_clip's class at person-size geometry and a small width; its config and state."""
+    """Config and state of a CLIP at person-size geometry and a small width."""
     from open_clip.model import CLIP
 
     size = patch * grid if isinstance(grid, int) else [patch * n for n in grid]
@@ -327,7 +327,7 @@ def test_a_deeper_encoder_is_not_cut_down_unnoticed(golden, recorded, tmp_path):
     state = clip_state(golden)
     deeper = state | {name.replace("resblocks.1", "resblocks.2"): t for name, t in state.items()}
     path = released(tmp_path / "deep.pth", deeper)
-    with pytest.raises(ValueError, match="Unexpected key.*resblocks.2"):
+    with pytest.raises(ValueError, match=r"Unexpected key.*resblocks.2"):
         load_backbone(recorded(method="clip"), path)
 
 
@@ -368,7 +368,7 @@ def test_weights_of_no_clip_say_what_they_are(tmp_path):
     torch.save(
         {"base_model.model.q_proj.lora_A.weight": torch.zeros(8, 2)}, tmp_path / "adapter.pt"
     )
-    with pytest.raises(ValueError, match="no CLIP image encoder.*looks like a LoRA adapter"):
+    with pytest.raises(ValueError, match=r"no CLIP image encoder.*looks like a LoRA adapter"):
         read_state(tmp_path / "adapter.pt")
 
 
@@ -384,7 +384,7 @@ def test_what_cannot_be_read_says_what_to_do(golden, tmp_path):
             ValueError, match=f"{name}.*(copied or downloaded whole|no file of PyTorch)"
         ):
             read_tensors(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match="none.pth, but there is no file"):
+    with pytest.raises(FileNotFoundError, match=r"none.pth, but there is no file"):
         read_tensors(tmp_path / "none.pth")
     torch.save({"epoch": 3, "names": ["a"]}, tmp_path / "no.pth")
     with pytest.raises(ValueError, match="holds no tensors by name"):
@@ -393,7 +393,7 @@ def test_what_cannot_be_read_says_what_to_do(golden, tmp_path):
 
 def test_pickled_code_is_not_run(golden, tmp_path):
     torch.save({"model": clip_state(golden), "args": Namespace(lr=1)}, tmp_path / "best.pth")
-    with pytest.raises(ValueError, match="pickled code is not run here.*save the state dict"):
+    with pytest.raises(ValueError, match=r"pickled code is not run here.*save the state dict"):
         read_tensors(tmp_path / "best.pth")
 
 
@@ -418,7 +418,7 @@ def test_a_checkpoint_takes_the_place_of_training(golden, recorded, benchmark_ta
     # a folder of this kit's is a checkpoint as well
     again = load_backbone(recorded(checkpoint=str(tmp_path / "out")))
     np.testing.assert_array_equal(given.encode_texts(texts), again.encode_texts(texts))
-    with pytest.raises(FileNotFoundError, match="backbone.checkpoint"):
+    with pytest.raises(FileNotFoundError, match=r"backbone.checkpoint"):
         find_weights(recorded(checkpoint=str(tmp_path / "nowhere")))
     assert load_file(tmp_path / "out" / "model.safetensors")["tse_image.linear.weight"].shape == (
         64,
@@ -427,7 +427,7 @@ def test_a_checkpoint_takes_the_place_of_training(golden, recorded, benchmark_ta
 
 
 def test_openais_weights_are_found_in_clips_and_in_hugging_faces_cache(tmp_path, monkeypatch):
-    """Both as those tools lay them out: a JIT archive or state dict, and a repository's snapshot."""
+    """Both as those tools lay them out: a state dict, and a repository's snapshot."""
     from icl_lib.retrieval import weights as weights_retrieval
 
     monkeypatch.setenv("HOME", str(tmp_path))

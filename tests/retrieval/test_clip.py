@@ -74,7 +74,7 @@ def test_kept_tokens_are_those_of_a_whole_last_layer(golden, recorded, keep, gra
         (full,) = torch.autograd.grad(tokens.gather(1, pick).square().sum(), weight)
         (short,) = torch.autograd.grad(some.square().sum(), weight)
         assert torch.allclose(full, short, atol=1e-5 * float(full.abs().max()))
-    for a, b, held in zip(some, tokens, wanted):
+    for a, b, held in zip(some, tokens, wanted, strict=True):
         near = torch.cdist(a, b[held]).argmin(
             1
         )  # kept tokens may stand in any order, but for the first
@@ -169,14 +169,14 @@ def test_other_sizes_resize_positions(tiny):
     assert tokens.shape == (2, 37, 32)
     with pytest.raises(ValueError, match="multiples of the patch size 8"):
         load_clip(tiny(backbone={"image_size": [50, 16]}))
-    with pytest.raises(ValueError, match="40 positions|60 positions"):
+    with pytest.raises(ValueError, match=r"40 positions|60 positions"):
         encode_text_tokens(clip.model, torch.ones(1, 61, dtype=torch.long))
     with pytest.raises(ValueError, match="96, 24"):
         encode_image_tokens(clip.model, torch.zeros(2, 3, 48, 16))
 
 
 def test_a_missing_small_clip_says_what_is_missing(tiny, tmp_path):
-    with pytest.raises(FileNotFoundError, match="open_clip_config.json.*A1_pretrain_small_clip"):
+    with pytest.raises(FileNotFoundError, match=r"open_clip_config.json.*A1_pretrain_small_clip"):
         load_clip(tiny(backbone={"weights": str(tmp_path)}))
 
 
@@ -188,7 +188,7 @@ def test_a_vocabulary_of_another_size_is_refused(small_folder):
 
 
 class Archive(torch.nn.Module):
-    """Holds tensors by OpenAI's dotted names, with the numbers that OpenAI's archive keeps beside them."""
+    """Tensors by OpenAI's dotted names, with the numbers that OpenAI's archive holds too."""
 
     def __init__(self, state):
         super().__init__()
@@ -235,7 +235,7 @@ def test_every_form_of_weights_is_read(small_folder, tmp_path, form):
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path, tiny):
     torch.save({"state_dict": {"fc.weight": torch.zeros(2)}}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match="no CLIP image encoder.*fc.weight"):
+    with pytest.raises(ValueError, match=r"no CLIP image encoder.*fc.weight"):
         read_state(tmp_path / "other.pt")
     clip = load_clip(tiny())
     state = clip.model.state_dict()
@@ -252,7 +252,7 @@ def test_openai_weights_are_looked_for_and_never_fetched(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     params = load_params("rstp", "paper")
     with pytest.raises(
-        FileNotFoundError, match="ViT-B-16.pt.*nothing is downloaded.*backbone.weights"
+        FileNotFoundError, match=r"ViT-B-16.pt.*nothing is downloaded.*backbone.weights"
     ):
         load_clip(params)
     with pytest.raises(FileNotFoundError, match="looked for at"):

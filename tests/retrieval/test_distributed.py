@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,9 @@ x = (whole[:3] if rank == 0 else whole[3:]).clone().requires_grad_()
 seen = together.gathered({{"out": [together.batch_norm(x, bn)]}})["out"][0]
 (seen.square() * torch.linspace(1, 2, 35).view(7, 5)).sum().div(2).backward()
 together.sum_gradients(bn.parameters())
-torch.save({{"seen": seen.detach(), "grad": x.grad, "weight": bn.weight.grad, "mean": bn.running_mean,
-             "var": bn.running_var, "total": together.total(len(x)), "told": together.from_first(rank + 7)}},
+torch.save({{"seen": seen.detach(), "grad": x.grad, "weight": bn.weight.grad,
+             "mean": bn.running_mean, "var": bn.running_var,
+             "total": together.total(len(x)), "told": together.from_first(rank + 7)}},
            {folder!r} + "/" + str(rank) + ".pt")
 if rank > 0:
     train.follow()
@@ -91,7 +93,7 @@ def two(tiny_params, benchmark_table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("together")
     texts = {
         int(c): [[f"{word} clothes", f"dressed in {word}"] for word in text.split()[-3:]]
-        for c, text in zip(benchmark_table["caption_id"], benchmark_table["caption"])
+        for c, text in zip(benchmark_table["caption_id"], benchmark_table["caption"], strict=True)
     }
     # 40 pairs in batches of 9: shares of 4 and 5, and a last batch of 4.
     some = {"batch_size": 9, "lr": 1e-4, "epochs": 2}
@@ -123,8 +125,8 @@ def test_two_processes_train_as_one(two, benchmark_table, tmp_path, method):
     np.testing.assert_allclose(both["mAP"], one["mAP"], atol=0.5)
     assert not (folder / "two" / method / "last.pt").exists()
     if epoch_score(one, "val").idxmax() == epoch_score(both, "val").idxmax():
-        # Vectors, not weights: a bias ahead of BatchNorm has no gradient but rounding, which Adam makes steps
-        # of all the same.
+        # Vectors, not weights: the gradient of a bias before BatchNorm is rounding alone, but Adam
+        # makes steps of it all the same.
         alone, shared = (
             load_backbone(every[method], place).encode_texts(benchmark_table["caption"].tolist())
             for place in (tmp_path, folder / "two" / method)
@@ -201,13 +203,13 @@ def test_alone_everything_is_as_it_was():
 
 def test_shares_are_contiguous_and_all_there(monkeypatch):
     for world in (1, 2, 3, 7):
-        monkeypatch.setattr(distributed, "world", lambda: world)
+        monkeypatch.setattr(distributed, "world", lambda world=world: world)
         for items in (7, 20, 64):
             parts = []
             for rank in range(world):
-                monkeypatch.setattr(distributed, "rank", lambda: rank)
+                monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
                 parts.append(distributed.share(list(range(items))))
-            assert sum(parts, []) == list(range(items)) and min(map(len, parts)) >= items // world
+            assert [*chain(*parts)] == list(range(items)) and min(map(len, parts)) >= items // world
 
 
 def test_more_processes_than_pairs_in_a_batch_are_refused(monkeypatch):

@@ -82,7 +82,9 @@ def test_all_cells_of_an_ivf_give_the_exact_ranking_and_more_cells_more_recall()
     shares = []
     for probes in (1, 4, 16):
         found = Gallery(vectors, "IVF16,Flat", f"nprobe={probes}").search(queries, 10)[1]
-        shares.append(np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, exact)]))
+        shares.append(
+            np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, exact, strict=True)])
+        )
     assert shares[0] < shares[1] < shares[2] == 1
     np.testing.assert_array_equal(found, exact)
 
@@ -109,11 +111,11 @@ def test_too_few_vectors_to_train_on_are_refused_with_the_number_needed():
 
 def test_unknown_recipes_and_options_are_refused():
     vectors = clustered(700)
-    with pytest.raises(ValueError, match="'Flatt'.*Examples of recipes: Flat"):
+    with pytest.raises(ValueError, match=r"'Flatt'.*Examples of recipes: Flat"):
         Gallery(vectors, "Flatt")
     with pytest.raises(ValueError, match="multiple of the number of subquantizers"):
         Gallery(vectors, "PQ7")
-    with pytest.raises(ValueError, match="no search options 'nprobe=4'.*Flat none"):
+    with pytest.raises(ValueError, match=r"no search options 'nprobe=4'.*Flat none"):
         Gallery(vectors, "Flat", "nprobe=4")
     with pytest.raises(ValueError, match="no search options 'nprob=4'"):
         Gallery(vectors, "IVF16,Flat", "nprob=4")
@@ -137,7 +139,7 @@ def test_a_saved_gallery_searches_as_before(tmp_path, factory, options, mmap):
     loaded = Gallery.load(path, vectors, "backbone-a", mmap=mmap)
     assert (loaded.factory, loaded.options, loaded.source) == (factory, options, "backbone-a")
     assert len(loaded) == 700 and loaded.fingerprint == fingerprint(vectors)
-    for mine, theirs in zip(loaded.search(queries, 10), gallery.search(queries, 10)):
+    for mine, theirs in zip(loaded.search(queries, 10), gallery.search(queries, 10), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     np.testing.assert_array_equal(loaded.similarity(queries), gallery.similarity(queries))
 
@@ -192,7 +194,7 @@ def test_a_spoiled_file_is_refused(tmp_path):
     other = Gallery(vectors[:20]).save(tmp_path / "other.faiss")
     whole = path.read_bytes()
     path.write_bytes(other.read_bytes())
-    with pytest.raises(ValueError, match="holds 20 vectors.*says 50"):
+    with pytest.raises(ValueError, match=r"holds 20 vectors.*says 50"):
         Gallery.load(path, vectors)
     path.write_bytes(whole[:100])
     with pytest.raises(ValueError, match="cannot be read as an index"):

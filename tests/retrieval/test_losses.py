@@ -32,7 +32,7 @@ def slow(name, sim, pids):
                     continue
                 top = max(positives)
                 alpha = [math.exp((p - top) / tau) for p in positives]
-                positive = sum(a * p for a, p in zip(alpha, positives)) / sum(alpha)
+                positive = sum(a * p for a, p in zip(alpha, positives, strict=True)) / sum(alpha)
                 high = max(negatives)
                 hardest = high + (
                     tau * math.log(sum(math.exp((s - high) / tau) for s in negatives))
@@ -78,7 +78,7 @@ def test_gradient_is_that_of_finite_differences(name):
 
         def value(s):
             total = 0.0
-            for weight, one in zip(alphas, (s, s.T)):
+            for weight, one in zip(alphas, (s, s.T), strict=True):
                 negative = one.masked_fill(same, -torch.inf)
                 hardest = tau * (negative / tau).logsumexp(1) if name == "tal" else negative.amax(1)
                 total += (
@@ -104,7 +104,7 @@ def test_gradient_is_that_of_finite_differences(name):
 
 
 def slow_in_torch(name, sim, pids):
-    """The sum of the losses, entry by entry in float64 scalars, so that autograd differentiates the loop."""
+    """The sum of the losses in float64 scalars, so that autograd differentiates the loop."""
     n, total = len(pids), torch.zeros((), dtype=torch.float64)
     for i in range(n):
         for row in ([sim[i, j] for j in range(n)], [sim[j, i] for j in range(n)]):
@@ -116,7 +116,9 @@ def slow_in_torch(name, sim, pids):
                 tau, margin = (0.015, 0.1) if name == "tal" else (0.02, 0.2)
                 top = max(p.item() for p in positives)
                 alpha = [math.exp((p.item() - top) / tau) for p in positives]  # floats: no gradient
-                loss = margin - sum(a * p for a, p in zip(alpha, positives)) / sum(alpha)
+                loss = margin - sum(a * p for a, p in zip(alpha, positives, strict=True)) / sum(
+                    alpha
+                )
                 high = max(negatives, key=torch.Tensor.item)
                 if name == "tal":
                     shift = high.item()

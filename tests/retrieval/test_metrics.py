@@ -13,7 +13,7 @@ from icl_lib.retrieval.metrics import NAMES, per_query_metrics, retrieval_metric
 def slow(sim, query_pids, gallery_pids):
     """Sorts, walks down each list, counts."""
     rows = []
-    for scores, pid in zip(sim, query_pids):
+    for scores, pid in zip(sim, query_pids, strict=True):
         order = sorted(range(len(gallery_pids)), key=lambda j: (-scores[j], j))
         ranks = [rank for rank, j in enumerate(order, 1) if gallery_pids[j] == pid]
         if not ranks:

@@ -256,7 +256,7 @@ def test_a_damaged_or_foreign_folder_says_so(tiny, tmp_path):
     new_backbone(params).save(tmp_path)
     whole = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(whole[:1000])
-    with pytest.raises(ValueError, match="model.safetensors.*copied or downloaded whole"):
+    with pytest.raises(ValueError, match=r"model.safetensors.*copied or downloaded whole"):
         load_backbone(params, tmp_path)
     new_backbone(tiny(backbone={"method": "clip"})).save(tmp_path / "clip")
     (tmp_path / "model.safetensors").write_bytes(

@@ -72,7 +72,7 @@ def test_the_loss_is_a_sum_over_branches_texts_and_believed_pairs(loss):
     given, pids = outputs(texts=2), torch.tensor([0, 0, 1, 2, 3])
     clean = torch.tensor([True, True, False, True, True])
     expected = 0.0
-    for text, weight in zip(given["texts"], (1.0, 0.3)):
+    for text, weight in zip(given["texts"], (1.0, 0.3), strict=True):
         for name in ("bge", "tse"):
             expected += (
                 weight * LOSSES[loss](text[name] @ given["images"][name].T, pids)[clean].sum()
@@ -131,7 +131,7 @@ def test_a_batch_in_which_nothing_is_believed_costs_nothing():
 def texts_of(table):
     return {
         int(c): [[f"{word} clothes", f"dressed in {word}"] for word in text.split()[-3:]]
-        for c, text in zip(table["caption_id"], table["caption"])
+        for c, text in zip(table["caption_id"], table["caption"], strict=True)
     }
 
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 import os
 import signal
@@ -30,7 +31,7 @@ def test_schedule_agrees_with_the_released_code(golden):
 
 def test_schedule_is_smooth_and_ends_where_it_should():
     values = [lr_factor(step / 100, 60, 5, 0.1, final=0.2) for step in range(6001)]
-    assert max(abs(a - b) for a, b in zip(values, values[1:])) < 0.002
+    assert max(abs(a - b) for a, b in itertools.pairwise(values)) < 0.002
     assert values[0] == pytest.approx(0.1) and max(values) == 1 and values[-1] == pytest.approx(0.2)
     assert lr_factor(0, 6, 0, 0.1) == 1  # no warm-up
 
@@ -76,14 +77,16 @@ def train_with(params, table, folder, **options):
 def augmented_for(table):
     return {
         int(c): [[f"{word} clothes", f"dressed in {word}"] for word in text.split()[-3:]]
-        for c, text in zip(table["caption_id"], table["caption"])
+        for c, text in zip(table["caption_id"], table["caption"], strict=True)
     }
 
 
 @pytest.fixture(scope="module")
 def fitted(tiny_params, benchmark_table, tmp_path_factory):
-    """Params and folder of a backbone fitted to the tiny train split, without augmentation, and what it was
-    before."""
+    """Params and folder of a backbone fitted to the tiny train split, and its metrics before.
+
+    It is trained without augmentation.
+    """
     plain = {"text_mask": 0.0, "erase_scale": [0, 0], "pad": 0, "ccd": False}
     params = tiny_params(
         backbone=plain | {"epochs": 20, "lr": 1e-3, "tse_lr": 3e-3, "warmup_epochs": 0}
@@ -285,7 +288,7 @@ def test_an_empty_train_split_is_told(tiny, benchmark_table, tmp_path):
 
 def test_a_loss_that_is_no_number_stops_the_run(tiny, benchmark_table, tmp_path, monkeypatch):
     monkeypatch.setattr(train._Training, "_batch_loss", lambda self, *rest: torch.tensor(math.nan))
-    with pytest.raises(ValueError, match="loss became nan.*backbone.lr"):
+    with pytest.raises(ValueError, match=r"loss became nan.*backbone.lr"):
         train_backbone(tiny(), benchmark_table, tmp_path)
 
 
@@ -296,7 +299,7 @@ def test_other_losses_train_too(tiny, benchmark_table, tmp_path, loss):
 
 
 def test_accumulated_gradients_are_those_of_their_batches(tiny, benchmark_table, tmp_path):
-    """Two batches a step move the weights as one step by the sum of both batches' gradients does."""
+    """A step of two batches moves the weights by the sum of both batches' gradients."""
     plain = {"ccd": False, "epochs": 1, "batch_size": 20, "accumulation": 2, "warmup_epochs": 0}
     run = train._Training(tiny(backbone=plain), benchmark_table, tmp_path, None, "key")
     other = train._Training(tiny(backbone=plain), benchmark_table, tmp_path, None, "key")
@@ -339,7 +342,7 @@ def test_wrong_pairs_are_counted_in_the_log(tiny, benchmark_table, tmp_path):
 def test_a_noise_index_is_part_of_the_run(tiny, benchmark_table, tmp_path):
     index, path = np.arange(40), tmp_path / "noise.npy"
     params = tiny(backbone={"noise_index": str(path)})
-    with pytest.raises(FileNotFoundError, match="noise.npy.*backbone.noise"):
+    with pytest.raises(FileNotFoundError, match=r"noise.npy.*backbone.noise"):
         run_key(params, benchmark_table)
     keys = set()
     for swapped in ((0, 1), (8, 39)):
@@ -355,7 +358,7 @@ def test_a_noise_index_is_part_of_the_run(tiny, benchmark_table, tmp_path):
 
 @pytest.mark.parametrize("loss", ["tal", "trl", "sdm", "info_nce"])
 def test_a_batch_without_negatives_trains_and_stays_finite(tiny, benchmark_table, tmp_path, loss):
-    """One identity in the whole split: TAL and TRL have nothing to push away, so their loss is 0."""
+    """With one identity TAL and TRL have nothing to push away, so their loss is 0."""
     table = benchmark_table[benchmark_table["pid"] == 0]
     done = train_backbone(
         tiny(backbone={"epochs": 1, "loss": loss, "batch_size": 4}), table, tmp_path

@@ -1,5 +1,4 @@
-"""A tiny random CLIP in the shipped one's form, a tiny benchmark, and the recorded numbers of the released
-code."""
+"""A tiny random CLIP, a tiny benchmark, and the recorded numbers of the released code."""
 
 import gzip
 import json
@@ -40,7 +39,7 @@ def golden_metadata():
 
 
 def write_small_clip(folder: Path, merges: int = 300, seed: int = 0) -> Path:
-    """A random CLIP of 2 + 2 layers, width 32, 48 x 16 pixels, in the form of icl_lib/small/clip."""
+    """A random CLIP, 2 + 2 layers, width 32, 48 x 16 pixels, in the form of icl_lib/small/clip."""
     import open_clip
     from open_clip.model import CLIP
 
@@ -75,7 +74,7 @@ def write_small_clip(folder: Path, merges: int = 300, seed: int = 0) -> Path:
 
 
 def write_benchmark(folder: Path, identities=(10, 4), images: int = 2) -> pd.DataFrame:
-    """Two-coloured 48 x 16 pictures of `identities` (train, val), and a caption each way round; a manifest."""
+    """A manifest of two-coloured 48 x 16 images, with two captions each, of train and val."""
     folder.mkdir(parents=True, exist_ok=True)
     rng, rows, names = np.random.default_rng(0), [], list(COLOURS)
     for pid in range(sum(identities)):
