@@ -85,7 +85,7 @@ def outcome_counts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def pick(table: pd.DataFrame, outcome: str, n: int) -> list[int]:
-    """Numbers of up to `n` queries that show an outcome of `cases` most clearly, one a person.
+    """Numbers of up to `n` queries that show an outcome of `cases` best, one per person.
 
     Most clearly: the first right picture moved by the most ranks; then it stood lowest before THI;
     then the query comes first.

@@ -1,4 +1,4 @@
-"""What texts claim of a picture, against what was drawn in it.
+"""What texts claim about a picture, compared with what was drawn in it.
 
 Only notebooks and tests use this; no stage of the pipeline knows the truth of a stand-in.
 """
@@ -16,7 +16,7 @@ VERDICTS = ["fits", "contradicted", "not shown"]
 
 
 def claims(texts: Sequence[str], root, paths: Sequence) -> pd.DataFrame:
-    """A row for each fact that a text states of its picture.
+    """A row for each fact that a text states about its picture.
 
     Args:
         texts: N texts.
@@ -25,8 +25,8 @@ def claims(texts: Sequence[str], root, paths: Sequence) -> pd.DataFrame:
 
     Returns:
         The columns text (its number), attribute, said, drawn and verdict. Verdicts: "fits";
-        "contradicted": the picture shows it, and otherwise; "not shown": it is hidden in this
-        picture, be it true of the person or not.
+        "contradicted": the picture shows something else; "not shown": it is hidden in this
+        picture, whether it is true of the person or not.
     """
     return marked([read_facts(text) for text in texts], root, paths)
 
@@ -47,7 +47,7 @@ def claim_table(steps: Mapping[str, Sequence[str]], root, paths: Sequence) -> pd
     """What the texts of several steps state of the same N pictures, and whether it is true.
 
     Returns:
-        A row a step with the columns "facts a text"; the share of each verdict in percent; and
+        A row per step with the columns "facts a text"; the share of each verdict in percent; and
         "kept", the share of the first step's facts that this step's texts still state, in percent.
     """
     rows, first = {}, None
@@ -70,7 +70,7 @@ def by_difference(pairs: pd.DataFrame, raw, adapted, root) -> pd.DataFrame:
     Args:
         pairs: The columns path, caption and label (1 for the right person).
         raw: Whether each answer of the raw model is right, bool [N].
-        adapted: The same of the adapted model.
+        adapted: The same for the adapted model.
         root: The folder of the stand-in.
 
     Returns:

@@ -57,7 +57,7 @@ def side_by_side(runs: dict[str, dict]) -> pd.DataFrame:
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:
-    """`side_by_side` for reading: a row a method, each metric as "percent (gain, low to high)"."""
+    """`side_by_side` for reading: a row per method, cells "percent (gain, low to high)"."""
     cells = [
         f"{row.percent:.2f} ({row.gain:+.2f}, {row.low:+.2f} to {row.high:+.2f})"
         for row in table.itertuples()
@@ -163,8 +163,8 @@ def recommended_K(line: pd.DataFrame, share: float = 0.9) -> int:
     line = line.sort_values("K")
     if line["K"].duplicated().any() or line["K"].iloc[0] != 0:
         raise ValueError(
-            "recommended_K needs one row a K, with K = 0 among them: "
-            "choose one xi and one lam by grid_at"
+            "recommended_K needs one row per K, with K = 0 among them: "
+            "choose one xi and one lam with grid_at"
         )
     gain = line["rank1"] - line["rank1"].iloc[0]
     return int(line["K"][gain >= share * gain.max()].iloc[0]) if gain.max() > 0 else 0

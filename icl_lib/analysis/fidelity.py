@@ -1,7 +1,7 @@
-"""Whether the MLLM writes what it was given: facts in against facts out of RDA's written tasks.
+"""Whether the MLLM writes what it was given: facts given and written in RDA's written tasks.
 
 Facts are read by `icl_lib.data.standin.read.read_facts`, which knows the stand-in's words, so that
-this measures the models of a stand-in. What the picture shows is not asked here: a text may repeat
+this measures the models of a stand-in. What the picture shows plays no role: a text may repeat
 a wrong answer rightly.
 """
 
@@ -91,8 +91,8 @@ def exactness(table: pd.DataFrame) -> pd.DataFrame:
         table: The result of `compared`.
 
     Returns:
-        A row a step: the number of texts, the percentage that is exact, and of 100 facts wanted how
-        many are kept, changed and lost, and how many are added.
+        A row per step: the number of texts, the percentage that is exact, and how many facts per
+        100 wanted ones are kept, changed, lost, and added.
     """
     rows = {}
     for step, part in _by_step(table):

@@ -1,4 +1,4 @@
-"""What RDA's texts make up, by a stand-in's truth and by the MLLM's own P(Yes).
+"""What RDA's texts invent, judged by a stand-in's truth and by the MLLM's own P(Yes).
 
 The paper leaves both open. Only notebooks and tests use this; no stage of the pipeline knows the
 truth.
@@ -34,7 +34,7 @@ def by_step(texts: Mapping[int, dict], captions: pd.DataFrame, root) -> pd.DataF
         root: The folder of the stand-in.
 
     Returns:
-        A row a characteristic and one over all. Columns: caption, VQA (the answers about a picture
+        A row per characteristic and one for all. Columns: caption, VQA (the answers about a picture
         count once), aggregation, decomposition, rewriting (all rewritings), and facts, the number
         of facts stated after the last step.
     """
@@ -90,7 +90,7 @@ def separation(table: pd.DataFrame) -> dict[str, float]:
 
     Returns:
         The number of sentences, the contradicted ones in percent, and AUC in percent: the chance
-        that a sentence that fits gets the higher P(Yes). 50 is a coin; NaN for one kind only.
+        that a sentence that fits gets the higher P(Yes). 50 is chance; NaN for one kind only.
     """
     part = table[table["verdict"] != "not shown"]
     fits = part["verdict"] == "fits"
@@ -152,7 +152,7 @@ def trade(
         shares: The shares of the additions that are left out (see `rda.filter.without_least`).
 
     Returns:
-        A row a share, in percent. Columns, in percent: contradicted (of the sub-sentences that are
+        A row per share. All values in percent. Columns: contradicted (of the sub-sentences that are
         left) and "true kept" (of those that fit).
     """
     all_true = max(1, (table["verdict"] == "fits").sum())

@@ -21,7 +21,7 @@ def paired_bootstrap(a, b, seed: int = 0, draws: int = 2000) -> dict[str, float]
     Args:
         a: Values of one method [Q].
         b: Values of the other [Q], of the same queries in the same order.
-        seed: Of the random draws.
+        seed: Seed of the random draws.
         draws: Number of resamples.
 
     Returns:
@@ -96,7 +96,7 @@ def _bootstrap_means(values, seed: int, draws: int) -> np.ndarray:
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or not len(values):
         raise ValueError(
-            f"a bootstrap needs one value a query and at least one query, got shape {values.shape}"
+            f"a bootstrap needs one value per query, at least one query, got shape {values.shape}"
         )
     rng = np.random.default_rng(seed)
     # In blocks, so that 2,000 draws of 20,000 queries never lie in memory at once.

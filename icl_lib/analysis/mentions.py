@@ -1,9 +1,9 @@
-"""Which characteristics of a pedestrian a text of free English speaks of.
+"""Which characteristics of a pedestrian a text in free English mentions.
 
 For captions of real data sets and of real MLLMs. `icl_lib.thi.contradictions` reads what exactly is
-said of a thing, from nouns and the words before them; here the question is only whether something
-is said at all, so that vaguer words count as well ("smiling", "barefoot", "in his hand"). Neither
-reader sees a picture: it tells what is claimed, not whether it is true.
+said about a thing, from nouns and the words before them; here the question is only whether it is
+mentioned at all, so that vaguer words count as well ("smiling", "barefoot", "in his hand"). Neither
+reader sees a picture: both find what is claimed, not whether it is true.
 """
 
 import json
@@ -86,14 +86,14 @@ def characteristics(text: str) -> set[str]:
 
 
 def claimed(human: Sequence[str], machine: Sequence[str]) -> pd.DataFrame:
-    """Which characteristics two describers of the same N pictures speak of.
+    """Which characteristics two describers of the same N pictures mention.
 
     Args:
-        human: The texts of a human, one a picture.
+        human: The texts of a human, one per picture.
         machine: Those of an MLLM about the same pictures, in the same order.
 
     Returns:
-        A row a characteristic with the columns human, mllm, "mllm only" (the MLLM speaks of it, the
+        A row per characteristic with the columns human, mllm, "mllm only" (the MLLM names it, the
         human does not) and "human only", in percent of the pairs, sorted by "mllm only".
 
     Raises:
@@ -113,7 +113,7 @@ def claimed(human: Sequence[str], machine: Sequence[str]) -> pd.DataFrame:
 
 
 def _flags(texts: Sequence[str]) -> pd.DataFrame:
-    """Whether each text speaks of each characteristic."""
+    """Whether each text mentions each characteristic."""
     found = [characteristics(text) for text in texts]
     return pd.DataFrame({name: [name in one for one in found] for name in WORDS})
 
@@ -121,8 +121,8 @@ def _flags(texts: Sequence[str]) -> pd.DataFrame:
 def human_and_mllm() -> tuple[list[str], list[str]] | None:
     """Captions of the same real pictures by a human and by a real MLLM.
 
-    They are read from the folder $ICL_REAL, else from shared/real beside the kit's folder; they may
-    not be passed on with the kit. Where they are missing, this prints so and returns None.
+    They are read from the folder $ICL_REAL, else from shared/real beside the kit's folder; their
+    terms do not allow shipping them. If they are missing, this says so and returns None.
     """
     folder = Path(os.environ.get("ICL_REAL") or repo_root().parent / "shared" / "real")
     file = folder / HUMAN_AND_MLLM

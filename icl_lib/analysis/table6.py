@@ -173,8 +173,8 @@ def costs_of(rows: pd.DataFrame) -> pd.DataFrame:
         rows: What `rows_of` returns.
 
     Returns:
-        Columns: questions a query by our way and as released, pictures described, and questions for
-            each point of Rank-1 over the same backbone without THI (NaN where THI gained none).
+        Columns: questions per query in our way and as released, pictures described, questions per
+            point of Rank-1 over the same backbone without THI (NaN where THI gained none).
     """
     rank1 = rows.set_index(["seed", "method"])["rank1"]
     asked = rows[rows["method"].str.contains("THI")]

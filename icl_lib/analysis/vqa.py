@@ -21,11 +21,11 @@ def vqa_accuracy(
         paths: The N pictures.
 
     Returns:
-        A row a characteristic; shares are in percent. Columns: visible, the number of pictures that
+        A row per characteristic; shares in percent. Columns: visible, the number of pictures that
         show it; right, the share of those answered as drawn (spelling, article and synonym aside);
         commonest, the share that the most frequent true answer would get right; hidden, the number
-        of pictures that do not show it; invented, the share of those of which something was claimed
-        all the same (NaN if there are none).
+        of pictures that do not show it; invented, the share of those about which the MLLM claimed
+        something nevertheless (NaN if there are none).
 
     Raises:
         ValueError: There are other than 15 answers, or a picture is another stand-in's.

@@ -34,8 +34,8 @@ def parameter_options(command):
 def run(names, parameters, parameters_yaml, parameters_file) -> None:
     """Execute notebooks with papermill into results/<profile>/<dataset>/, and write HTML copies.
 
-    NOTEBOOK is 04_thi, 04_thi.ipynb, a beginning that only one name has (04), or a path. Several
-    are executed one after another. -p, -y and -f mean what they mean to papermill. For example:
+    NOTEBOOK is 04_thi, 04_thi.ipynb, the beginning of one name only (04), or a path. Several
+    are executed one after another. -p, -y and -f work as they do in papermill. For example:
 
         icl run 04_thi -p dataset rstp -p K 3
     """
@@ -84,9 +84,9 @@ def data_group() -> None:
 @data_group.command("check", short_help="Compare a data set's files with what was published.")
 @click.argument("name")
 @click.argument("root", type=click.Path(path_type=Path))
-@click.option("--strict", is_flag=True, help="Fail, naming the first, if a record must be skipped.")
+@click.option("--strict", is_flag=True, help="Fail if a record must be skipped, and name it.")
 @click.option("--pictures", is_flag=True, help="Decode every picture, not only its header and end.")
-@click.option("--annotation", help="Another annotation file in the folder, as caption_all.json.")
+@click.option("--annotation", help="Another annotation file in the folder: caption_all.json.")
 def check_data(name, root, strict, pictures, annotation) -> None:
     """Print counts, skipped records, duplicates, caption lengths and picture sizes of a data set.
 

@@ -45,7 +45,7 @@ class Ticker:
             self._redraw(self._line())
 
     def write(self, text: str) -> None:
-        """Shows whole lines, indented, as they come; the rest waits for its line's end."""
+        """Shows complete lines, indented, as they come; an unfinished line waits for its end."""
         with self._lock:
             *lines, self.unfinished = (self.unfinished + text).split("\n")
             self._redraw()

@@ -19,8 +19,8 @@ def augment_image(
         pixels: The picture.
         rng: Source of randomness.
         pad: Pixels of black padding, before a crop to the old size.
-        erase_scale: Smallest and largest share of the area that is erased, in half of the cases: a
-            rectangle of aspect 0.3 to 3.3 takes CLIP's mean colour.
+        erase_scale: Smallest and largest share of the area to erase. Half of the pictures get a
+            rectangle of aspect ratio 0.3 to 3.3 filled with CLIP's mean colour.
     """
     _, height, width = pixels.shape
     if rng.random() < 0.5:
@@ -52,7 +52,7 @@ def augment_text(
     Args:
         ids: Token ids [L].
         rng: Source of randomness.
-        share: Of the words that are changed, from 0 to 1.
+        share: Share of the words that are changed, from 0 to 1.
         split: Shares of these that are masked, replaced by a random word, and dropped.
         words: Ids 1 … words − 1 are words.
     """
@@ -80,11 +80,11 @@ def mask_words(
     Args:
         ids: Token ids [L].
         rng: Source of randomness.
-        share: Of the words that are hidden, from 0 to 1.
+        share: Share of the words that are hidden, from 0 to 1.
         words: Ids 1 … words − 1 are words.
 
     Returns:
-        The ids, and labels [L] that are the hidden words and −100 elsewhere.
+        The ids, and labels [L]: the id of each hidden word, and −100 elsewhere.
     """
     end = int(ids.argmax())
     out, labels = ids.copy(), np.full_like(ids, -100)

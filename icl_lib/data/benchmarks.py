@@ -36,7 +36,7 @@ PROJECTS = {
 }
 CAPTION_ALL = "caption_all.json"  # an older file of CUHK-PEDES
 LACKS = (
-    "it names no split and has one record a caption. The records of a picture are joined and all "
+    "it names no split and has one record per caption. The records of a picture are joined and all "
     "are read as 'test', which is good for searching and for testing without training. Training "
     "and the published numbers need reid_raw.json."
 )
@@ -62,13 +62,14 @@ def read_benchmark(
         strict: Raise an error that names what would be skipped.
         check_pictures: Decode every picture, not only its header and end.
         annotation: Another annotation file in the folder. CUHK-PEDES' caption_all.json, which has
-            no split and one record a caption, is read all as "test", with a warning.
-        limit_ids: Split -> how many people of it are read, the first by id, such as {"train": 50,
-            "val": 50, "test": 50}. Pictures of other people are not looked at.
+            no split and one record per caption, is all read as "test", with a warning.
+        limit_ids: Split -> how many people to read, those with the lowest ids, such as
+            {"train": 50, "val": 50, "test": 50}. Pictures of other people are not opened.
 
     Raises:
         FileNotFoundError: There is no such benchmark; the message shows the layout.
-        ValueError: The file is no list of records, no record is usable, or `strict`.
+        ValueError: The file is not a list of records, no record is usable, or `strict` is set and
+            a record would be skipped.
     """
     name = short_name(name)
     title, file = load_params(name).data.title, find_annotation(name, root, annotation)
@@ -81,8 +82,8 @@ def read_benchmark(
     if limit_ids is not None:
         table.attrs["limit_ids"] = dict(limit_ids)
     for split, count in emptied.items():
-        told = f"{title}: not one of the {count} records of split {split!r} is usable"
-        warnings.warn(told, stacklevel=2)
+        message = f"{title}: not one of the {count} records of split {split!r} is usable"
+        warnings.warn(message, stacklevel=2)
     if file.name == CAPTION_ALL:
         table.attrs["lacks"] = LACKS
         warnings.warn(f"{title}: {LACKS}", stacklevel=2)
@@ -110,22 +111,22 @@ def find_annotation(name: str, root: str | os.PathLike, annotation: str | None =
     """
     data = load_params(name).data
     root, title, annotation = Path(root).expanduser(), data.title, annotation or data.annotation
-    told = [f"{title} ({name}) was not found. Looked for:"]
+    lines = [f"{title} ({name}) was not found. Looked for:"]
     others = set()
     for file in (root / annotation, root / title / annotation):
         there = [part.exists() for part in (file, file.parent / "imgs")]
         if all(there):
             return file
         found, beside = ("there" if part else "missing" for part in there)
-        told.append(f"  {file}  ({found}), imgs/ beside it ({beside})")
+        lines.append(f"  {file}  ({found}), imgs/ beside it ({beside})")
         others |= {path.name for path in file.parent.glob("*.json")} - {annotation}
     if CAPTION_ALL in others and name == "cuhk":
         how = f"To read it all the same: annotation={CAPTION_ALL!r}."
-        told.append(f"{CAPTION_ALL} is there, but {LACKS} {how}")
+        lines.append(f"{CAPTION_ALL} is there, but {LACKS} {how}")
     elif others:
         names = ", ".join(sorted(others))
-        told.append(f"Other .json files there: {names}. To read one of them: annotation=NAME.")
-    told += [
+        lines.append(f"Other .json files there: {names}. To read one of them: annotation=NAME.")
+    lines += [
         "The layout it should have:",
         f"  {title}/{annotation}   a JSON list of records with split, captions, "
         f"{PATH_KEYS[name]}, id",
@@ -134,7 +135,7 @@ def find_annotation(name: str, root: str | os.PathLike, annotation: str | None =
         "Nothing is downloaded by this kit.",
         f"Without it: `icl data standin {name} {root}` draws a stand-in with the same layout.",
     ]
-    raise FileNotFoundError("\n".join(told))
+    raise FileNotFoundError("\n".join(lines))
 
 
 def _load(file: Path) -> list:
@@ -162,15 +163,15 @@ def _read(
     """The usable pictures of an annotation file."""
     imgs, flat = Path(os.path.abspath(file.parent)) / "imgs", file.name == CAPTION_ALL
     records = _load(file)
-    people = None if limit_ids is None else _first_people(records, path_key, flat, limit_ids)
+    left_out = set() if limit_ids is None else _beyond_limit(records, path_key, flat, limit_ids)
     kept: dict[str, Entry] = {}  # by real path
     split_of: dict[int, str] = {}
     for index, record in enumerate(records):
+        if index in left_out:
+            continue
         where = f"record {index}"
         with problems.at(where):
             split, pid, written, texts = _plain(record, where, path_key, problems, flat)
-            if people is not None and pid not in people.get(split, ()):
-                continue
             name = plain_path(written, imgs, path_key, split, "imgs")
             problems.note(path_key, where, written, name)
             path, called = imgs / name, f"imgs/{name}"
@@ -179,16 +180,16 @@ def _read(
             if entry and not flat:
                 raise Fault("duplicate_picture", f"{called} is already in {entry.where}")
             if entry and entry.pid != pid:
-                told = f"{called} is person {pid} here and {entry.pid} in {entry.where}"
-                raise Fault("wrong_type", told)
+                message = f"{called} is person {pid} here and {entry.pid} in {entry.where}"
+                raise Fault("wrong_type", message)
             if not entry:
                 check_picture(path, called, decode)
             texts = usable_captions(texts, where, problems)
             if entry:
                 entry.captions.extend(texts)
             elif texts and split_of.setdefault(pid, split) != split:
-                told = f"id {pid} is in split {split!r} but was in {split_of[pid]!r} before"
-                raise Fault("id_in_two_splits", told)
+                message = f"id {pid} is in split {split!r} but was in {split_of[pid]!r} before"
+                raise Fault("id_in_two_splits", message)
             elif texts:
                 kept[real] = Entry(split, pid, str(path), texts, where)
     return kept.values()
@@ -197,7 +198,7 @@ def _read(
 def _plain(record: Any, where: str, path_key: str, problems: Problems, flat: bool) -> tuple:
     """Split, id, path as written, and captions of a record, by their plain meaning.
 
-    With `flat`, a record of caption_all.json: it has one text, and its split is "test".
+    `flat` means a record of caption_all.json, which has one text and counts as "test".
     """
     if not isinstance(record, dict):
         raise wrong_type("a record", "an object", record)
@@ -223,13 +224,17 @@ def _plain(record: Any, where: str, path_key: str, problems: Problems, flat: boo
     return split, pid, values[path_key], texts
 
 
-def _first_people(
+def _beyond_limit(
     records: list, path_key: str, flat: bool, limit_ids: Mapping[str, int]
-) -> dict[str, set[int]]:
-    """The first people of each split, by id."""
-    people: dict[str, set[int]] = {split: set() for split in limit_ids}
-    for record in records:
+) -> set[int]:
+    """Indices of the records of people who are not among the first, by id, of their split."""
+    person_of: dict[int, tuple[str, int]] = {}
+    for index, record in enumerate(records):
         with contextlib.suppress(Fault):  # counted when the record is read
             split, pid, *_ = _plain(record, "", path_key, Problems(""), flat)
-            people.setdefault(split, set()).add(pid)
-    return {split: set(sorted(people[split])[:limit]) for split, limit in limit_ids.items()}
+            person_of[index] = split, pid
+    people = sorted(set(person_of.values()))
+    first: set[tuple[str, int]] = set()
+    for split, limit in limit_ids.items():
+        first.update([person for person in people if person[0] == split][:limit])
+    return {index for index, person in person_of.items() if person not in first}

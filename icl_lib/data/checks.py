@@ -20,10 +20,10 @@ SIZES_OF = 2000  # pictures, evenly spread, that are opened to learn their size
 def check(manifest: pd.DataFrame, name: str | None = None) -> pd.DataFrame:
     """Table (check, split, found, published, verdict) of what a manifest holds.
 
-    Its rows: identities, images and captions a split, against the published counts; missing
+    Its rows: identities, images and captions per split, against the published counts; missing
     folders, skipped records, splits emptied by that, values read by their plain meaning, paths that
     leave the folder; captions shared by several identities, identities in two splits; words and
-    tokens a caption, and how many captions the text encoder cuts off; pixels. A difference is
+    tokens per caption, and how many captions the text encoder cuts off; pixels. A difference is
     reported and not fatal.
 
     Args:
@@ -61,7 +61,7 @@ def duplicate_captions(manifest: pd.DataFrame) -> pd.DataFrame:
     """Captions that several identities of one split share, letter case and punctuation aside.
 
     Returns:
-        A row a text: caption, split, pids (sorted), captions (how many).
+        One row per text: caption, split, pids (sorted), captions (how many).
     """
     table = _shared_captions(manifest).groupby(["split", "words"], sort=False)
     table = table.agg(
@@ -81,7 +81,7 @@ def duplicate_pairs(manifest: pd.DataFrame, texts: int = 3, people: int = 2) -> 
         people: How many identities of each at most.
 
     Returns:
-        A row an identity and text: path, caption, pid.
+        One row per identity and text: path, caption, pid.
     """
     said, text = _shared_captions(manifest), ["split", "words"]
     groups = said.groupby(text, sort=False)
@@ -185,8 +185,8 @@ def _lengths(manifest: pd.DataFrame, limit: int) -> list[tuple]:
         share = f"{100 * cut / max(1, len(texts)):.2f}% lose what stands beyond token {limit}"
         words = [len(text.split()) for text in texts]
         rows += [
-            ("words a caption", split, _spread(words), "", SPREAD),
-            ("tokens a caption", split, _spread(tokens.tolist()), "", SPREAD),
+            ("words per caption", split, _spread(words), "", SPREAD),
+            ("tokens per caption", split, _spread(tokens.tolist()), "", SPREAD),
             (f"captions over {limit} tokens", split, cut, "", share if cut else "none is cut off"),
         ]
     return rows
@@ -200,9 +200,9 @@ def _pixels(manifest: pd.DataFrame) -> list[tuple]:
         # Damaged files make Pillow raise nearly anything.
         with contextlib.suppress(Exception), Image.open(path) as picture:
             sizes.append(picture.size)
-    bad, told = len(chosen) - len(sizes), f"headers of {len(chosen)} pictures"
+    bad, about = len(chosen) - len(sizes), f"headers of {len(chosen)} pictures"
     return [
-        ("unreadable pictures", "all", bad, "", told),
+        ("unreadable pictures", "all", bad, "", about),
         ("picture width, pixels", "all", _spread([width for width, _ in sizes]), "", SPREAD),
         ("picture height, pixels", "all", _spread([height for _, height in sizes]), "", SPREAD),
     ]

@@ -5,6 +5,7 @@ A value that has exactly one meaning is read, and counted (`Problems.note`) wher
 another way than it should be. A value with two meanings, or none, is a `Fault`.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -48,8 +49,8 @@ def match_names(names: Iterable, fields: Mapping[str, tuple[str, ...]]) -> dict[
 
 def wrong_type(field: str, wanted: str, value: Any) -> Fault:
     """The fault of a value that does not have the type of its field."""
-    told = f"{field} should be {wanted} but is {str(value)[:60]!r} ({type(value).__name__})"
-    return Fault("wrong_type", told)
+    message = f"{field} should be {wanted} but is {str(value)[:60]!r} ({type(value).__name__})"
+    return Fault("wrong_type", message)
 
 
 def plain_split(value: Any) -> str:
@@ -71,14 +72,14 @@ def plain_id(value: Any) -> int:
 
 
 def plain_captions(value: Any) -> list:
-    """The list of captions; a text is a list of one. Its items may still be no captions."""
+    """The list of captions; a single text becomes a list of one. The items are not checked."""
     if not isinstance(value, list | str):
         raise wrong_type("captions", "a list of texts", value)
     return [value] if isinstance(value, str) else value
 
 
 def usable_captions(texts: list, where: str, problems: Problems) -> list[str]:
-    """The captions that are text and not blank; each of the others is counted by itself."""
+    """The captions that are text and not blank; each of the others is counted as a problem."""
     if not texts:
         raise Fault("no_captions", "no caption is left")
     good = []
@@ -100,7 +101,7 @@ def plain_path(value: Any, folder: Path, field: str, split: str, called: str = "
             `folder`, after that of the folder above it or not, and may have \ in place of /.
         folder: Where the pictures are.
         field: What the path is called in the file, for messages.
-        split: The record's split, for counting those of a missing folder.
+        split: The record's split, under which a record of a missing folder is counted.
         called: What `folder` is called in messages.
 
     Raises:
@@ -123,9 +124,12 @@ def plain_path(value: Any, folder: Path, field: str, split: str, called: str = "
         raise Fault("two_meanings", f"{written} may be {' or '.join(found)}: both files exist")
     if not found:
         for parent in reversed(PurePosixPath(name).parents):  # from the top down
-            if not os.path.isdir(folder / parent):
-                raise Fault("missing_folder", (PurePosixPath(called) / parent).as_posix(), split)
-        raise Fault("missing_picture", f"there is no picture {PurePosixPath(called) / name}")
+            there = os.path.isdir(folder / parent)
+            if not there or _is_empty(folder / parent):
+                told = f"{PurePosixPath(called) / parent}"[:200] + (" (empty)" if there else "")
+                raise Fault("missing_folder", told, split)
+        told = f"{PurePosixPath(called) / name}"[:200]
+        raise Fault("missing_picture", f"there is no picture {told}")
     return name
 
 
@@ -136,7 +140,7 @@ def inside(path: str | os.PathLike, folder: str | os.PathLike) -> bool:
 
 
 def check_picture(path: str | os.PathLike, called: str, decode: bool = False) -> None:
-    """Raises a Fault if the picture, which is `called` so in messages, cannot be read.
+    """Raises a Fault if the picture, which messages name as `called`, cannot be read.
 
     Looks at the header, a PNG's checksums and a JPEG's end mark. Decodes every pixel with `decode`,
     if the end mark is missing, and of other formats.
@@ -150,8 +154,15 @@ def check_picture(path: str | os.PathLike, called: str, decode: bool = False) ->
                 picture.load()
     except Exception as error:  # damaged files make Pillow raise nearly anything
         said = f"{type(error).__name__}: {str(error).replace(str(path), 'file')[:120]}"
-        told = f"{called}: not readable as a picture ({said})"
-        raise Fault("unreadable_picture", told) from None
+        message = f"{called}: not readable as a picture ({said})"
+        raise Fault("unreadable_picture", message) from None
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether nothing is in a folder; False too if the folder must not be read."""
+    with contextlib.suppress(PermissionError), os.scandir(folder) as entries:
+        return next(entries, None) is None
+    return False
 
 
 def _unsafe(name: str) -> str | None:

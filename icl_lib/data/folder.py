@@ -20,7 +20,7 @@ SEPARATORS = ",;\t|"
 def read_folder(
     path: str | os.PathLike, strict: bool = False, check_pictures: bool = False
 ) -> pd.DataFrame:
-    """Manifest, all of split "test", of your own pictures anywhere below `path`, ordered by name.
+    """Manifest of your own pictures anywhere below `path`, all in split "test", ordered by name.
 
     An optional `captions.csv` in it has the columns file (relative to `path`), caption and, if you
     know it, person (any text; `attrs["persons"]` gives the name of each pid). A picture without a
@@ -33,7 +33,8 @@ def read_folder(
 
     Raises:
         FileNotFoundError: There is no such folder.
-        ValueError: captions.csv is no table with these columns, no picture is usable, or `strict`.
+        ValueError: captions.csv is not a table with these columns, no picture is usable, or
+            `strict` is set and something would be skipped.
     """
     folder = Path(os.path.abspath(path))
     if not folder.is_dir():
@@ -75,9 +76,10 @@ def _read_captions(
     for where, row in _read_table(file, problems):
         with problems.at(where):
             if None in row:
-                told = "it has more values than there are columns"
                 raise Fault(
-                    "wrong_type", f"{told}: put a caption that holds the separator in double quotes"
+                    "wrong_type",
+                    "it has more values than there are columns: put a caption that holds the "
+                    "separator in double quotes",
                 )
             written = (row["file"] or "").strip()
             name = plain_path(written, file.parent, "file", "test")
@@ -86,8 +88,8 @@ def _read_captions(
             real = os.path.realpath(file.parent / name)
             known, texts, *_ = said.setdefault(real, (person, [], where, name))
             if known != person:
-                told = f"{name!r} is person {person!r} here and {known!r} before"
-                raise Fault("wrong_type", told)
+                message = f"{name!r} is person {person!r} here and {known!r} before"
+                raise Fault("wrong_type", message)
             texts += usable_captions([row["caption"] or ""], where, problems)
     return said
 
@@ -104,15 +106,18 @@ def _read_table(file: Path, problems: Problems) -> list[tuple[str, dict]]:
         text = data.decode("utf-16" if utf16 else "utf-8-sig")
         separator = max(SEPARATORS, key=text.partition("\n")[0].count)
         lines = io.StringIO(text, newline="")
-        reader = csv.DictReader(lines, delimiter=separator, skipinitialspace=True)
+        reader = csv.DictReader(lines, delimiter=separator, skipinitialspace=True, strict=True)
         written = list(reader.fieldnames or [])
         column_of = match_names(written, FIELDS)
         field_of = {column: field for field, column in column_of.items()}
         reader.fieldnames = [field_of.get(column, column) for column in written]
         rows = [(f"line {reader.line_num}", row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8 ({error}). Save it as 'CSV UTF-8'.") from None
+    except csv.Error as error:
         raise ValueError(
-            f"{file} is not readable as CSV in UTF-8 ({error}). Save it as 'CSV UTF-8'."
+            f"{file} is not readable as CSV after line {reader.line_num} ({error}). Close every "
+            "double quote that opens a value, and double the quotes inside it."
         ) from None
     except Fault as fault:
         raise ValueError(f"{file}: {fault}. Keep one of these columns.") from None

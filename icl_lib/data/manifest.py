@@ -1,10 +1,10 @@
-"""The manifest, the one table that every stage reads: a pandas DataFrame with one row a caption.
+"""The manifest, the one table that every stage reads: a DataFrame with one row per caption.
 
 | column | what |
 |---|---|
 | split | "train", "val" or "test" |
 | pid | int, the person, as numbered in the benchmark's own file |
-| image_id | int, 0, 1, … in order of appearance, one number a picture |
+| image_id | int, 0, 1, … in order of appearance, one number per picture |
 | path | str, the picture's full path |
 | caption_id | int, 0, 1, … in order of appearance; -1 for a picture of your own without caption |
 | caption | str, verbatim; "" for a picture of your own without caption |
@@ -17,7 +17,7 @@ The `attrs` of a freshly read manifest:
 | report | kind of problem -> how often it was met (`icl_lib.data.problems.KINDS`) |
 | problems | the first messages, missing folders ahead of single records |
 | missing_folders | folder -> split -> number of records |
-| read_as | field -> {"count": of values that were untidy but plain, "first": the first of them} |
+| read_as | field -> {"count": how many untidy but clear values were read, "first": one of them} |
 | emptied | split -> number of its records, for a split that lost all of them (benchmarks only) |
 | lacks | what the file does not say (CUHK-PEDES' caption_all.json only) |
 | held_out | what `hold_out` has moved from train to val |
@@ -52,7 +52,7 @@ def finish(
     """The manifest of what a reader has found in `folder`; warns if anything was skipped.
 
     Raises:
-        ValueError: There is no entry; or anything was skipped and `strict`.
+        ValueError: There is no entry, or `strict` is set and something was skipped.
     """
     skipped = problems.messages()
     if not entries:
@@ -77,14 +77,14 @@ def finish(
         "title": title,
         "report": problems.counts,
         "problems": skipped,
-        "missing_folders": problems.missing_folders,
+        "missing_folders": problems.folders(),
         "read_as": problems.read_as,
     }
     return table
 
 
 def images(manifest: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
-    """The gallery: one row a picture (split, pid, image_id, path), ordered by image_id.
+    """The gallery: one row per picture (split, pid, image_id, path), ordered by image_id.
 
     Args:
         manifest: The manifest.
@@ -95,7 +95,7 @@ def images(manifest: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
 
 
 def captions(manifest: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
-    """The queries: one row a caption (all columns), ordered by caption_id.
+    """The queries: one row per caption (all columns), ordered by caption_id.
 
     Args:
         manifest: The manifest.
@@ -114,7 +114,7 @@ def hold_out(manifest: pd.DataFrame, identities: int, seed: int = 0) -> pd.DataF
     Args:
         manifest: The manifest.
         identities: How many persons; 0 changes nothing.
-        seed: Of the choice; independent of the training's seed.
+        seed: The seed of the choice; it is independent of the training's seed.
 
     Returns:
         The new manifest; its `attrs["held_out"]` has the numbers of identities, images and
@@ -152,7 +152,7 @@ def hold_out(manifest: pd.DataFrame, identities: int, seed: int = 0) -> pd.DataF
 
 
 def nonempty(manifest: pd.DataFrame, split: str) -> pd.DataFrame:
-    """The manifest, unchanged.
+    """Returns the manifest unchanged if `split` has captions.
 
     Raises:
         ValueError: `split` has no caption to search with; the message says what to do.

@@ -1,6 +1,6 @@
 """Wrong pairs on purpose: training captions that get other people's pictures, and which they are.
 
-RDE's experiments on noisy correspondence come with `.npy` files of indices, one entry a training
+RDE's experiments on noisy correspondence come with `.npy` files of indices, one entry per training
 pair, in the order of the annotation file. Entry i is the pair whose caption the picture of pair i
 gets; it is i itself where the pair stays right.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-_ROUNDS = 100  # of mending a draw; what is left after them cannot be mended
+_ROUNDS = 100  # attempts to mend a draw; a pair that is still wrong then cannot be mended
 
 
 def read_noise(path: str | Path, pairs: int) -> np.ndarray:

@@ -95,15 +95,15 @@ class PairViews(Dataset):
 
     Item i is a dict: `pair` i, `pixels` uint8 [3, H, W] and `ids` int64 [L]. With `parts` it has
     `rda_ids` [L] too, a second text for the same image. With `masked` it has `mlm_ids` [L], where
-    words are hidden, and `mlm_labels` [L], which tells them (`mask_words`).
+    words are hidden, and `mlm_labels` [L], the hidden words (`mask_words`).
 
     Args:
         images: The pictures.
         image_of: [P], the picture of each pair.
         ids: [P, L], the captions' tokens.
-        tokenizer: Of the text encoder.
+        tokenizer: The text encoder's tokenizer.
         settings: params.backbone.
-        seed: Of every random choice, with epoch and pair.
+        seed: Every random choice is drawn from it, the epoch and the pair.
         parts: [P], RDA's sub-sentences of each pair; where they are None the caption is used again.
         alone: The second text takes the place of the first.
         masked: Share of the words to hide, from 0 to 1.
@@ -122,7 +122,7 @@ class PairViews(Dataset):
         masked: float = 0.0,
     ):
         self.alone, self.masked = alone, masked
-        self._words: dict[str, np.ndarray] = {}  # of rewritings, which recur in every epoch
+        self._words: dict[str, np.ndarray] = {}  # tokens of rewritings, which recur in every epoch
         self.images, self.image_of, self.ids, self.parts = images, image_of, ids, parts
         self.tokenizer, self.settings, self.seed, self.epoch = tokenizer, settings, seed, 0
 
@@ -153,7 +153,7 @@ class PairViews(Dataset):
 
         Args:
             epoch: Number of the epoch, from which the order is drawn.
-            batch_size: Pairs a batch.
+            batch_size: Pairs per batch.
             share: Takes the rows of a batch and gives those that this process trains on.
             least: A last batch of fewer pairs is left out; a single pair has no negative.
         """
@@ -166,7 +166,7 @@ class PairViews(Dataset):
         return DataLoader(self, batch_sampler=batches, num_workers=_workers())
 
     def _tokens(self, sentences: list[str]) -> np.ndarray:
-        """Tokens [L] of sentences joined by spaces, each read once: no token crosses a space."""
+        """Tokens [L] of sentences joined by spaces; no token crosses a space."""
         out = np.zeros(self.ids.shape[1], dtype=np.int64)
         words = np.concatenate([self._words_of(sentence) for sentence in sentences])[: len(out) - 2]
         out[0], out[1 : 1 + len(words)] = self.tokenizer.sot_token_id, words

@@ -1,9 +1,9 @@
 """The vocabulary of visible characteristics in free English: nouns, adjectives, negations.
 
-Two readers share it. `icl_lib.thi.contradictions` needs to know which words of a text say what of
-which thing; `icl_lib.analysis.mentions` only notices that a thing is mentioned, and therefore adds
-vaguer words of its own. (The stand-in's texts have a closed vocabulary and a reader of their own,
-`icl_lib.data.standin.read`.)
+Two readers share it. `icl_lib.thi.contradictions` needs to know which words of a text say what
+about which thing; `icl_lib.analysis.mentions` only notices that a thing is mentioned, and therefore
+adds vaguer words of its own. (The stand-in's texts have a closed vocabulary and a reader of their
+own, `icl_lib.data.standin.read`.)
 """
 
 # Characteristic (as params/prompts/*.yaml names it) -> its nouns in the singular.

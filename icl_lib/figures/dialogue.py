@@ -1,4 +1,4 @@
-"""One interaction of THI as a reader can follow it: questions, answers and the query's fate."""
+"""One interaction of THI for a reader to follow: questions, answers and the query's outcome."""
 
 import base64
 import html

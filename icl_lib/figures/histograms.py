@@ -21,7 +21,7 @@ def shares(groups: Mapping, xlabel: str, limit: float | None = None, whole: bool
     Args:
         groups: {label: values}, a line each.
         xlabel: What the values are.
-        limit: A value to mark; the legend tells what share lies beyond.
+        limit: A value to mark; the legend gives the share beyond it.
         whole: Whether the values are counts, which get a step each; otherwise there are 40 steps.
     """
     figure, ((ax,),) = panels()
@@ -73,7 +73,7 @@ def top1_similarity(top1, right, xi: float, published: float):
     Args:
         top1: Similarities [Q]; those outside 0 to 1 are counted at the edge.
         right: Whether the first picture is right, bool [Q].
-        xi: Our threshold. The title tells how many first pictures are right on either side of it.
+        xi: Our threshold. The title says how many first pictures are right on either side of it.
         published: The paper's threshold, for its own backbone's similarities.
     """
     top1, right = np.clip(top1, 0, 1), np.asarray(right, dtype=bool)

@@ -29,7 +29,7 @@ def write_values(ax, image, xs, ys, form: str, size: float = 8) -> np.ndarray:
         xs: Where the columns stand [X].
         ys: Where the rows stand [Y].
         form: How a value is formatted, such as ".1f".
-        size: Of the font.
+        size: Size of the font.
 
     Returns:
         Which cells are dark, bool [Y, X].

@@ -160,7 +160,7 @@ def fitted(path, size: tuple[int, int] = CELL, enlarge: bool = True) -> Image.Im
     Args:
         path: The picture's file.
         size: In pixels.
-        enlarge: If False, the picture grows no larger than it is and gets no white around it.
+        enlarge: If False, the picture is never enlarged and gets no white around it.
     """
     try:
         with Image.open(path) as opened:

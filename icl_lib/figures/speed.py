@@ -14,7 +14,7 @@ WORKSTATION = 64  # GB of memory
 
 @styled
 def stacked_parts(tables: dict[str, pd.DataFrame]) -> Figure:
-    """Milliseconds a query, part by part: a panel for each table, a stacked bar for each (K, way).
+    """Milliseconds per query, part by part: a panel per table, a stacked bar per (K, way).
 
     Args:
         tables: {title: table of `icl_lib.speed.latency.means`}. All panels have the same range.
@@ -30,7 +30,7 @@ def stacked_parts(tables: dict[str, pd.DataFrame]) -> Figure:
         ax.set_title(title)
         ax.grid(False, axis="y")
     widest = max(table["total"].max() for table in tables.values())
-    axes[-1, 0].set(xlabel="milliseconds a query", xlim=(0, 1.15 * widest))
+    axes[-1, 0].set(xlabel="milliseconds per query", xlim=(0, 1.15 * widest))
     handles = axes[0, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=len(PARTS))
     return figure
@@ -42,7 +42,7 @@ def growth(table: pd.DataFrame, asking: float) -> Figure:
 
     Args:
         table: of `icl_lib.speed.latency.by_gallery`.
-        asking: milliseconds a query that the MLLM takes, drawn as a dashed line.
+        asking: milliseconds per query that the MLLM takes, drawn as a dashed line.
     """
     figure, axes = panels(1, 2, sharey=True)
     table = table.reset_index("index")
@@ -51,14 +51,14 @@ def growth(table: pd.DataFrame, asking: float) -> Figure:
         ax.axhline(asking, color=BLACK, linewidth=1, linestyle="--", label="the MLLM's parts")
         ax.set(title=part, xlabel="pictures in the gallery")
         _size_ticks(ax, table.index)
-    axes[0, 0].set_ylabel("milliseconds a query")
+    axes[0, 0].set_ylabel("milliseconds per query")
     axes[0, 1].legend(loc="center right")
     return figure
 
 
 @styled
 def deciding(tables: dict[str, pd.DataFrame]) -> Figure:
-    """Pairs decided a second by texts a picture: a panel for each table, a bar for each way.
+    """Pairs decided per second, by texts per picture: a panel per table, a bar per way.
 
     Args:
         tables: {title: table of `icl_lib.speed.deciding.by_texts`}. The number over a bar is the
@@ -71,7 +71,7 @@ def deciding(tables: dict[str, pd.DataFrame]) -> Figure:
         ax.bar_label(ax.containers[-1], [f"{ratio:.1f} x" for ratio in table["ratio"]], fontsize=8)
         ax.set(title=title, ylim=(0, 1.3 * ways.to_numpy().max()))
         ax.grid(False, axis="x")
-    axes[0, 0].set_ylabel("pairs a second")
+    axes[0, 0].set_ylabel("pairs per second")
     axes[0, 0].legend(loc="upper left")
     return figure
 
@@ -121,7 +121,7 @@ def ratio_growth(evaluation: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
 
 @styled
 def recall_against_time(study: pd.DataFrame) -> Figure:
-    """Recall@10 (0 to 100) over milliseconds a query (logarithmic): a panel for each gallery size.
+    """Recall@10 (0 to 100) over milliseconds per query (logarithmic): a panel per gallery size.
 
     Args:
         study: of `icl_lib.speed.galleries.study`. A line joins the search options of one index.
@@ -135,7 +135,7 @@ def recall_against_time(study: pd.DataFrame) -> Figure:
             rows = rows.sort_values("ms")
             colour = colours[family]
             ax.semilogx(rows["ms"], rows["recall"], marker="o", color=colour, label=family)
-        ax.set(title=f"{items:,} vectors", xlabel="ms a query", ylim=(0, 105))
+        ax.set(title=f"{items:,} vectors", xlabel="ms per query", ylim=(0, 105))
     low, high = study["ms"].min() / 10, study["ms"].max() * 10
     ticks = [tick for tick in 10.0 ** np.arange(-4, 5) if low < tick < high]
     axes[0, 0].set_xticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -108,7 +108,7 @@ def stamp(params: Params) -> str:
     """Where a figure comes from, e.g. "profile demo · RSTPReid, stand-in · seed 0"."""
     data = f"{params.data.title}, stand-in" if params.data.standin else params.data.title
     if params.data.limit_ids is not None:
-        data += f", trial run on {params.data.limit_ids} people a split"
+        data += f", trial run on {params.data.limit_ids} people per split"
     picked = " · epoch picked on test" if params.backbone.select_on == "test" else ""
     return f"profile {params.profile} · {data} · seed {params.seed}{picked}"
 

@@ -66,6 +66,6 @@ def forest(gains: pd.DataFrame, paper: pd.DataFrame, xlim: tuple[float, float]):
     axes[0].set_yticks(range(len(STEPS)), list(STEPS.values()))
     axes[0].invert_yaxis()
     axes[-1].legend(loc="lower right")
-    note = "lines: 95% paired bootstrap over queries, one a seed; ◇ the paper's change"
+    note = "lines: 95% paired bootstrap over queries, one per seed; ◇ the paper's change"
     figure.supxlabel(note, fontsize=8)
     return figure

@@ -104,7 +104,7 @@ def cause_bars(counts: dict[str, pd.DataFrame]):
 
 @styled
 def cost_curve(lines: dict[str, tuple[pd.DataFrame, int]], recommended: int, ylim):
-    """Rank-1 over questions a query, a point for each K.
+    """Rank-1 over questions per query, a point for each K.
 
     Filled points are on the Pareto front: no cheaper K is as good. Dashed lines show what the
     released code asks for the same rankings.
@@ -133,7 +133,7 @@ def cost_curve(lines: dict[str, tuple[pd.DataFrame, int]], recommended: int, yli
         ax.plot(x[recommended], y[recommended], "o", ms=13, mfc="none", mec=BLACK, mew=1.5)
     ax.set(
         title=f"○ K = {recommended}, recommended",
-        xlabel="questions a query (numbers: K)",
+        xlabel="questions per query (numbers: K)",
         ylabel=LABELS["rank1"],
         ylim=ylim,
     )

@@ -59,7 +59,7 @@ def loss_curve(log: pd.DataFrame):
 
 @styled
 def pretraining_curves(logs: dict[str, pd.DataFrame]):
-    """Losses (nats, left axis) and accuracies (percent, right axis) by step, a panel a stage.
+    """Losses (nats, left axis) and accuracies (percent, right axis) by step, a panel per stage.
 
     A loss has the same colour in all panels, which a legend below them explains.
 
@@ -87,7 +87,7 @@ def pretraining_curves(logs: dict[str, pd.DataFrame]):
 
 @styled
 def training_dots(table: pd.DataFrame, xlim: tuple[float, float]):
-    """Rank-1 and mAP of several trainings: a line a training, a dot a seed, a bar at their mean.
+    """Rank-1 and mAP of several trainings: a line each, a dot per seed, a bar at the mean.
 
     Args:
         table: What `icl_lib.analysis.compare.beside_first` returns; a dashed line marks the mean of

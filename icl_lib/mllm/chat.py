@@ -20,9 +20,8 @@ class Chat:
 
     Attributes:
         model: the bare model; an adapter may sit inside it, but no wrapper around it.
-        caches_pictures: whether the model's class takes encoded pictures. Where it does not, a
-        picture
-            is encoded anew for each of its texts.
+        caches_pictures: whether the model's class takes encoded pictures. If not, a
+            picture is encoded anew for each of its texts.
     """
 
     def __init__(self, processor, model: torch.nn.Module):

@@ -21,7 +21,7 @@ class Seen:
         ids: the placeholder tokens that stand for it in a prompt.
         features: what the model reads in their place, [n, D].
         extra: the processor's other values for it, one row each (Qwen2-VL: image_grid_thw).
-        deeper: what is added at those places in the first layers, one [n, D] a layer (Qwen3-VL's
+        deeper: what is added at those places in the first layers, one [n, D] per layer (Qwen3-VL's
             deepstack).
     """
 

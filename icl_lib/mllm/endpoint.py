@@ -24,8 +24,8 @@ RETRIED = {
     503,
     504,
 }  # statuses worth another try; every other one is final
-LARGEST = 64 * 2**20  # bytes of an answer; a server that sends more is out of order
-# How servers word it.
+LARGEST = 64 * 2**20  # bytes of an answer; a server that sends more is faulty
+# How servers phrase these errors.
 _NO_MODEL = re.compile(
     r"model\b.*(not (exist|found|served|available|loaded)|unknown)|unknown model|pinned"
 )
@@ -38,7 +38,7 @@ class Refused(ValueError):
 
 
 class Unusable(Exception):
-    """An answer that another try may mend."""
+    """An answer that cannot be used; another try may give a better one."""
 
 
 class Endpoint:
@@ -71,7 +71,7 @@ class Endpoint:
             # No connection is used twice: servers close idle ones, and a request may be lost in it.
             limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=0),
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            # A proxy that is set for the outer world does not know a server on this machine.
+            # A proxy that is set for the internet cannot reach a server on this machine.
             trust_env=httpx.URL(self.url).host not in ("127.0.0.1", "localhost", "::1"),
         )
 
@@ -84,8 +84,7 @@ class Endpoint:
         Args:
             count: number of requests.
             body: makes the JSON of a request.
-            read: takes what is wanted out of an answer; raises Unusable for one that it cannot
-            take.
+            read: extracts the result from an answer; raises Unusable for an answer without one.
 
         Raises:
             ConnectionError: no usable answer came.
@@ -123,7 +122,7 @@ class Endpoint:
         settings = self.settings
         for attempt in range(settings.retries + 1):
             if attempt:
-                # At random, or all requests that were turned away together would return together.
+                # A random wait: requests that were refused together must not all return together.
                 pause = settings.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1)
                 self._pause(min(pause, settings.longest_wait), stop)
             self._pause(self._not_before - time.monotonic(), stop)

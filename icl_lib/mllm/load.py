@@ -16,8 +16,7 @@ def load_mllm(params, adapter: str | Path | None = None) -> MLLM:
     Args:
         params: the settings of the run.
         adapter: a peft folder that `p_yes` answers with; `write` never uses it. On a server the
-        model
-            `server.served_adapter` answers in its place.
+            model `server.served_adapter` answers in its place.
 
     Raises:
         FileNotFoundError: the model is not on this machine; the message says how to get it. Nothing

@@ -31,8 +31,7 @@ class LocalMLLM(MLLM):
         reader: the `Chat` that answers `p_yes`.
         adapter_note: how many tensors of the adapter were applied; empty without an adapter.
         share_prefix: whether picture and template are read once for all texts of a picture. False
-        is
-            slower and there for comparison.
+            is slower and only meant for comparison.
     """
 
     def __init__(

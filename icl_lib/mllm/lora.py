@@ -33,7 +33,7 @@ def train_adapter(params, pairs: pd.DataFrame, folder: str | Path) -> Path:
 
     Beside the adapter lie pairs.csv, sharegpt.json (the format that LLaMA-Factory reads) and
     log.csv (step, epoch, loss, learning_rate). A killed training continues from its last checkpoint
-    (four an epoch) in <folder>/trainer.
+    (four per epoch) in <folder>/trainer.
 
     Args:
         params: the settings of the run.
@@ -109,8 +109,8 @@ class Collator:
     Args:
         chat: the model's chat format.
         prompts: the template of the question.
-        seen: the encoded pictures by picture_id; None to go through the processor and the vision
-        tower.
+        seen: the encoded pictures by picture_id; None to run the processor and the vision
+            tower for every batch.
     """
 
     def __init__(self, chat: Chat, prompts: Prompts, seen: dict[str, Seen] | None):

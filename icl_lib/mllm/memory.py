@@ -24,7 +24,7 @@ COMMIT_AT_MOST = 2000  # answers between two commits
 
 
 class Memory(MLLM):
-    """Wraps an MLLM and asks it only what was never answered before.
+    """Wraps an MLLM and asks it only questions that it has not answered before.
 
     The key of an answer is the hash of who answers (model, weights, adapter, precision), the verb,
     the finished prompt, the length limit of written answers, and the picture's CONTENT. A moved or

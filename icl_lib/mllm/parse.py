@@ -56,7 +56,7 @@ def parse_answers(
 
 
 def parse_sentences(text: str) -> list[str]:
-    """The sentences of a list: one a line, numbered, bulleted, or one after the other.
+    """The sentences of a list: one per line, numbered, bulleted, or one after the other.
 
     Prefaces ("Here are …:") and repeated sentences are dropped.
     """
@@ -68,7 +68,7 @@ def parse_sentences(text: str) -> list[str]:
     if len(lines) == 1 and len(_ANYWHERE.findall(text)) > 1:
         lines = _ANYWHERE.sub("\n", text).splitlines()
     elif len(marked) > 1 or (marked and len(lines) - len(marked) == 1):
-        lines = marked  # whatever stands around a marked list is prose about it
+        lines = marked  # text around a numbered or bulleted list only introduces it
     elif len(lines) == 1:
         lines = _SENTENCE_END.split(lines[0])
     kept: dict[str, str] = {}

@@ -20,7 +20,7 @@ from icl_lib.params.schema import Server
 TOP = 20  # likeliest first tokens asked for: the most that OpenAI's API, and vLLM by default, gives
 WORD_TOKENS = 8  # enough to read Yes or No from, behind a stray mark or line break
 SAME = 1e-4  # log-probabilities that differ by less are those of one model
-# What some tokenizer takes for a control token: <|im_end|>, <image>, </s>, [INST].
+# Text that some tokenizer reads as a control token: <|im_end|>, <image>, </s>, [INST].
 _CONTROL = re.compile(r"<(?=[|\uff5c/]?\w[\w|\uff5c▁]*>)|\[(?=/?[A-Z_]+\])")
 # A model that was not taught to stop may go on, "YesYes": its first word is the answer. "Yesterday"
 # and "Nobody" are no answers.
@@ -181,7 +181,7 @@ class ServerMLLM(MLLM):
         return self.endpoint.ask_all(len(prompts), body, lambda answer: self._choice(answer, model))
 
     def _check_sight(self, bodies: list[dict]) -> None:
-        """Refuses a server that leaves pictures out in silence: they should lengthen the prompt."""
+        """Refuses a server that silently ignores pictures: they should make the prompt longer."""
         model = bodies[0]["model"]
 
         def tokens(answer: dict) -> int | None:

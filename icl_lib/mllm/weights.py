@@ -54,7 +54,7 @@ def model_folder(params) -> Path:
 
 
 def served(params, adapter: bool = False) -> tuple[str, str]:
-    """What a server calls the model (or the model with its adapter), and what cache keys call it.
+    """The model's (or adapted model's) name on the server, and its name in cache keys.
 
     Both are equal, unless the server's name is the path of a folder on this machine: the key is
     then the folder's name and content, so that answers survive a move and never mix with other
@@ -89,8 +89,7 @@ def load_model(params, folder: Path):
 
     Raises:
         ValueError: the folder holds no image-text-to-text model with a chat template, or its
-        tensors
-            are not exactly those of the model.
+            tensors are not exactly those of the model.
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
 

@@ -80,8 +80,8 @@ def by_rank(judged: pd.DataFrame, threshold: float) -> pd.DataFrame:
         threshold: the P(Yes) above which an answer counts as Yes.
 
     Returns:
-        A row a rank: pairs; in percent true (share of the right person), accuracy, recall (share of
-        the right persons that got a Yes) and false (share of strangers that got one).
+        A row per rank: pairs; and in percent: true (share of the right person), accuracy, recall
+        (share of the right persons that got a Yes) and false (share of strangers that got one).
     """
     rows = {}
     for rank, part in judged.groupby("rank"):

@@ -40,7 +40,7 @@ class Params(Section):
     thi: Thi
 
     def key(self, *sections: str) -> dict:
-        """What can change a result: data set, profile, seed and the sections (by default all)."""
+        """All that can change a result: data set, profile, seed and sections (by default all)."""
         names = [name for name in Params.model_fields if isinstance(getattr(self, name), Section)]
         for name in sections:
             known("section", name, names)
@@ -87,7 +87,7 @@ class Params(Section):
 
     @property
     def cache_dir(self) -> Path:
-        """Weights, vectors and answers: all that can be made again and is kept out of git."""
+        """The folder of weights, vectors and answers, which can be made again; git ignores it."""
         return self.results_dir / "cache"
 
     @property
@@ -136,13 +136,13 @@ def load_params(dataset: str = "rstp", profile: str = "demo", **overrides: Any) 
 
 
 def unique_fields() -> set[str]:
-    """Fields that `load_params` takes without a section: "K", but not "epochs", which two have."""
+    """Fields that need no section: "K" does not, but "epochs" does, since two sections have it."""
     names = [field.rpartition(".")[2] for field in _fields()]
     return {name for name in names if names.count(name) == 1}
 
 
 def _fields(model: type[Section] = Params, prefix: str = "") -> dict[str, Any]:
-    """{"thi.K": its type} of every setting."""
+    """The type of every setting, by its name with dots: {"thi.K": type}."""
     found: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
@@ -177,7 +177,7 @@ def _resolved(overrides: Mapping[str, Any]) -> dict:
 
 
 def _unclear(given: str, name: str, fits: list[str]) -> str:
-    """Why `given`, which is `name` with dots, names no field or more than one."""
+    """The message for `given` (`name` with dots), which names no field or more than one."""
     if fits:
         return f"parameter {given!r} is ambiguous: say {' or '.join(fits).replace('.', '__')}."
     full = [field.replace(".", "__") for field in _fields()]
@@ -188,7 +188,7 @@ def _unclear(given: str, name: str, fits: list[str]) -> str:
 
 
 def _nested(field: str, value: Any) -> dict:
-    """{"thi": {"K": value}} of "thi.K"."""
+    """Turns "thi.K" and a value into {"thi": {"K": value}}."""
     for name in reversed(field.split(".")):
         value = {name: value}
     return value

@@ -78,7 +78,7 @@ class Backbone(Section):
     """The retrieval model (image encoder f, text encoder g) and its training."""
 
     method: Literal["rde", "irra", "clip"]
-    checkpoint: str | None = None  # a trained one (file or folder), instead of training
+    checkpoint: str | None = None  # a trained backbone (file or folder) to use instead of training
     clip: str  # "small" (ships with the kit) or an open_clip model name
     weights: str | None = None  # null: the small CLIP's own; "openai"; or a local file
     image_size: tuple[Positive, Positive]  # height, width in pixels
@@ -154,7 +154,7 @@ class Mllm(Section):
     backend: Literal["local", "server"]
     url: str | None = None  # server only, for example http://127.0.0.1:8000/v1
     dtype: Literal["float32", "bfloat16"]  # float16 gives NaN with Qwen2-VL
-    max_pixels: Positive | None = None  # of a picture; null: the model's own limit
+    max_pixels: Positive | None = None  # largest size of a picture; null: the model's own limit
     batch_size: Positive  # pairs per forward pass
     prompts: str  # a file of params/prompts without .yaml, or a path to a YAML file
     max_new_tokens: Positive
@@ -176,14 +176,16 @@ class Server(Section):
 
     served_model: str | None = None  # M's name there; null: mllm.model or the small model's folder
     served_adapter: str | None = None  # M with its LoRA adapter, which answers Yes or No
-    logprobs: bool  # P(Yes) from log-probabilities, if the server gives them; false: from the word
+    logprobs: bool  # P(Yes) from log-probabilities if the server gives them; false: from the text
     key_variable: str | None = None  # environment variable with the API key; null: no key is sent
     concurrency: Positive  # requests in flight at the same time
     connect_timeout: Seconds  # to reach the server
     timeout: Seconds  # for one complete answer
-    retries: Count  # of a request that timed out or failed, or met an overloaded server
-    backoff: Seconds  # before the first retry; doubled before each further one
-    longest_wait: Seconds  # between two tries; a server that asks for more ends the run
+    retries: Count  # new tries if a request times out or fails, or the server is overloaded
+    backoff: Seconds  # wait before the first retry; doubled before each further one
+    longest_wait: (
+        Seconds  # longest wait between two tries; a server that asks for more ends the run
+    )
 
 
 class Rda(Section):
@@ -220,7 +222,7 @@ class Sft(Section):
     accumulation: Positive  # forward passes per optimiser step
     top_k: Positive  # hard negatives come from the first top_k candidates
     pairs: Positive | None = None  # largest number of training captions; null: all
-    draws: Positive  # of each caption: its own picture (Yes) and another hard negative (No)
+    draws: Positive  # uses of each caption: its own picture (Yes), a new hard negative (No)
     threshold: Share | None = None  # an answer is Yes if P(Yes) is above it; null: chosen on val
 
 

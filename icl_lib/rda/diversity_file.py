@@ -17,7 +17,7 @@ def write_diversity(
     root: str | Path | None = None,
     path_key: str = "img_path",
 ) -> None:
-    """Writes RDA's texts in the authors' form, one record an image.
+    """Writes RDA's texts in the authors' form, one record per image.
 
     A record has the fields id, split, `path_key`, captions, and diversity_captions: for each
     caption a list (sub-sentences) of lists (rewritings).

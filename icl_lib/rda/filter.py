@@ -51,13 +51,13 @@ def without_least(
 def least_believed(checked: pd.DataFrame, share: float) -> pd.Series:
     """Marks (bool) the rows of `checked` among the `share` of additions that have the lowest p."""
     rank = checked["p"].where(~checked["captioned"]).rank(method="first", pct=True)
-    return rank <= share  # NaN, and so False, for what is captioned
+    return rank <= share  # captioned rows have NaN, and so get False
 
 
 def kept(
     texts: dict[int, dict], fits: Callable[[int, str], bool], belief: Callable[[int, str], float]
 ) -> dict[int, dict]:
-    """Keeps the sub-sentences that `fits(caption_id, text)`, or the one of the highest `belief`."""
+    """Keeps the sub-sentences for which `fits` is true, or else the one of highest `belief`."""
     left = {}
     for i, row in texts.items():
         sentences = row["sentences"]

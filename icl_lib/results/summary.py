@@ -29,7 +29,7 @@ def read_summary(params: Params) -> dict:
 def update_summary(params: Params, dotted_key: str, value: Any) -> None:
     """Sets one entry of summary.json, such as "thi.final", and keeps the rest.
 
-    The head of the file holds the data set, profile, seed and versions of its latest writer.
+    The head of the file holds the data set, profile, seed and versions of the run that wrote last.
     `made_by` holds, for each entry, the seed, the hash of the settings and the time. Processes
     that write at the same time take turns.
 

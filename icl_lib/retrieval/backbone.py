@@ -28,7 +28,7 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
         return precision == "bf16"
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Older versions of torch do not tell.
+    # Older versions of torch do not have this function.
     found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return device.type == "cpu" and any(found.get(name) for name in ("amx_bf16", "avx512_bf16"))
 

@@ -1,4 +1,4 @@
-"""Clean-pair division (CCD) of RDE: which training pairs to trust, judged by their losses."""
+"""Confident consensus division (CCD) of RDE: which pairs to trust, judged by their losses."""
 
 import numpy as np
 

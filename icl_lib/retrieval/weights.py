@@ -140,7 +140,7 @@ def find_weights(params) -> Path:
 def read_state(path: Path) -> dict[str, Tensor]:
     """CLIP's tensors in float32 by OpenAI's names, from any file that `read_tensors` reads.
 
-    Of a trained backbone, such as a ReID model's `base_model.*`, the heads are left out.
+    The heads of a trained backbone (such as a ReID model's `base_model.*`) are left out.
 
     Raises:
         ValueError: the file holds no CLIP; the message says what it looks like.

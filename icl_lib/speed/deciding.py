@@ -51,11 +51,11 @@ def by_texts(
             timed.
         texts: each picture gets the next ones; they are used again from the start as often as
             needed.
-        counts: numbers of texts a picture.
+        counts: numbers of texts per picture.
         repeats: runs of which the fastest counts.
 
     Returns:
-        A row for each count. Pairs a second: `GENERATED`; `PLAIN`, one forward pass, each
+        A row for each count. Pairs per second: `GENERATED`; `PLAIN`, one forward pass, each
         picture encoded once; `SHARED`, the common prefix of a picture's texts also read once.
         `ratio`: SHARED to GENERATED. `by sharing`: SHARED to PLAIN. `tokens`: what `by sharing`
         would be if time were proportional to the number of tokens. `same word`: percent of pairs

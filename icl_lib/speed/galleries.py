@@ -63,7 +63,7 @@ def study(
 
     Returns:
         A row for each size, index and options. `build`: seconds to train and fill the index.
-        `ms` a query, all queries searched together; `ms alone`, one by one (median of 50).
+        `ms` per query, all queries searched together; `ms alone`, one by one (median of 50).
         `recall`: percent of the `TOP` best that are among the pictures found. `bytes` an item and
         `fixed` bytes, which do not grow with the items (codebooks, cell centres), measured by
         serialising; `MB` in all.

@@ -38,7 +38,7 @@ def timed(
         paths: the pictures' files [G].
         mllm: answers without a memory, so that answering is timed and not reading.
         cards: the same MLLM with a memory that holds a description of each picture.
-        k_max: the most questions a query.
+        k_max: the most questions per query.
         threshold: P(Yes) above which an answer is Yes.
         lam: λ of Eq. 6.
 
@@ -83,7 +83,7 @@ def parts(run: pd.DataFrame, K: int, xi: float, way: str = "on demand") -> pd.Da
     k_max = run.attrs["k_max"]
     if k_max < K:
         raise ValueError(
-            f"K={K} was not timed: this run asks at most {k_max} questions a query. "
+            f"K={K} was not timed: this run asks at most {k_max} questions per query. "
             f"Time it again with k_max={K}."
         )
     sure = run["top"] > xi
@@ -99,11 +99,11 @@ def parts(run: pd.DataFrame, K: int, xi: float, way: str = "on demand") -> pd.Da
 
 
 def means(run: pd.DataFrame, Ks: Iterable[int], xi: float) -> pd.DataFrame:
-    """Mean milliseconds a query of each part, for each (K, way).
+    """Mean milliseconds per query of each part, for each (K, way).
 
     Returns:
         Rows (K, way): `PARTS` and their sum `total`; `with anchor`, the total of the queries
-        that have one (NaN if none has); `questions` a query; `anchors`, percent of queries that
+        that have one (NaN if none has); `questions` per query; `anchors`, percent of queries that
         have one.
     """
     rows = {}

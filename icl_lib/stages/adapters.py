@@ -124,7 +124,7 @@ def judged(params: Params) -> dict[str, pd.DataFrame]:
 
 
 def mllm_hash(params: Params) -> str:
-    """What stands for the MLLM without its adapter in a key."""
+    """The part of a key that stands for the MLLM without its adapter."""
     if params.mllm.backend == "server":
         return served(params)[1] + ("" if params.server.logprobs else " by word")
     return folder_hash(model_folder(params))

@@ -84,7 +84,7 @@ def xi_grid(run: Interaction, points: int = 11) -> list[float]:
 def chosen(params: Params, val: Interaction) -> dict:
     """K, xi and lam: those of the settings, or else the best on val by Rank-1 + mAP.
 
-    Of equal points the one with the fewest questions is taken.
+    If several points are equally good, the one with the fewest questions is taken.
     """
     given = params.thi
     xis = xi_grid(val) if given.xi is None else [given.xi]

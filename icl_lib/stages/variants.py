@@ -17,7 +17,7 @@ from icl_lib.stages.made import stage
 from icl_lib.thi import Interaction, Trace, contradictions, interact, refine
 from icl_lib.thi.variants import find
 
-# A variant is to avoid errors at every depth, not only at the first rank, so these are added up.
+# A variant should avoid errors at every depth, not only at the first rank, so these are added up.
 SCORE = ("rank1", "rank5", "rank10", "mAP")
 
 
@@ -87,7 +87,7 @@ def chosen_value(params: Params, val: Interaction, name: str, point: dict) -> fl
 
 
 def best_value(table: pd.DataFrame, neutral: float) -> float:
-    """The value of the highest score in a table of `on_val`; of equals the neutral or first one."""
+    """The value with the highest score in a table of `on_val`; if tied, the neutral or first."""
     best = table.loc[np.isclose(table["score"], table["score"].max(), atol=1e-9), "value"]
     return float(neutral if (best == neutral).any() else best.iloc[0])
 
@@ -115,7 +115,7 @@ def _merged_with_best(params: Params, split: str, run: Interaction, whole: Trace
 def _merged_with_additions(params: Params, split: str, run: Interaction) -> dict[str, list]:
     """Queries merged only with what the anchor adds to them: {"texts" [Q], "contradictions" [Q]}.
 
-    What the anchor's description says against the query is not merged, but counted.
+    Answers of the anchor's description that contradict the query are counted, and not merged.
     """
     described = [q for q, answers in enumerate(run.answers) if answers is not None]
     texts = run.queries["caption"].tolist()

@@ -47,7 +47,7 @@ def replay(
     sim, sim_refined = np.asarray(sim), np.asarray(sim_refined)
     if sim.shape != sim_refined.shape or len(sim) != len(trace.p_yes):
         raise ValueError(
-            f"replay wants sim and sim_refined [Q, G] and a trace of Q queries, got {sim.shape}, "
+            f"replay needs sim and sim_refined [Q, G] and a trace of Q queries, got {sim.shape}, "
             f"{sim_refined.shape} and {len(trace.p_yes)}"
         )
     anchor = find_anchors(sim, trace, K, xi)

@@ -42,7 +42,7 @@ def interact(
 
     Raises:
         ValueError: the candidates do not fit the queries or the gallery, or p_yes returns anything
-            but one probability a question.
+            but one probability per question.
     """
     names, images = _candidates(candidates, image_paths)
     limit = np.broadcast_to(np.asarray(k_max, dtype=int), len(queries))

@@ -31,7 +31,7 @@ Facts = dict[str, dict[str, set[str]]]
 def read(text: str, about: str | None = None) -> Facts:
     """What a text states: {characteristic: {class: words}}.
 
-    The class "there" tells of each noun named whether the thing is there: "yes" or "no".
+    The class "there" says for each named thing whether it is there: "yes" or "no".
 
     Args:
         text: An English description, or an answer of Eq. 4.

@@ -87,7 +87,7 @@ def _spread(counts, length: int, at) -> np.ndarray:
 
 
 def spent(run, K: int, xi: float, lam: float, tokens: dict | None = None) -> pd.DataFrame:
-    """A table of THI's costs: the total, the cost a query, and the cost a point of Rank-1 gained.
+    """A table of THI's costs: in total, per query, and per point of Rank-1 gained.
 
     The last column is NaN where THI gains nothing. Seconds are those of the machine that asked. The
     time of describing and merging is a share of the trace's, by the number of texts merged.

@@ -24,7 +24,7 @@ class Interaction:
         sim_refined: S(q̂, v) [Q, G].
         trace: the MLLM's answers about the candidates.
         texts: the refined texts q̂ [Q].
-        answers: what the MLLM says of the image of each query's first Yes [Q], or None.
+        answers: what the MLLM says about the image of each query's first Yes [Q], or None.
         folder: where the trace lies.
         seconds_refining: the time of describing and merging; None if it was not measured.
         vectors: the gallery's vectors [G, D].

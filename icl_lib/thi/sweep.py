@@ -10,7 +10,7 @@ from icl_lib.thi.trace import Trace
 
 
 def grid(sim, sim_refined, trace: Trace, query_pids, gallery_pids, Ks, xis, lams) -> pd.DataFrame:
-    """Replays every (K, ξ, λ): a row each, with metrics in percent and the anchors and questions.
+    """Replays every (K, ξ, λ): one row each, with metrics (percent), anchors and questions.
 
     The metrics are those of `replay` at each point, but each query is ranked only once for each λ:
     whatever K and ξ are, its anchor is the candidate of its first Yes, or it has none.

@@ -37,7 +37,7 @@ class Trace:
         self.p_yes = np.array(self.p_yes, dtype=float)
         if self.p_yes.ndim != 2 or self.candidates.shape != self.p_yes.shape:
             raise ValueError(
-                "a trace wants candidates and p_yes of one shape [Q, K_max], got "
+                "a trace needs candidates and p_yes of one shape [Q, K_max], got "
                 f"{self.candidates.shape} and {self.p_yes.shape}"
             )
         if ((self.p_yes < 0) | (self.p_yes > 1)).any():
@@ -50,7 +50,7 @@ class Trace:
         yes = np.asarray(yes)
         if yes.dtype != bool and not np.isin(yes, (0, 1)).all():
             raise ValueError(
-                "from_answers wants True and False (or 1 and 0); for probabilities use Trace(…)"
+                "from_answers needs True and False (or 1 and 0); for probabilities use Trace(…)"
             )
         return cls(candidates, yes.astype(float))
 
@@ -62,7 +62,7 @@ class Trace:
     @property
     def first_yes(self) -> np.ndarray:
         """The rank [Q], from 0, of each query's first Yes; −1 if there is none."""
-        yes = self.p_yes > self.threshold  # NaN is no Yes
+        yes = self.p_yes > self.threshold  # NaN does not count as a Yes
         return np.where(yes.any(1), yes.argmax(1) if self.k_max else 0, -1)
 
     @property
@@ -71,7 +71,7 @@ class Trace:
         return (~np.isnan(self.p_yes)).sum(1)
 
     def rows(self) -> pd.DataFrame:
-        """A table with one row a question: query, rank (from 0), image, p_yes, seconds."""
+        """A table with one row per question: query, rank (from 0), image, p_yes, seconds."""
         query, rank = np.nonzero(~np.isnan(self.p_yes))
         return pd.DataFrame(
             {

@@ -53,7 +53,7 @@ def confident(
             f"interact(…, k_max={K}, ask='all')"
         )
     anchor = find_anchors(sim, trace, K, xi)
-    best = p_yes.argmax(1)  # of equal ones the first
+    best = p_yes.argmax(1)  # the first of equal ones
     moved = np.flatnonzero((first >= 0) & (first < K) & (sim.max(1) <= xi))
     moved = moved[p_yes[moved, best[moved]] > p_yes[moved, first[moved]] + value]
     anchor[moved] = gallery_columns(sim, whole, moved, best[moved])
@@ -154,5 +154,5 @@ VARIANTS = {
 
 
 def find(name: str) -> Variant:
-    """The variant of that name; an unknown name raises a ValueError that tells the nearest one."""
+    """The variant of that name; for an unknown name, a ValueError suggests the nearest one."""
     return VARIANTS[known("thi.variant", name, VARIANTS)]

@@ -173,7 +173,7 @@ def test_a_stand_in_is_drawn_and_checked(icl, tmp_path, name, title, published):
         published,
         "differs",
         "captions read, 0 skips",
-        "tokens a caption",
+        "tokens per caption",
         "none is cut off",
         "captions shared by identities",
         "identities in two splits",
@@ -216,7 +216,7 @@ def test_data_check_reads_caption_all_and_a_folder_of_your_own(icl, tmp_path):
     code, out, err = icl("data", "check", "cuhk", str(tmp_path), "--annotation", "caption_all.json")
     assert code == 0, err
     assert (
-        "names no split and has one record a caption" in out
+        "names no split and has one record per caption" in out
         and f"{len(flat)} captions read, 0 skips" in out
     )
     code, out, err = icl("data", "check", "folder", str(tmp_path / "imgs"))

@@ -218,6 +218,37 @@ def test_a_missing_folder_is_one_line_ahead_of_single_records(tmp_path):
         assert told.index("imgs/gone") < told.index("imgs/good/deep") and "3.jpg" not in told
 
 
+def test_many_missing_folders_make_no_endless_message(tmp_path):
+    records = [record("good.jpg")]
+    records += [record(f"gone{n}/{k}.jpg", "val", n + 1) for n in range(50) for k in range(2)]
+    folder = layout(tmp_path, records)
+    for n in range(50):
+        shutil.rmtree(folder / f"imgs/gone{n}")
+    with pytest.warns(UserWarning, match=r"\(30 others\): 60 records, of val"):
+        table = read_benchmark("rstp", tmp_path)
+    assert len(table.attrs["problems"]) == 21 and table.attrs["report"]["missing_folder"] == 100
+    shown = check(table, "rstp").set_index("check")
+    assert shown.loc["missing folder (30 others)", "found"] == 60
+    assert shown.loc[shown.index.str.startswith("missing folder"), "found"].sum() == 100
+
+
+def test_a_limit_counts_nothing_of_the_people_left_out(tmp_path):
+    records = [
+        record("a.jpg", "Train", 1),
+        record("b.jpg", "Train", "2"),
+        record("c.jpg", "test", "3"),
+        record("d.jpg", "test", "4"),
+    ]
+    folder = layout(tmp_path, records)
+    for name in "cd":
+        (folder / f"imgs/{name}.jpg").unlink()
+    with pytest.warns(UserWarning, match="not one of the 1 records of split 'test' is usable"):
+        table = read_benchmark("rstp", tmp_path, limit_ids={"train": 1, "test": 1})
+    assert table["pid"].unique().tolist() == [1] and table.attrs["emptied"] == {"test": 1}
+    counts = {field: read["count"] for field, read in table.attrs["read_as"].items()}
+    assert counts == {"split": 1, "id": 1} and table.attrs["report"]["missing_picture"] == 1
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "folder"])
 def test_damaged_pictures_are_found(tmp_path, suffix, damage):
@@ -362,7 +393,7 @@ def test_caption_all_is_read_as_test_and_says_what_it_lacks(tmp_path, key):
     folder = layout(tmp_path, pictures, "cuhk")
     (folder / "reid_raw.json").rename(folder / "elsewhere.json")
     (folder / "caption_all.json").write_text(json.dumps(records))
-    lacks = r"names no split and has one record a caption.*annotation='caption_all\.json'"
+    lacks = r"names no split and has one record per caption.*annotation='caption_all\.json'"
     with pytest.raises(FileNotFoundError, match=lacks):
         read_benchmark("cuhk", tmp_path)
     with pytest.warns(UserWarning) as warned:
@@ -434,7 +465,7 @@ def test_a_caption_of_5000_words_is_kept_counted_and_read_to_its_limit(tmp_path)
     rows = check(table, "rstp").set_index("check")
     assert (
         rows.loc["captions over 77 tokens", "found"] == 2
-        and rows.loc["words a caption", "found"] == "2 / 91 / 5000"
+        and rows.loc["words per caption", "found"] == "2 / 91 / 5000"
     )
     assert "66.67% lose" in rows.loc["captions over 77 tokens", "verdict"]
     vectors = load_backbone(load_params("rstp")).encode_texts(table["caption"].tolist())

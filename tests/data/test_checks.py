@@ -56,7 +56,7 @@ def test_counts_by_hand(small):
     assert found(table, "captions shared by identities", "train") == 2
     assert found(table, "captions shared by identities", "test") == 0
     assert found(table, "identities in two splits") == 1
-    assert found(table, "words a caption", "train") == "4 / 4 / 5"
+    assert found(table, "words per caption", "train") == "4 / 4 / 5"
     assert found(table, "unreadable pictures") == 1
     assert found(table, "picture width, pixels") == "10 / 11 / 12"
 

@@ -198,14 +198,14 @@ def test_token_lengths_and_the_share_that_is_cut(val_test, checked):
 
 
 def test_the_same_as_caption_all_json(blank, records, val_test):
-    """One record a caption, no split: the same pictures and captions, all test, with a warning."""
+    """One record per caption, no split: the same pictures, captions, all test, with a warning."""
     flat = [
         {"id": record["id"], "file_path": record["file_path"], "captions": text}
         for record in records
         for text in record["captions"]
     ]
     (blank / "caption_all.json").write_text(json.dumps(flat), encoding="utf-8")
-    with pytest.warns(UserWarning, match="it names no split and has one record a caption"):
+    with pytest.warns(UserWarning, match="it names no split and has one record per caption"):
         table = read_benchmark("cuhk", blank, annotation="caption_all.json")
     assert not any(table.attrs["report"].values()) and set(table["split"]) == {"test"}
     assert table.drop(columns="split").equals(val_test.drop(columns="split"))

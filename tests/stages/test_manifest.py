@@ -67,7 +67,7 @@ def test_a_trial_run_says_so_and_leaves_the_complete_results_alone():
     record_seconds(trial, "thi", 1)
     assert (read_summary(whole)["seconds"]["thi"], read_summary(trial)["seconds"]["thi"]) == (9, 1)
     assert read_summary(trial)["limit_ids"] == 2 and "limit_ids" not in read_summary(whole)
-    assert "trial run on 2 people a split" in stamp(trial) and "trial" not in stamp(whole)
+    assert "trial run on 2 people per split" in stamp(trial) and "trial" not in stamp(whole)
     table = check(stages.data(trial), "rstp").set_index(["check", "split"])
     assert table.loc[("identities", "train"), "verdict"] == "trial run on the first 2 people"
 

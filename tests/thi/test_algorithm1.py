@@ -124,7 +124,7 @@ def test_a_gallery_smaller_than_K_ends_the_questions():
         ({"K": -1}, "whole number"),
         ({"K": 1.5}, "whole number"),
         ({"lam": 1.2}, r"\[0, 1\]"),
-        ({"sim_refined": np.zeros((1, 3))}, "replay wants"),
+        ({"sim_refined": np.zeros((1, 3))}, "replay needs"),
         ({"sim_refined": np.full((1, 2), np.nan)}, "refined text"),
         ({"trace": Trace.from_answers([[True]], [[7]])}, "beyond the gallery"),
     ],

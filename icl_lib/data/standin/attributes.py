@@ -78,7 +78,7 @@ _SLEEVES |= dict.fromkeys(["sweater", "hoodie", "jacket", "coat"], "long")
 
 
 def draw_value(name: str, rng: random.Random, wardrobe: Mapping = MappingProxyType({})) -> str:
-    """One value of an attribute, by the weights of `wardrobe` where it has the attribute's own."""
+    """A random value of an attribute; `wardrobe` may replace the usual weights of its values."""
     values, weights = VALUES[name]
     return rng.choices(values, wardrobe.get(name, weights))[0]
 

@@ -21,8 +21,8 @@ class Collection:
             1), letter (a or b, of the camera) and number (of the picture, from 0).
         cameras: Its cameras.
         size: (width, height) of a picture in pixels.
-        more: Pictures of each identity above (or, if negative, below) the mean asked for.
-        stride: The first camera of an identity comes so many after that of the identity before.
+        more: How many pictures more (negative: fewer) than requested each identity has on average.
+        stride: By how many cameras the first camera moves on from one identity to the next.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Collection:
 
 @dataclass(frozen=True)
 class Character:
-    """The ways of one benchmark.
+    """What sets one benchmark's stand-in apart.
 
     Args:
         collections: Where its people were seen; identities are dealt out to them in turn.

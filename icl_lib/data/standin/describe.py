@@ -1,4 +1,4 @@
-"""What is said of a drawn person: captions, answers to the 15 questions, canonical sentences.
+"""Texts about a drawn person: captions, answers to the 15 questions, canonical sentences.
 
 A caption is made from `facts` (attribute -> value said), so that analyses know what it claims.
 """

@@ -43,7 +43,7 @@ def choose_facts(
     eager: float = 0.0,
     everything: bool = False,
 ) -> dict:
-    """What one describer chooses to say of a picture: attribute -> value.
+    """What one describer chooses to say about a picture: attribute -> value.
 
     Args:
         truth: Attribute -> value, of the person and of the scene.

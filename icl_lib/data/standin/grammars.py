@@ -206,7 +206,7 @@ def _fabric(facts: dict) -> str:
 
 
 def _told(facts: dict) -> set[str]:
-    """The groups of which the facts tell something that is there."""
+    """The groups about which the facts say that something is there."""
     return {g for g in groups_of(facts) if facts.get(GROUPS[g][0]) not in ABSENT}
 
 

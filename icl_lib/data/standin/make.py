@@ -58,7 +58,7 @@ def make_standin(
 ) -> None:
     """Draw the stand-in of a benchmark into the folder `root`, for the benchmark's own reader.
 
-    Layout, ids, splits and captions a picture are the benchmark's. The same arguments write the
+    Layout, ids, splits and captions per picture are the benchmark's. The same arguments write the
     same files on any machine with the same Pillow and NumPy.
 
     Args:
@@ -67,7 +67,7 @@ def make_standin(
         identities: How many people. A number is shared out 60/10/30 over train, val and test, or
             70/30 where the benchmark has no val split; a mapping gives the number of each split.
         seed: Another seed draws other people.
-        images_per_id: Pictures a person, on average; None for the benchmark's own number.
+        images_per_id: Pictures per person, on average; None for the benchmark's own number.
         workers: Processes that draw.
 
     Raises:
@@ -84,7 +84,8 @@ def make_standin(
         )
     root = Path(root)
     (root / "imgs").mkdir(parents=True, exist_ok=True)
-    own = f"{name}-{seed}" if name != "rstp" else str(seed)  # no two stand-ins show the same people
+    # No two stand-ins show the same people.
+    own = f"{name}-{seed}" if name != "rstp" else str(seed)
     people = draw_identities(sum(counts.values()), own, wardrobe=character.wardrobe)
     splits = [split for split in character.splits for _ in range(counts[split])]
     draw = partial(_draw_person, root=root, seed=own, each=each, character=character)

@@ -17,7 +17,7 @@ _SEX |= dict.fromkeys(["woman", "lady", "female"], "woman")
 
 
 def read_facts(text: str) -> dict[str, str]:
-    """What a text says of a drawn person: attribute -> value.
+    """What a text says about a drawn person: attribute -> value.
 
     The reader looks for known nouns and the known adjectives right before them ("a red striped
     t-shirt"). Words that it does not know are skipped, and of two statements about one attribute

@@ -146,7 +146,7 @@ def _more(forms: dict[str, list[str]], group: str, thing: str, words: dict, rng)
 
 
 def _loose(facts: dict, who: str, rng: random.Random) -> str:
-    """Noun phrases in any order, tied by any link, so that only the words themselves can teach."""
+    """Noun phrases in any order, joined by any link, so that a model learns from words alone."""
     parts = [noun_phrase(g, facts, rng, rng.random() < 0.5) for g in groups_of(facts)]
     rng.shuffle(parts)
     at = 0 if rng.random() < 0.6 else rng.randint(0, len(parts))

@@ -57,7 +57,7 @@ def identities_that_fit(root, queries: pd.DataFrame, gallery: pd.DataFrame) -> n
         gallery: Its pictures, with the columns path and pid.
 
     Raises:
-        ValueError: A caption is not one of its picture's.
+        ValueError: A caption does not belong to its picture.
     """
     pictures = read_truth(root)["pictures"]
     told = [pictures[Path(path).name] for path in queries["path"]]
