@@ -135,7 +135,8 @@ def plan(paths: list[Path], given: dict[str, Any]) -> list[Job]:
     settings, jobs = unique_fields() | {"dataset", "profile"}, []
     for path, names in defaults.items():
         own = {name: value for name, value in given.items() if name in names}
-        of_run = {key: names[key].strip("'\"") for key in ("dataset", "profile") if key in names}
+        keys = {"dataset", "profile", "limit_ids"} & set(names)  # they name the folder of results
+        of_run = {key: infer_type(names[key].strip("'\"")) for key in keys}
         params = load_params(**of_run | {name: own[name] for name in own if name in settings})
         folder = params.results_dir if "dataset" in names else params.results_dir.parent
         jobs.append(Job(path, own, folder / path.name))

@@ -163,15 +163,15 @@ def _read(
     """The usable pictures of an annotation file."""
     imgs, flat = Path(os.path.abspath(file.parent)) / "imgs", file.name == CAPTION_ALL
     records = _load(file)
-    people = None if limit_ids is None else _first_people(records, path_key, flat, limit_ids)
+    left_out = set() if limit_ids is None else _beyond_limit(records, path_key, flat, limit_ids)
     kept: dict[str, Entry] = {}  # by real path
     split_of: dict[int, str] = {}
     for index, record in enumerate(records):
+        if index in left_out:
+            continue
         where = f"record {index}"
         with problems.at(where):
             split, pid, written, texts = _plain(record, where, path_key, problems, flat)
-            if people is not None and pid not in people.get(split, ()):
-                continue
             name = plain_path(written, imgs, path_key, split, "imgs")
             problems.note(path_key, where, written, name)
             path, called = imgs / name, f"imgs/{name}"
@@ -224,13 +224,17 @@ def _plain(record: Any, where: str, path_key: str, problems: Problems, flat: boo
     return split, pid, values[path_key], texts
 
 
-def _first_people(
+def _beyond_limit(
     records: list, path_key: str, flat: bool, limit_ids: Mapping[str, int]
-) -> dict[str, set[int]]:
-    """The first people of each split, by id."""
-    people: dict[str, set[int]] = {split: set() for split in limit_ids}
-    for record in records:
+) -> set[int]:
+    """Indices of the records of people who are not among the first, by id, of their split."""
+    person_of: dict[int, tuple[str, int]] = {}
+    for index, record in enumerate(records):
         with contextlib.suppress(Fault):  # counted when the record is read
             split, pid, *_ = _plain(record, "", path_key, Problems(""), flat)
-            people.setdefault(split, set()).add(pid)
-    return {split: set(sorted(people[split])[:limit]) for split, limit in limit_ids.items()}
+            person_of[index] = split, pid
+    people = sorted(set(person_of.values()))
+    first: set[tuple[str, int]] = set()
+    for split, limit in limit_ids.items():
+        first.update([person for person in people if person[0] == split][:limit])
+    return {index for index, person in person_of.items() if person not in first}

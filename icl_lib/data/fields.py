@@ -5,6 +5,7 @@ A value that has exactly one meaning is read, and counted (`Problems.note`) wher
 another way than it should be. A value with two meanings, or none, is a `Fault`.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -124,9 +125,12 @@ def plain_path(value: Any, folder: Path, field: str, split: str, called: str = "
         raise Fault("two_meanings", f"{written} may be {' or '.join(found)}: both files exist")
     if not found:
         for parent in reversed(PurePosixPath(name).parents):  # from the top down
-            if not os.path.isdir(folder / parent):
-                raise Fault("missing_folder", (PurePosixPath(called) / parent).as_posix(), split)
-        raise Fault("missing_picture", f"there is no picture {PurePosixPath(called) / name}")
+            there = os.path.isdir(folder / parent)
+            if not there or _is_empty(folder / parent):
+                told = f"{PurePosixPath(called) / parent}"[:200] + (" (empty)" if there else "")
+                raise Fault("missing_folder", told, split)
+        told = f"{PurePosixPath(called) / name}"[:200]
+        raise Fault("missing_picture", f"there is no picture {told}")
     return name
 
 
@@ -153,6 +157,13 @@ def check_picture(path: str | os.PathLike, called: str, decode: bool = False) ->
         said = f"{type(error).__name__}: {str(error).replace(str(path), 'file')[:120]}"
         message = f"{called}: not readable as a picture ({said})"
         raise Fault("unreadable_picture", message) from None
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether nothing is in a folder; False too if the folder must not be read."""
+    with contextlib.suppress(PermissionError), os.scandir(folder) as entries:
+        return next(entries, None) is None
+    return False
 
 
 def _unsafe(name: str) -> str | None:

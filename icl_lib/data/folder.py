@@ -106,15 +106,18 @@ def _read_table(file: Path, problems: Problems) -> list[tuple[str, dict]]:
         text = data.decode("utf-16" if utf16 else "utf-8-sig")
         separator = max(SEPARATORS, key=text.partition("\n")[0].count)
         lines = io.StringIO(text, newline="")
-        reader = csv.DictReader(lines, delimiter=separator, skipinitialspace=True)
+        reader = csv.DictReader(lines, delimiter=separator, skipinitialspace=True, strict=True)
         written = list(reader.fieldnames or [])
         column_of = match_names(written, FIELDS)
         field_of = {column: field for field, column in column_of.items()}
         reader.fieldnames = [field_of.get(column, column) for column in written]
         rows = [(f"line {reader.line_num}", row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is not UTF-8 ({error}). Save it as 'CSV UTF-8'.") from None
+    except csv.Error as error:
         raise ValueError(
-            f"{file} is not readable as CSV in UTF-8 ({error}). Save it as 'CSV UTF-8'."
+            f"{file} is not readable as CSV after line {reader.line_num} ({error}). Close every "
+            "double quote that opens a value, and double the quotes inside it."
         ) from None
     except Fault as fault:
         raise ValueError(f"{file}: {fault}. Keep one of these columns.") from None

@@ -77,7 +77,7 @@ def finish(
         "title": title,
         "report": problems.counts,
         "problems": skipped,
-        "missing_folders": problems.missing_folders,
+        "missing_folders": problems.folders(),
         "read_as": problems.read_as,
     }
     return table

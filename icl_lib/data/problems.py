@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 NAMED_AT_MOST = 50  # single records named in attrs["problems"]; every problem is counted
+FOLDERS_AT_MOST = 20  # missing folders named; the records of further ones are counted together
 
 # Why a record is skipped; the keys of attrs["report"].
 KINDS = [
@@ -71,17 +72,27 @@ class Problems:
             first = f"{repr(written)[:60]} read as {repr(read)[:60]}, first in {where}"
             self.read_as.setdefault(field, {"count": 0, "first": first})["count"] += 1
 
+    def folders(self) -> dict[str, Counter]:
+        """Missing folder -> split -> number of records; folders after the first 20 are one."""
+        names = list(self.missing_folders)
+        others = names[FOLDERS_AT_MOST:]
+        shown = {name: self.missing_folders[name] for name in names[:FOLDERS_AT_MOST]}
+        if others:
+            together = sum((self.missing_folders[name] for name in others), Counter())
+            shown[f"({len(others)} others)"] = together
+        return shown
+
     def messages(self) -> list[str]:
         """One line per missing folder, then one line for each of the first single records."""
         folders = [
             f"{self.file}: missing folder {folder}: {of.total()} records, of {', '.join(of)}"
-            for folder, of in self.missing_folders.items()
+            for folder, of in self.folders().items()
         ]
         return folders + self.named
 
     def summary(self) -> str:
         """The number of problems of each kind; all missing folders, or else the first record."""
         kinds = ", ".join(f"{n} {kind}" for kind, n in self.counts.items() if n)
-        first = "\n".join(self.messages()[: max(1, len(self.missing_folders))])
+        first = "\n".join(self.messages()[: max(1, len(self.folders()))])
         total = sum(self.counts.values())
         return f"{total} problems ({kinds}). First: {first}" if total else "no problem"

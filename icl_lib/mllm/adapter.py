@@ -3,6 +3,7 @@
 import logging
 import re
 import warnings
+from collections import Counter
 from pathlib import Path
 
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict, load_peft_weights
@@ -23,24 +24,18 @@ def load_adapter(model, folder: str | Path) -> PeftModel:
 
     Raises:
         FileNotFoundError: the folder holds no adapter.
-        ValueError: a tensor of the adapter has no place in the model or another shape, or a place
-            that the adapter's config names gets no tensor.
+        ValueError: its files are damaged, or a tensor of the adapter has no place in the model or
+            another shape, or a place that the adapter's config names gets no tensor, or two.
     """
     folder = Path(folder)
-    if not (folder / "adapter_config.json").is_file() or not list(folder.glob("adapter_model.*")):
-        raise FileNotFoundError(
-            f"{folder} holds no adapter (no adapter_config.json with adapter_model.safetensors). "
-            "Train one with notebook 02_lora_sft, or give the folder that peft's save_pretrained "
-            "wrote."
-        )
+    with quiet():
+        config, saved = _read(folder)
+    names = {name: _translated(name, model) for name in saved}
+    changed = {old: new for old, new in names.items() if old != new}
     try:
         with quiet(), warnings.catch_warnings():
             # Such an adapter is refused below, by name.
             warnings.filterwarnings("ignore", "Found missing adapter keys")
-            config = PeftConfig.from_pretrained(str(folder))
-            saved = list(load_peft_weights(str(folder), device="cpu"))
-            names = {name: _translated(name, model) for name in saved}
-            changed = {old: new for old, new in names.items() if old != new}
             if changed:
                 _translate_targets(config, model)
             # peft takes the prefix off a name before it looks the name up here.
@@ -52,9 +47,8 @@ def load_adapter(model, folder: str | Path) -> PeftModel:
                 model, str(folder), config=config, key_mapping=mapping
             )
     except (ValueError, RuntimeError, KeyError) as problem:
-        raise ValueError(
-            f"The adapter {folder} does not fit this model: {str(problem)[:1000]}"
-        ) from problem
+        told = f"there is no {problem}" if isinstance(problem, KeyError) else str(problem)[:1000]
+        raise ValueError(f"The adapter {folder} does not fit this model: {told}") from problem
     _check_all_applied(adapted, names, folder)
     note = adapter_note(adapted) + ("; its old tensor names were translated" if changed else "")
     level = logging.WARNING if changed else logging.INFO
@@ -100,6 +94,25 @@ def save_merged(params, adapter: str | Path, folder: str | Path) -> Path:
     return Path(folder).resolve()
 
 
+def _read(folder: Path) -> tuple[PeftConfig, list[str]]:
+    """The config of an adapter and the names of its tensors."""
+    if not (folder / "adapter_config.json").is_file() or not list(folder.glob("adapter_model.*")):
+        raise FileNotFoundError(
+            f"{folder} holds no adapter (no adapter_config.json with adapter_model.safetensors). "
+            "Train one with notebook 02_lora_sft, or give the folder that peft's save_pretrained "
+            "wrote."
+        )
+    try:
+        config = PeftConfig.from_pretrained(str(folder))
+        return config, list(load_peft_weights(str(folder), device="cpu"))
+    except Exception as problem:  # damaged files make peft raise nearly anything
+        told = f"{type(problem).__name__}: {str(problem)[:200]}"
+        raise ValueError(
+            f"The adapter {folder} is not readable ({told}). Copy it again, or train it anew with "
+            "notebook 02_lora_sft."
+        ) from problem
+
+
 def _check_all_applied(adapted: PeftModel, names: dict[str, str], folder: Path) -> None:
     """Raises ValueError unless the tensors (saved name: today's name) fill exactly the places."""
     places = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
@@ -110,6 +123,9 @@ def _check_all_applied(adapted: PeftModel, names: dict[str, str], folder: Path) 
                 old for old, new in names.items() if new not in known
             ],
             "places in the model get no tensor": places - set(names.values()),
+            "places in the model get more than one tensor": [
+                new for new, count in Counter(names.values()).items() if count > 1
+            ],
         }
     )
     if faults:

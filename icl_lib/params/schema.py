@@ -110,7 +110,8 @@ class Backbone(Section):
     pad: Count  # pixels padded before the random crop
     noise: Share  # share of training pairs mismatched on purpose
     noise_index: str | None = None  # or a .npy file that names the caption of each pair's picture
-    precision: Literal["auto", "bf16", "fp32"]  # auto: bf16 where the machine is fast at it
+    # auto: bf16 where the machine is fast at it; fp16: on CUDA only, with scaled gradients.
+    precision: Literal["auto", "bf16", "fp16", "fp32"]
     select_on: Literal["val", "test"]  # split on which the best epoch is chosen
     eval_batch: Positive
     index: str = "Flat"  # FAISS index factory string: Flat (exact), HNSW32, IVF1024,PQ16, …

@@ -132,7 +132,18 @@ class Backbone(nn.Module):
         return self.clip.positional_embedding.device
 
     def autocast(self) -> torch.autocast:
-        """bf16 autocast if `precision` asks for it (see `uses_bf16`), else without effect."""
+        """fp16 or bf16 autocast if `precision` asks for it (see `uses_bf16`), else without effect.
+
+        Raises:
+            ValueError: fp16 is asked for without a CUDA device.
+        """
+        if self.precision == "fp16":
+            if self.device.type != "cuda":
+                raise ValueError(
+                    "backbone.precision fp16 needs a CUDA device, and this model is on the "
+                    f"{self.device.type}: set it to auto, bf16 or fp32."
+                )
+            return torch.autocast("cuda", dtype=torch.float16)
         enabled = uses_bf16(self.precision, self.device)
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 

@@ -96,10 +96,10 @@ def _train(params: Params, manifest, folder, augmented: dict | None, on_epoch=No
         return done
     if params.backbone.checkpoint is not None:
         return adopt_checkpoint(params, manifest, folder, run)
-    return _Training(params, manifest, folder, augmented, run, on_epoch).go()
+    return Training(params, manifest, folder, augmented, run, on_epoch).go()
 
 
-class _Training:
+class Training:
     """The state of one run: model, optimiser, data, log and best epoch."""
 
     def __init__(
@@ -121,9 +121,12 @@ class _Training:
         pairs = training_pairs(self.manifest)
         check_trainable(len(pairs), self.settings.batch_size)
         self.model = new_backbone(params, pairs["pid"].unique())
+        self.model.autocast()  # refuses a precision that this device does not have
         self.objective = Objective(self.settings)
         groups = parameter_groups(self.model, self.settings)
         self.optimiser = torch.optim.Adam(groups, fused=self.model.device.type in ("cpu", "cuda"))
+        # fp16 cannot hold small gradients, so the loss is scaled up and the gradients down again.
+        self.scaler = torch.amp.GradScaler("cuda", enabled=self.settings.precision == "fp16")
         wanted = self.settings.select_on
         self.select_on = wanted if (manifest["split"] == wanted).any() else None
         self._read_pairs(pairs, augmented)
@@ -165,7 +168,7 @@ class _Training:
 
     def _epoch(self, epoch: int) -> dict:
         """Trains one epoch; returns its columns of the log, the mean loss per pair first."""
-        clean = torch.from_numpy(self._clean(epoch))
+        clean = torch.from_numpy(self.clean(epoch))
         weight = rda_weight(epoch, self.settings.rda_weight_slope, self.settings.rda_weight_floor)
         loader = self.views.loader(
             epoch, self.settings.batch_size, distributed.share, max(2, distributed.world())
@@ -182,7 +185,7 @@ class _Training:
                     "backbone.lr, or set backbone.precision to fp32. The last whole epoch is kept."
                 )
             # Every process holds the whole batch's loss, whose gradients `sum_gradients` adds up.
-            (loss / distributed.world()).backward()
+            self.scaler.scale(loss / distributed.world()).backward()
             if (step + 1) % every == 0 or step + 1 == len(loader):
                 self._step(epoch + step // every * every / len(loader))
             total += loss.item()
@@ -196,7 +199,8 @@ class _Training:
         for group in self.optimiser.param_groups:
             group["lr"] = group["base_lr"] * factor
         distributed.sum_gradients(self.model.parameters())
-        self.optimiser.step()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
         self.optimiser.zero_grad(set_to_none=True)
 
     def _factor(self, epoch: float) -> float:
@@ -212,7 +216,7 @@ class _Training:
         whole = distributed.gathered((outputs, pids, clean.to(self.model.device).float()))
         return self.objective(*whole, weight)
 
-    def _clean(self, epoch: int) -> np.ndarray:
+    def clean(self, epoch: int) -> np.ndarray:
         """Which pairs CCD calls clean, bool [P].
 
         The losses are those of images and captions without augmentation, each encoded once and
@@ -260,6 +264,7 @@ class _Training:
             "best": self.best,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
         }
         with atomic_path(self.folder / LAST) as temp:
             torch.save(last, temp)
@@ -274,6 +279,7 @@ class _Training:
         if last is not None:
             self.model.load_state_dict(last["model"])
             self.optimiser.load_state_dict(last["optimiser"])
+            self.scaler.load_state_dict(last["scaler"])
             self.next_epoch, self.rows, self.best = last["next_epoch"], last["rows"], last["best"]
         distributed.same_weights(self.model)
 

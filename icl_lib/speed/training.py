@@ -19,7 +19,7 @@ from icl_lib.retrieval.load import load_backbone, new_backbone
 from icl_lib.retrieval.metrics import retrieval_metrics
 from icl_lib.retrieval.models import RDE
 from icl_lib.retrieval.schedule import parameter_groups
-from icl_lib.retrieval.train import _Training as Training
+from icl_lib.retrieval.train import Training
 from icl_lib.speed import evaluating
 from icl_lib.speed.released import KIT, KIT_BF16, RELEASED, WAYS, Way, available, in_way
 from icl_lib.speed.timing import with_ratios
@@ -54,13 +54,13 @@ class TrainingInWay(Training):
         self.way, self.model = way, in_way(self.model, way)
         self.optimiser = torch.optim.Adam(parameter_groups(self.model, self.settings))
 
-    def _clean(self, epoch: int) -> np.ndarray:
+    def clean(self, epoch: int) -> np.ndarray:
         """CCD's verdict [P]; unless `once`, a picture is encoded again for each further caption."""
         if not self.way.once:
             repeated = self.image_of[pd.Series(self.image_of).duplicated()]
             pixels = torch.cat([*self.images.batches(self.model.eval_batch)])
             self.model.encode_images(pixels[repeated])
-        return super()._clean(epoch)
+        return super().clean(epoch)
 
 
 def train(params: Params, pairs: pd.DataFrame, way: Way, epochs: int) -> tuple[RDE, list[float]]:

@@ -1,5 +1,7 @@
 """Finding notebooks, and planning runs of them."""
 
+from small_notebooks import write_notebook
+
 from icl_lib import load_params
 from icl_lib.cli import notebooks
 from icl_lib.params.paths import repo_root
@@ -41,6 +43,16 @@ def test_a_trial_run_of_every_notebook_goes_into_a_folder_of_its_own():
     assert {job.output.parent for job in jobs} == {
         load_params("rstp", "paper", limit_ids=50).results_dir
     }
+
+
+def test_a_limit_in_a_notebook_of_your_own_leads_to_its_own_folder_too(home, tmp_path):
+    for limit, folder in (("50", "icfg-50ids"), ("None", "icfg")):
+        own = tmp_path / "elsewhere" / "mine.ipynb"
+        write_notebook(own, "1", parameters=f'dataset = "icfg"\nlimit_ids = {limit}')
+        [job] = notebooks.plan([own], {})
+        assert job.output == home / "results" / "demo" / folder / "mine.ipynb"
+        [job] = notebooks.plan([own], {"limit_ids": 7})
+        assert job.output.parent.name == "icfg-7ids"
 
 
 def test_a_notebook_is_found_by_name_path_or_beginning(home):

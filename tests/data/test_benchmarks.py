@@ -218,6 +218,37 @@ def test_a_missing_folder_is_one_line_ahead_of_single_records(tmp_path):
         assert told.index("imgs/gone") < told.index("imgs/good/deep") and "3.jpg" not in told
 
 
+def test_many_missing_folders_make_no_endless_message(tmp_path):
+    records = [record("good.jpg")]
+    records += [record(f"gone{n}/{k}.jpg", "val", n + 1) for n in range(50) for k in range(2)]
+    folder = layout(tmp_path, records)
+    for n in range(50):
+        shutil.rmtree(folder / f"imgs/gone{n}")
+    with pytest.warns(UserWarning, match=r"\(30 others\): 60 records, of val"):
+        table = read_benchmark("rstp", tmp_path)
+    assert len(table.attrs["problems"]) == 21 and table.attrs["report"]["missing_folder"] == 100
+    shown = check(table, "rstp").set_index("check")
+    assert shown.loc["missing folder (30 others)", "found"] == 60
+    assert shown.loc[shown.index.str.startswith("missing folder"), "found"].sum() == 100
+
+
+def test_a_limit_counts_nothing_of_the_people_left_out(tmp_path):
+    records = [
+        record("a.jpg", "Train", 1),
+        record("b.jpg", "Train", "2"),
+        record("c.jpg", "test", "3"),
+        record("d.jpg", "test", "4"),
+    ]
+    folder = layout(tmp_path, records)
+    for name in "cd":
+        (folder / f"imgs/{name}.jpg").unlink()
+    with pytest.warns(UserWarning, match="not one of the 1 records of split 'test' is usable"):
+        table = read_benchmark("rstp", tmp_path, limit_ids={"train": 1, "test": 1})
+    assert table["pid"].unique().tolist() == [1] and table.attrs["emptied"] == {"test": 1}
+    counts = {field: read["count"] for field, read in table.attrs["read_as"].items()}
+    assert counts == {"split": 1, "id": 1} and table.attrs["report"]["missing_picture"] == 1
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "folder"])
 def test_damaged_pictures_are_found(tmp_path, suffix, damage):

@@ -74,6 +74,7 @@ def folder(tmp_path):
     folder = tmp_path / "Title" / "imgs"
     (folder / "cam").mkdir(parents=True)
     (folder / "cam" / "a.jpg").touch()
+    (folder / "bare").mkdir()
     return folder
 
 
@@ -116,6 +117,8 @@ def test_a_path_that_may_be_two_pictures_is_refused(folder):
         ("imgs/gone/b.jpg", "missing_folder", "imgs/gone"),
         ("gone/deep/b.jpg", "missing_folder", "imgs/gone"),
         ("cam/deep/b.jpg", "missing_folder", "imgs/cam/deep"),
+        ("bare/b.jpg", "missing_folder", "imgs/bare (empty)"),
+        ("imgs\\bare\\deep\\b.jpg", "missing_folder", "imgs/bare (empty)"),
         ("imgs/../../a.jpg", "unsafe_path", "has '..' in it"),
         (" /etc/passwd", "unsafe_path", "leads out of imgs/"),
     ],
@@ -126,3 +129,10 @@ def test_a_picture_that_is_not_there_is_named_by_its_topmost_missing_folder(
     with pytest.raises(Fault) as fault:
         plain_path(written, folder, "file", "val", "imgs")
     assert fault.value.kind == kind and told in str(fault.value)
+
+
+@pytest.mark.parametrize("written", ["x" * 5000, "cam/" + "x" * 5000, "y" * 5000 + "/x.jpg"])
+def test_a_path_of_any_length_makes_a_short_message(folder, written):
+    with pytest.raises(Fault) as fault:
+        plain_path(written, folder, "file", "val", "imgs")
+    assert len(str(fault.value)) < 300

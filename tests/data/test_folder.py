@@ -142,3 +142,22 @@ def test_a_table_in_another_encoding_is_refused(folder):
     (folder / "captions.csv").write_bytes("file,caption\na.jpg,mañana\n".encode("latin-1"))
     with pytest.raises(ValueError, match="Save it as 'CSV UTF-8'"):
         read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ('a.jpg,"a tall man', "after line 1 .unexpected end of data"),
+        ('a.jpg,"a "tall" man"', "after line 1 .*expected after"),
+        ('b.png,a boy\na.jpg,"a tall man', "after line 2 .unexpected end of data"),
+    ],
+)
+def test_an_open_quote_swallows_no_rows(folder, row, told):
+    (folder / "captions.csv").write_text(f"file,caption\n{row}\ndeep/c.jpg,a girl\n")
+    with pytest.raises(ValueError, match=f"{told}.*Close every double quote"):
+        read_folder(folder)
+
+
+def test_a_caption_may_hold_bare_quotes(folder):
+    (folder / "captions.csv").write_text('file,caption\na.jpg,a "tall" man of 5\' 11"\n')
+    assert captions(read_folder(folder, strict=True))["caption"][0] == 'a "tall" man of 5\' 11"'

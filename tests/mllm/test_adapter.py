@@ -184,6 +184,22 @@ def test_an_adapter_that_does_not_fit_is_refused_by_name(params, adapter, change
         load_mllm(params, wrong)
 
 
+def test_an_adapter_that_gives_a_place_two_tensors_is_refused(params, adapter):
+    own = adapter(["q_proj"])
+    twice = rewritten(own, lambda t: before_4_52({k: 2 * v for k, v in t.items()}) | t)
+    with pytest.raises(ValueError, match=r"4 places in the model get more than one tensor \("):
+        load_mllm(params, twice)
+
+
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "adapter_config.json"])
+@pytest.mark.parametrize("content", [b"", b"no tensor", b"[]"])
+def test_a_damaged_adapter_is_refused(params, adapter, file, content):
+    own = adapter(["q_proj"])
+    (own / file).write_bytes(content)
+    with pytest.raises(ValueError, match=r"adapter is not readable \(.*Copy it again, or train"):
+        load_mllm(params, own)
+
+
 def test_an_adapter_of_another_model_is_refused_with_the_name_of_that_model(params, adapter):
     wrong = rewritten(adapter(), one_less, base_model_name_or_path="Qwen/Qwen2-VL-7B-Instruct")
     with pytest.raises(ValueError, match=r"trained for Qwen/Qwen2-VL-7B-Instruct: set mllm.model"):

@@ -56,7 +56,10 @@ def test_each_method_has_the_loss_it_was_published_with(method, loss, ccd):
     [
         ({"method": "irrra"}, "backbone.method = 'irrra'.*did you mean 'irra'"),
         ({"loss": "infonce"}, "backbone.loss = 'infonce'.*did you mean 'info_nce'"),
-        ({"method": "clip", "as_released": {"frozen_batchnorm": True}}, "method 'clip' has none"),
+        (
+            {"method": "clip", "as_released": {"frozen_batchnorm": True}},
+            "method 'clip' does not have",
+        ),
         ({"rda_texts": "alone"}, "backbone.rda_texts"),
         ({"batch_size": 1}, "without a negative"),
         ({"irra": {"mlm_share": 1.5}}, "backbone.irra.mlm_share = 1.5"),
@@ -149,7 +152,7 @@ def test_every_method_trains_resumes_and_is_evaluated(
     assert math.isfinite(done["best"]["loss"]) and done["selected_on"] == "val"
     log = pd.read_csv(tmp_path / "whole" / "log.csv")
     assert log["loss"].iloc[-1] < log["loss"].iloc[0]
-    step, calls = train._Training._batch_loss, []
+    step, calls = train.Training._batch_loss, []
 
     def dies(self, *arguments):
         calls.append(1)
@@ -157,7 +160,7 @@ def test_every_method_trains_resumes_and_is_evaluated(
             raise KeyboardInterrupt
         return step(self, *arguments)
 
-    monkeypatch.setattr(train._Training, "_batch_loss", dies)
+    monkeypatch.setattr(train.Training, "_batch_loss", dies)
     with pytest.raises(KeyboardInterrupt):
         train_backbone(params, benchmark_table, tmp_path / "cut", texts)
     monkeypatch.undo()
@@ -182,7 +185,7 @@ def test_loss_and_method_combine(tiny, benchmark_table, tmp_path, method, loss):
 def test_reorganised_texts_may_stand_alone(tiny, benchmark_table, tmp_path):
     def run(texts, **backbone):
         params = tiny(backbone={"text_mask": 0.0, "ccd": False} | backbone)
-        return train._Training(params, benchmark_table, tmp_path, texts, "key")
+        return train.Training(params, benchmark_table, tmp_path, texts, "key")
 
     texts = texts_of(benchmark_table)
     both, alone = run(texts), run(texts, rda_texts="only", method="irra")

@@ -150,7 +150,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
 ):
     params, texts = tiny(), augmented_for(benchmark_table)
     whole = train_with(params, benchmark_table, tmp_path / "whole", augmented=texts)
-    step, calls = train._Training._batch_loss, []
+    step, calls = train.Training._batch_loss, []
 
     def dies(self, *arguments):
         calls.append(1)
@@ -158,7 +158,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
             raise KeyboardInterrupt
         return step(self, *arguments)
 
-    monkeypatch.setattr(train._Training, "_batch_loss", dies)
+    monkeypatch.setattr(train.Training, "_batch_loss", dies)
     with pytest.raises(KeyboardInterrupt):
         train_backbone(params, benchmark_table, tmp_path / "cut", texts)
     monkeypatch.undo()
@@ -237,7 +237,7 @@ def test_kill_9_and_again_is_bit_for_bit_the_same(tiny, benchmark_table, tmp_pat
 def test_an_epochs_state_is_loadable_without_pickled_code(
     tiny, benchmark_table, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(train._Training, "_finish", lambda self: {})
+    monkeypatch.setattr(train.Training, "_finish", lambda self: {})
     train_backbone(tiny(backbone={"epochs": 1}), benchmark_table, tmp_path)
     last = torch.load(tmp_path / "last.pt", weights_only=True)
     assert last["next_epoch"] == 1 and last["rows"][0]["epoch"] == 0
@@ -245,7 +245,7 @@ def test_an_epochs_state_is_loadable_without_pickled_code(
 
 def test_the_loss_sums_both_branches_and_both_texts(tiny, benchmark_table, tmp_path):
     params = tiny(backbone={"ccd": False, "tau": 0.015})
-    run = train._Training(params, benchmark_table, tmp_path, augmented_for(benchmark_table), "key")
+    run = train.Training(params, benchmark_table, tmp_path, augmented_for(benchmark_table), "key")
     run.model.eval()
     batch = next(iter(run.views.loader(0, 8)))
     clean = torch.tensor([True] * 7 + [False])
@@ -267,9 +267,9 @@ def test_ccd_removes_wrong_captions(tiny, fitted, benchmark_table, tmp_path):
     rows = table.index[table["split"] == "train"]
     wrong = rows[[1, 9, 17, 25]]
     table.loc[wrong, "caption"] = table.loc[np.roll(wrong, 1), "caption"].to_numpy()
-    run = train._Training(tiny(backbone={"batch_size": 20}), table, tmp_path, None, "key")
+    run = train.Training(tiny(backbone={"batch_size": 20}), table, tmp_path, None, "key")
     run.model = load_backbone(*fitted[:2])
-    clean = run._clean(0)
+    clean = run.clean(0)
     assert not clean[[1, 9, 17, 25]].any()
     assert clean.sum() > 30
 
@@ -287,7 +287,7 @@ def test_an_empty_train_split_is_reported(tiny, benchmark_table, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tiny, benchmark_table, tmp_path, monkeypatch):
-    monkeypatch.setattr(train._Training, "_batch_loss", lambda self, *rest: torch.tensor(math.nan))
+    monkeypatch.setattr(train.Training, "_batch_loss", lambda self, *rest: torch.tensor(math.nan))
     with pytest.raises(ValueError, match=r"loss became nan.*backbone.lr"):
         train_backbone(tiny(), benchmark_table, tmp_path)
 
@@ -301,8 +301,8 @@ def test_other_losses_train_too(tiny, benchmark_table, tmp_path, loss):
 def test_accumulated_gradients_are_those_of_their_batches(tiny, benchmark_table, tmp_path):
     """A step of two batches moves the weights by the sum of both batches' gradients."""
     plain = {"ccd": False, "epochs": 1, "batch_size": 20, "accumulation": 2, "warmup_epochs": 0}
-    run = train._Training(tiny(backbone=plain), benchmark_table, tmp_path, None, "key")
-    other = train._Training(tiny(backbone=plain), benchmark_table, tmp_path, None, "key")
+    run = train.Training(tiny(backbone=plain), benchmark_table, tmp_path, None, "key")
+    other = train.Training(tiny(backbone=plain), benchmark_table, tmp_path, None, "key")
     run._epoch(0)
     clean = torch.ones(20, dtype=torch.bool)
     other.model.train()
@@ -323,7 +323,7 @@ def test_wrong_pairs_are_counted_in_the_log(tiny, benchmark_table, tmp_path):
     train_backbone(params, benchmark_table, tmp_path)
     log = pd.read_csv(tmp_path / "log.csv")
     assert {"clean", "clean_precision", "clean_recall"} <= set(log)
-    run = train._Training(params, benchmark_table, tmp_path, None, "key")
+    run = train.Training(params, benchmark_table, tmp_path, None, "key")
     noisy, truth = apply_noise(benchmark_table, 0.5, params.seed)
     assert truth.mean() == 0.5 and (run.truth == truth).all()
     believed = np.random.default_rng(0).random(len(truth)) < 0.3
@@ -335,7 +335,7 @@ def test_wrong_pairs_are_counted_in_the_log(tiny, benchmark_table, tmp_path):
     assert (run.pids.numpy() == pids).all() and (
         pids != benchmark_table["pid"].head(len(pids))
     ).any()
-    plain = train._Training(tiny(), benchmark_table, tmp_path, None, "key")
+    plain = train.Training(tiny(), benchmark_table, tmp_path, None, "key")
     assert plain._clean_shares(believed).keys() == {"clean"}
 
 
@@ -350,7 +350,7 @@ def test_a_noise_index_is_part_of_the_run(tiny, benchmark_table, tmp_path):
         np.save(path, index)
         keys.add(run_key(params, benchmark_table))
     assert len(keys) == 2
-    run = train._Training(params, benchmark_table, tmp_path, None, "key")
+    run = train.Training(params, benchmark_table, tmp_path, None, "key")
     assert list(np.flatnonzero(~run.truth)) == [8, 39]  # 0 and 1 are captions of one picture
     with pytest.raises(ValueError, match="set only one of them"):
         tiny(backbone={"noise_index": str(path), "noise": 0.2})
@@ -373,7 +373,7 @@ def test_a_batch_without_negatives_trains_and_stays_finite(tiny, benchmark_table
 def test_a_batch_of_one_is_refused_or_left_out(tiny, benchmark_table, tmp_path):
     with pytest.raises(ValueError, match="batch_size 1 leaves a pair without a negative"):
         tiny(backbone={"batch_size": 1})
-    run = train._Training(tiny(backbone={"batch_size": 13}), benchmark_table, tmp_path, None, "key")
+    run = train.Training(tiny(backbone={"batch_size": 13}), benchmark_table, tmp_path, None, "key")
     assert [len(batch["pair"]) for batch in run.views.loader(0, 13)] == [13, 13, 13]  # of 40
     found = run._batch_loss(
         {
@@ -397,7 +397,7 @@ def test_an_empty_split_to_select_on_keeps_the_last_epoch(tiny, benchmark_table,
 def test_pictures_without_a_caption_are_no_pairs(tiny, benchmark_table, tmp_path):
     table = benchmark_table.copy()
     table.loc[[1, 3], ["caption_id", "caption"]] = [-1, ""]
-    run = train._Training(tiny(), table, tmp_path, None, "key")
+    run = train.Training(tiny(), table, tmp_path, None, "key")
     assert len(run.ids) == 38
 
 
@@ -405,3 +405,10 @@ def test_on_val_an_epoch_is_not_kept_for_a_single_query():
     lucky, better = {"rank1": 55.3, "mAP": 53.7}, {"rank1": 55.2, "mAP": 57.0}
     assert epoch_score(better, "val") > epoch_score(lucky, "val")
     assert epoch_score(better, "test") < epoch_score(lucky, "test")  # the released code's way
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a machine with CUDA has fp16")
+def test_fp16_without_cuda_is_refused_before_any_picture_is_read(tiny, benchmark_table, tmp_path):
+    table = benchmark_table.assign(path="nowhere.png")
+    with pytest.raises(ValueError, match="fp16 needs a CUDA device"):
+        train_backbone(tiny(backbone={"precision": "fp16"}), table, tmp_path)

@@ -7,7 +7,7 @@ import torch
 
 from icl_lib.retrieval.load import new_backbone
 from icl_lib.retrieval.models import RDE
-from icl_lib.retrieval.train import _Training as Training
+from icl_lib.retrieval.train import Training as Training
 from icl_lib.speed import released, training
 from icl_lib.speed.evaluating import some_people
 from icl_lib.speed.released import KIT, RELEASED, in_way
@@ -56,10 +56,10 @@ def test_ccd_trusts_the_same_pairs_in_every_way(params, pairs, tmp_path, monkeyp
         return encode_images(self, images)
 
     monkeypatch.setattr(RDE, "encode_images", counting)
-    kit = Training(params, pairs, tmp_path, augmented=None, run="")._clean(0)
+    kit = Training(params, pairs, tmp_path, augmented=None, run="").clean(0)
     assert sum(encoded) == pairs["image_id"].nunique() < len(pairs)
     encoded.clear()
-    released = training.TrainingInWay(params, pairs, tmp_path, RELEASED)._clean(0)
+    released = training.TrainingInWay(params, pairs, tmp_path, RELEASED).clean(0)
     assert sum(encoded) == len(pairs), "a picture is encoded for each of its captions"
     np.testing.assert_array_equal(released, kit)
 
