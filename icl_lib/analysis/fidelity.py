@@ -58,8 +58,8 @@ def merged_facts(
     facts = read_facts(caption)
     for answer in answers.values():
         if prompts.says_something(answer):
-            told = read_answer(answer)
-            facts = {n: v for n, v in told.items() if n not in phrases.SCENE} | facts
+            answered = read_answer(answer)
+            facts = {n: v for n, v in answered.items() if n not in phrases.SCENE} | facts
     # Through the canonical text, because it leaves out what nobody writes, e.g. a vest's sleeves.
     return stated([describe.merged(facts)] if "sex" in facts else [])
 

@@ -132,13 +132,13 @@ def compared_checks(
     for kind, pairs in kinds.items():
         known = verdicts(pairs, root)
         paths, texts = known["path"].tolist(), known["text"].tolist()
-        told = {
+        separations = {
             label: separation(known.assign(p=mllm.p_yes(paths, texts)))
             for label, mllm in models.items()
         }
-        counts = next(iter(told.values()))
+        counts = next(iter(separations.values()))
         rows[kind] = {name: counts[name] for name in ("sentences", "contradicted")}
-        rows[kind] |= {f"AUC {label}": values["AUC"] for label, values in told.items()}
+        rows[kind] |= {f"AUC {label}": values["AUC"] for label, values in separations.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("sub-sentences")
 
 
@@ -173,8 +173,8 @@ def without_contradicted(texts: dict[int, dict], captions: pd.DataFrame, root) -
     caption that would lose all its sub-sentences keeps the first.
     """
     path_of = dict(zip(captions["caption_id"].astype(int), captions["path"], strict=True))
-    told = {(path_of[i], text) for i, row in texts.items() for text in row["sentences"]}
-    marks = verdicts(pd.DataFrame(sorted(told), columns=["path", "text"]), root)
+    pairs = {(path_of[i], text) for i, row in texts.items() for text in row["sentences"]}
+    marks = verdicts(pd.DataFrame(sorted(pairs), columns=["path", "text"]), root)
     marks = marks[marks["verdict"] == "contradicted"]
     wrong = set(zip(marks["path"], marks["text"], strict=True))
     return kept(texts, lambda i, text: (path_of[i], text) not in wrong, lambda i, text: 0.0)

@@ -37,15 +37,15 @@ def vqa_accuracy(
         raise ValueError("the truth answers 15 questions: give answers to the same 15, in order.")
     rows = {}
     for column, name in enumerate(answers[0]):
-        told = pd.Series([plain_answer(list(given.values())[column]) for given in answers])
+        answered = pd.Series([plain_answer(list(given.values())[column]) for given in answers])
         drawn = pd.Series([plain_answer(right[column]) for right in true])
         shown = drawn != "not visible"
         rows[name] = {
             "visible": int(shown.sum()),
-            "right": 100 * (told == drawn)[shown].mean(),
+            "right": 100 * (answered == drawn)[shown].mean(),
             "commonest": 100 * drawn[shown].value_counts(normalize=True).max(),
             "hidden": int((~shown).sum()),
-            "invented": 100 * (~told[~shown].isin(["not visible", ""])).mean(),
+            "invented": 100 * (~answered[~shown].isin(["not visible", ""])).mean(),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("characteristic")
 
@@ -62,7 +62,7 @@ def unread(texts: Mapping[int, dict], captions: pd.DataFrame) -> pd.DataFrame:
         (of the asked, in percent).
     """
     pictures = captions.drop_duplicates("image_id")["caption_id"]
-    told = zip(captions["caption_id"], captions["caption"], strict=True)
+    pairs = zip(captions["caption_id"], captions["caption"], strict=True)
     rewritten = {}
     for row in texts.values():
         rewritten.update(zip(row["sentences"], row["parts"], strict=True))
@@ -71,7 +71,7 @@ def unread(texts: Mapping[int, dict], captions: pd.DataFrame) -> pd.DataFrame:
             answer is None for i in pictures for answer in texts[i]["vqa"].values()
         ],
         "aggregation: captions left as they were": [
-            texts[i]["enriched"] == text for i, text in told
+            texts[i]["enriched"] == text for i, text in pairs
         ],
         "decomposition: texts left in one piece": [
             row["sentences"] == [row["enriched"]] for row in texts.values()

@@ -180,8 +180,8 @@ def execute(job: Job, ticker: Ticker) -> None:
                 start_timeout=START_SECONDS,
             )
     except PapermillExecutionError as error:
-        told = strip_color("\n".join(error.traceback) or f"{error.ename}: {error.evalue}")
-        end = "\n".join(told.splitlines()[-LAST_LINES:])
+        report = strip_color("\n".join(error.traceback) or f"{error.ename}: {error.evalue}")
+        end = "\n".join(report.splitlines()[-LAST_LINES:])
         raise CellFailed(f"{job.path.stem}: cell In [{error.exec_count}] failed:\n{end}") from None
     except DeadKernelError:
         raise CellFailed(

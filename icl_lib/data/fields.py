@@ -127,10 +127,10 @@ def plain_path(value: Any, folder: Path, field: str, split: str, called: str = "
         for parent in reversed(PurePosixPath(name).parents):  # from the top down
             there = os.path.isdir(folder / parent)
             if not there or _is_empty(folder / parent):
-                told = f"{PurePosixPath(called) / parent}"[:200] + (" (empty)" if there else "")
-                raise Fault("missing_folder", told, split)
-        told = f"{PurePosixPath(called) / name}"[:200]
-        raise Fault("missing_picture", f"there is no picture {told}")
+                missing = f"{PurePosixPath(called) / parent}"[:200] + (" (empty)" if there else "")
+                raise Fault("missing_folder", missing, split)
+        missing = f"{PurePosixPath(called) / name}"[:200]
+        raise Fault("missing_picture", f"there is no picture {missing}")
     return name
 
 

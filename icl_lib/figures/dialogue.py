@@ -56,8 +56,8 @@ class Dialogue:
     def _repr_html_(self) -> str:
         cells = "".join(map(self._cell, range(len(self.candidates))))
         title = f"<b>{html.escape(self.title)}</b>" if self.title else ""
-        told = self._told("<i>{}</i>: {}", html.escape)
-        parts = [f"<p><b>{heading}</b> {text}</p>" for heading, text in told.items()]
+        texts = self._texts("<i>{}</i>: {}", html.escape)
+        parts = [f"<p><b>{heading}</b> {text}</p>" for heading, text in texts.items()]
         parts.insert(1, f"<table style='border:none'><tr>{cells}</tr></table>")
         outcome = f"<p><b>{html.escape(self._outcome())}</b></p>"
         return f"<div style='max-width:900px;font-size:90%'>{title}{''.join(parts)}{outcome}</div>"
@@ -74,10 +74,10 @@ class Dialogue:
             mark = f"{number}, **anchor**" if number - 1 == self.anchor else f"{number}"
             answer = f"{self._word(candidate)} ({candidate['p_yes']:.2f})"
             columns.append((mark, "---", f"![candidate {number}]({link}/{name})", answer))
-        told = self._told("*{}*: {}", _plain)
+        texts = self._texts("*{}*: {}", _plain)
         parts = [
             f"{'' if heading == SHOWN else '> '}**{heading}** {text}"
-            for heading, text in told.items()
+            for heading, text in texts.items()
         ]
         table = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
         parts.insert(1, "\n".join(table))
@@ -105,16 +105,16 @@ class Dialogue:
     def _word(self, candidate: dict) -> str:
         return "Yes" if candidate["p_yes"] > self.threshold else "No"
 
-    def _told(self, form: str, escape) -> dict[str, str]:
+    def _texts(self, form: str, escape) -> dict[str, str]:
         """What is shown before and after the candidates: {heading: escaped text}."""
-        told = {"Query.": escape(self.query)}
+        texts = {"Query.": escape(self.query)}
         if self.answers:
             read = {name: "(not readable)" if a is None else a for name, a in self.answers.items()}
             answers = [form.format(escape(name), escape(str(a))) for name, a in read.items()]
-            told[SHOWN] = "; ".join(answers)
+            texts[SHOWN] = "; ".join(answers)
         if self.merged is not None:
-            told["Merged query."] = escape(self.merged)
-        return told
+            texts["Merged query."] = escape(self.merged)
+        return texts
 
     def _outcome(self) -> str:
         if not self.before:

@@ -30,10 +30,10 @@ def shares(groups: Mapping, xlabel: str, limit: float | None = None, whole: bool
     bins = np.arange(-0.5, top + 1.5) if whole else np.linspace(0, top * 1.02 or 1, 41)
     for label, values in groups.items():
         share = 100 * np.histogram(values, bins)[0] / max(1, len(values))
-        told = f"{label}: {len(values):,}, median {values.median():g}"
+        legend = f"{label}: {len(values):,}, median {values.median():g}"
         if limit is not None:
-            told += f", {100 * (values > limit).mean():.1f}% beyond {limit:g}"
-        ax.stairs(share, bins, lw=1.8, label=told)
+            legend += f", {100 * (values > limit).mean():.1f}% beyond {limit:g}"
+        ax.stairs(share, bins, lw=1.8, label=legend)
     if limit is not None:
         ax.axvline(limit + 0.5 * whole, color=BLACK, ls="--", lw=1.2)
     ax.set(xlabel=xlabel, ylabel="share of the group (%)")
@@ -87,11 +87,11 @@ def top1_similarity(top1, right, xi: float, published: float):
     _right_and_wrong(ax, top1, right, np.linspace(0, 1, 51), labels)
     ax.axvline(xi, color=BLACK, ls="--", lw=1.2)
     ax.axvline(published, color=GREY, ls=":", lw=1.6, label=f"the paper's ξ = {published:g}")
-    told = [
+    sides = [
         f"{100 * right[group].mean():.0f}% right {side}" if group.any() else f"no query {side}"
         for side, group in (("above", top1 > xi), ("below", top1 <= xi))
     ]
-    ax.set_title(f"-- ξ = {xi:.3g}: {', '.join(told)}")
+    ax.set_title(f"-- ξ = {xi:.3g}: {', '.join(sides)}")
     ax.set(
         xlabel="similarity of the first picture, S(q, v̂₁)",
         ylabel="share of the group (%)",

@@ -132,8 +132,8 @@ def result_bars(results: dict, paper: dict, ceiling: float | None = None):
         ax.set(ylabel=LABELS[metric], ylim=(0, 100))
     if ceiling is not None:
         axes[0].axhline(ceiling, color=ORANGE, ls="--", lw=1.4)
-        told, spot = f"a perfect reader of the captions: {ceiling:.1f}", (0.01, ceiling)
+        note, spot = f"a perfect reader of the captions: {ceiling:.1f}", (0.01, ceiling)
         where = ("axes fraction", "data")
-        axes[0].annotate(told, spot, (0, 2), where, "offset points", fontsize=8)
+        axes[0].annotate(note, spot, (0, 2), where, "offset points", fontsize=8)
     figure.supxlabel("bars: 95% bootstrap over queries; ◇ the paper's value", fontsize=8)
     return figure

@@ -160,8 +160,8 @@ def weight_on_paper(table: pd.DataFrame) -> Figure:
     ]
     weights.plot(ax=ax, marker="o", loglog=True, xlabel="vectors", ylabel="GB")
     ax.axhline(WORKSTATION, color=BLACK, linewidth=1, linestyle="--")
-    told = f"{WORKSTATION} GB, the memory of a workstation"
-    ax.text(weights.index[0], 1.1 * WORKSTATION, told, va="bottom")
+    note = f"{WORKSTATION} GB, the memory of a workstation"
+    ax.text(weights.index[0], 1.1 * WORKSTATION, note, va="bottom")
     ax.legend(loc="lower right")
     return figure
 

@@ -24,13 +24,13 @@ def bars(rows: pd.DataFrame, paper: pd.DataFrame, ylim: tuple[float, float]):
     names = [method.replace(" + ", "\n+ ") for method in methods]
     for ax, metric in zip(axes, METRICS, strict=True):
         seeds = rows.pivot(index="seed", columns="method", values=metric)[methods]
-        told = spread(seeds)
-        interval_bars(ax, told["mean"], told["low"], told["high"], names, CYCLE[0], 0.55)
+        summary = spread(seeds)
+        interval_bars(ax, summary["mean"], summary["low"], summary["high"], names, CYCLE[0], 0.55)
         shift = 0.09 * (np.arange(len(seeds)) - (len(seeds) - 1) / 2)
         for x, method in enumerate(methods):
             ax.plot(x + shift, seeds[method], ".", color=BLACK, ms=6)
             foot = (x, ylim[0])
-            text, how = f"{told['mean'][method]:.1f}", {"textcoords": "offset points"}
+            text, how = f"{summary['mean'][method]:.1f}", {"textcoords": "offset points"}
             ax.annotate(text, foot, (0, 4), ha="center", fontsize=9, **how)
         diamonds(ax, range(len(methods)), paper.loc[methods, metric])
         ax.set(ylabel=LABELS[metric], ylim=ylim)

@@ -52,8 +52,8 @@ def over_values(tables: dict[str, tuple]):
         ax.axvline(np.flatnonzero(values == chosen)[0], color=BLACK, ls=":", lw=1.2)
         ticks = range(0, len(values), -(-len(values) // 8))
         ax.set_xticks(ticks, [f"{values[i]:g}".replace("inf", "∞") for i in ticks])
-        told = "neutral value" if chosen == neutral else f"{chosen:g}"
-        ax.set(title=f"{name}: {told} chosen", xlabel=parameter, ylim=(-5, 5))
+        choice = "neutral value" if chosen == neutral else f"{chosen:g}"
+        ax.set(title=f"{name}: {choice} chosen", xlabel=parameter, ylim=(-5, 5))
     for ax in axes[::3]:
         ax.set_ylabel("points on val")
     axes[0].legend(fontsize=8)
@@ -110,8 +110,8 @@ def rate_heatmap(table: pd.DataFrame, points: dict[str, tuple[dict, float]], lim
     if grid.min(axis=None) < 0 < grid.max(axis=None):
         ax.contour(grid.columns, grid.index, grid, levels=[0], colors=BLACK, linewidths=2)
     for marker, (label, (rate, gain)) in zip("os^D", points.items(), strict=False):
-        told = f"{label}: TPR {rate['TPR']:.0f}%, FPR {rate['FPR']:.0f}%; measured gain {gain:+.1f}"
-        look = {"ms": 11, "color": GREEN, "mec": BLACK, "mew": 1.5, "label": told}
+        name = f"{label}: TPR {rate['TPR']:.0f}%, FPR {rate['FPR']:.0f}%; measured gain {gain:+.1f}"
+        look = {"ms": 11, "color": GREEN, "mec": BLACK, "mew": 1.5, "label": name}
         ax.plot(rate["FPR"], rate["TPR"], marker, **look)
     ax.set(
         xlabel="false-positive rate: Yes to other people (%)",

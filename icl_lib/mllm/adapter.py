@@ -47,8 +47,8 @@ def load_adapter(model, folder: str | Path) -> PeftModel:
                 model, str(folder), config=config, key_mapping=mapping
             )
     except (ValueError, RuntimeError, KeyError) as problem:
-        told = f"there is no {problem}" if isinstance(problem, KeyError) else str(problem)[:1000]
-        raise ValueError(f"The adapter {folder} does not fit this model: {told}") from problem
+        reason = f"there is no {problem}" if isinstance(problem, KeyError) else str(problem)[:1000]
+        raise ValueError(f"The adapter {folder} does not fit this model: {reason}") from problem
     _check_all_applied(adapted, names, folder)
     note = adapter_note(adapted) + ("; its old tensor names were translated" if changed else "")
     level = logging.WARNING if changed else logging.INFO
@@ -106,9 +106,9 @@ def _read(folder: Path) -> tuple[PeftConfig, list[str]]:
         config = PeftConfig.from_pretrained(str(folder))
         return config, list(load_peft_weights(str(folder), device="cpu"))
     except Exception as problem:  # damaged files make peft raise nearly anything
-        told = f"{type(problem).__name__}: {str(problem)[:200]}"
+        cause = f"{type(problem).__name__}: {str(problem)[:200]}"
         raise ValueError(
-            f"The adapter {folder} is not readable ({told}). Copy it again, or train it anew with "
+            f"The adapter {folder} is not readable ({cause}). Copy it again, or train it anew with "
             "notebook 02_lora_sft."
         ) from problem
 

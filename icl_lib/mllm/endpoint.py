@@ -160,23 +160,23 @@ class Endpoint:
 
     def _disconnected(self, problem: httpx.RequestError, model: str) -> Exception:
         """The exception for a request without an answer."""
-        told = str(problem) or type(problem).__name__
+        reason = str(problem) or type(problem).__name__
         if isinstance(problem, (httpx.ConnectError, httpx.ConnectTimeout)) and not self._reached:
             return ConnectionError(
-                f"No server answers at {self.url} ({told}). Check mllm.url, or start a server: "
+                f"No server answers at {self.url} ({reason}). Check mllm.url, or start a server: "
                 f"`vllm serve {model}` or `transformers serve {model}`; both listen on port 8000."
             )
         if isinstance(problem, httpx.TimeoutException):
             return Unusable(f"no answer within {self.settings.timeout:g} s")
-        return Unusable(f"the connection broke ({told})")
+        return Unusable(f"the connection broke ({reason})")
 
     def _fault(self, response: httpx.Response, words: str, model: str) -> Exception:
         """The exception for an answer with this status and these words."""
         status = response.status_code
-        told = f"HTTP {status}: {words}".removesuffix(": ")
+        reason = f"HTTP {status}: {words}".removesuffix(": ")
         low = words.lower()
         if status in RETRIED:
-            return self._later(told, _seconds(response.headers.get("Retry-After", "")))
+            return self._later(reason, _seconds(response.headers.get("Retry-After", "")))
         if status in (401, 403):
             variable = self.settings.key_variable
             where = (
@@ -184,47 +184,47 @@ class Endpoint:
                 if variable
                 else "None was sent: name the variable that holds it in server.key_variable."
             )
-            return PermissionError(f"{self.url} refuses the API key ({told}). {where}")
+            return PermissionError(f"{self.url} refuses the API key ({reason}). {where}")
         if status == 404 or _NO_MODEL.search(low):
             listed = ", ".join(self.models())
             serves = f"It serves: {listed}." if listed else "mllm.url should end in /v1."
             return Refused(
-                f"{self.url} does not serve {model!r} ({told}). {serves} Set server.served_model "
+                f"{self.url} does not serve {model!r} ({reason}). {serves} Set server.served_model "
                 "(the model) and server.served_adapter (the model with its adapter) to names that "
                 "it serves, or serve this one."
             )
         if status == 413 or _TOO_LONG.search(low):
             return Refused(
-                f"A request is too long for {self.url} ({told}). Start the server with room for "
+                f"A request is too long for {self.url} ({reason}). Start the server with room for "
                 "more tokens (vLLM: --max-model-len), or lower mllm.max_pixels or "
                 "mllm.max_new_tokens."
             )
         if "logprob" not in low and _PICTURE.search(low):
             return Refused(
-                f"{self.url} refuses pictures for {model!r} ({told}). Serve a vision-language "
+                f"{self.url} refuses pictures for {model!r} ({reason}). Serve a vision-language "
                 "model, and do not switch pictures off (vLLM: --limit-mm-per-prompt)."
             )
-        return Refused(f"{self.url} refuses the request ({told}).")
+        return Refused(f"{self.url} refuses the request ({reason}).")
 
-    def _later(self, told: str, seconds: float) -> Exception:
+    def _later(self, reason: str, seconds: float) -> Exception:
         """The exception for a server that asks for a pause; all requests wait for that time."""
         longest = self.settings.longest_wait
         if seconds > longest:
             return ConnectionError(
-                f"{self.url} wants no request for {seconds:.0f} s ({told}), longer than "
+                f"{self.url} wants no request for {seconds:.0f} s ({reason}), longer than "
                 f"server.longest_wait ({longest:g} s). Run again later: what was answered before "
                 "is kept."
             )
         self._not_before = max(self._not_before, time.monotonic() + seconds)
-        return Unusable(told)
+        return Unusable(reason)
 
     def _words(self, content: bytes) -> str:
         """The server's own message, short, on one line, and without the key if it repeats it."""
-        told = _parsed(content)
+        error = _parsed(content)
         for key in ("error", "message", "detail"):
-            if isinstance(told, dict):
-                told = told.get(key) or told
-        text = told if isinstance(told, str) else content[:10_000].decode("utf-8", "replace")
+            if isinstance(error, dict):
+                error = error.get(key) or error
+        text = error if isinstance(error, str) else content[:10_000].decode("utf-8", "replace")
         text = " ".join(text.split())
         text = text.replace(self._key, "…") if self._key else text
         return text if len(text) <= 300 else text[:300] + " …"

@@ -141,7 +141,7 @@ def load_prompts(name: str | Path, folder: Path) -> Prompts:
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         raise ValueError(f"{path} is not readable YAML: {problem}") from problem
     except ValidationError as problem:
-        raise ValueError(f"{path}: {'; '.join(map(_told, problem.errors()))}") from None
+        raise ValueError(f"{path}: {'; '.join(map(_in_words, problem.errors()))}") from None
 
 
 def _fill(template: str, **values: str) -> str:
@@ -154,7 +154,7 @@ def _hint(name: str, known) -> str:
     return f" (did you mean {close}?)" if close else ""
 
 
-def _told(error: Mapping) -> str:
+def _in_words(error: Mapping) -> str:
     """One error of pydantic in plain words."""
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "missing":

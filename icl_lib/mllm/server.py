@@ -239,7 +239,7 @@ def _likely(choice: dict) -> dict[str, float]:
     """Log-probabilities of the likeliest first tokens; empty where none can be read."""
     try:
         first = choice["logprobs"]["content"][0]
-        return {told["token"]: float(told["logprob"]) for told in (first, *first["top_logprobs"])}
+        return {one["token"]: float(one["logprob"]) for one in (first, *first["top_logprobs"])}
     except (KeyError, IndexError, TypeError, ValueError):
         return {}
 

@@ -167,18 +167,18 @@ class Gallery:
                 "say what the index should be of: Gallery.load(path, vectors=…) or source=…"
             )
         about = read_json(_about(path))
-        told = (
+        saved = (
             f"{path} is the index of {about['items']:,} vectors of {about['dimensions']} dimensions"
         )
         if source is not None and source != about["source"]:
             raise ValueError(
-                f"{told} made by {about['source']!r}, not by {source!r}. It belongs to another "
+                f"{saved} made by {about['source']!r}, not by {source!r}. It belongs to another "
                 "model or gallery: make and save it again."
             )
         if vectors is not None and fingerprint(vectors) != about["fingerprint"]:
             raise ValueError(
-                f"{told} that are not the {len(vectors):,} given here. It belongs to another model "
-                "or gallery: make and save it again."
+                f"{saved} that are not the {len(vectors):,} given here. It belongs to another "
+                "model or gallery: make and save it again."
             )
         index = read_index(path, mmap)
         if (index.ntotal, index.d) != (about["items"], about["dimensions"]):

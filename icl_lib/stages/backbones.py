@@ -65,8 +65,8 @@ def evaluated(params: Params, folder: Path, name: str) -> dict[str, np.ndarray]:
     """Test metrics of a backbone for each query; writes backbone.<name> of summary.json."""
     values = measured(params, folder)
     selected_on = read_json(folder / "training.json")["selected_on"]
-    told = {**with_intervals(values), "selected_on": selected_on}
-    update_summary(params, f"backbone.{name}", told)
+    reported = {**with_intervals(values), "selected_on": selected_on}
+    update_summary(params, f"backbone.{name}", reported)
     return values
 
 

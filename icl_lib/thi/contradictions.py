@@ -58,12 +58,12 @@ def compare(
         text: The text of the query.
         says_something: Whether an answer tells anything ("not visible" does not).
     """
-    told = read(text)
+    stated = read(text)
     adds, against = [], []
     for name, answer in answers.items():
         plain = OTHER_NAMES.get(name, name)
         said = read(answer or "", plain).get(plain, {})
-        known = told.get(plain)
+        known = stated.get(plain)
         if known and any(said[kind].isdisjoint(known[kind]) for kind in said.keys() & known.keys()):
             against.append(name)
         elif says_something(answer) and (known is None or said.keys() - known.keys() - {"kind"}):

@@ -85,8 +85,8 @@ def answers(truth: dict, seen: set[str]) -> list[str]:
             return "not visible"
         if truth[GROUPS[group][0]] in ABSENT:
             return absent
-        told = {n: truth[n] for n in names if n != "pattern" and truth[n] != "none"}
-        return noun_phrase(group, told)
+        known = {n: truth[n] for n in names if n != "pattern" and truth[n] != "none"}
+        return noun_phrase(group, known)
 
     return [
         f"a {truth['sex']}",

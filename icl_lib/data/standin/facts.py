@@ -20,7 +20,7 @@ _GROUP_CHANCE = {  # group -> chance that a describer mentions it
     "background": 0.15,
     "bystanders": 0.08,
 }
-_ATTRIBUTE_CHANCE = {  # attribute -> chance that it is told of a group that is mentioned
+_ATTRIBUTE_CHANCE = {  # attribute -> chance that it is stated when its group is mentioned
     "upper": 0.93,
     "lower": 1.0,
     "shoes": 0.85,
@@ -49,7 +49,7 @@ def choose_facts(
         truth: Attribute -> value, of the person and of the scene.
         seen: The attributes that the picture shows.
         rng: Draws the choice.
-        most: The largest number of groups (see `phrases.GROUPS`) that are told; the least is 3.
+        most: The largest number of groups (see `phrases.GROUPS`) to mention; the smallest is 3.
         errors: Chance that one fact is wrong.
         eager: Added to the chance that a group is mentioned.
         everything: Tell all that is visible, and what the person does not have.

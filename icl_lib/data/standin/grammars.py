@@ -83,29 +83,29 @@ _CLOSING = [
 
 def free(facts: dict, rng: random.Random, view: str | None = None) -> str:
     """Loose clauses in the present tense, as many hands write them."""
-    told = _told(facts)
+    given = _given_groups(facts)
     words = SEX_WORDS[facts["sex"]]
     who = rng.choice(_FREE_WHO[facts["sex"]])
     this = f"this person is a {who}, {words['he']}"
     start = rng.choice([f"the {who}", f"a {who}", this, f"pictured is a {who} who"])
     clauses = []
-    for group in [g for g in ("upper", "lower", "shoes") if g in told]:
+    for group in [g for g in ("upper", "lower", "shoes") if g in given]:
         if clauses:
             clauses.append(_one_of(_FREE_NEXT, group, facts, rng))
         else:
             verb = rng.choice(["is wearing", "wears", "has on"])
             clauses.append(f"{start} {verb} {noun_phrase(group, facts, rng)}")
     text = (", " if rng.random() < 0.5 else " ").join(clauses) or f"{start} is seen here"
-    rest = [_one_of(forms, group, facts, rng) for group, forms in _FREE.items() if group in told]
-    if "action" in told or (view and rng.random() < 0.25):
+    rest = [_one_of(forms, group, facts, rng) for group, forms in _FREE.items() if group in given]
+    if "action" in given or (view and rng.random() < 0.25):
         way = {"front": "towards the camera", "back": "away from the camera"}
         action = facts.get("action", "in view")
         seen = f", seen {_FROM[view]}" if view else ""
         walking = f" {way.get(view, 'past the camera')}"
         rest.append(f"{words['he']} is {action}" + (walking if action == "walking" else seen))
-    if "background" in told:
+    if "background" in given:
         rest.append(f"{noun_phrase('background', facts, rng)} in the back")
-    if "bystanders" in told:
+    if "bystanders" in given:
         rest.append("others are around")
     rng.shuffle(rest)
     whole = rng.choice([". ", ", ", "; "]).join([text, *rest]) + rng.choice([".", ".", " ."])
@@ -114,29 +114,29 @@ def free(facts: dict, rng: random.Random, view: str | None = None) -> str:
 
 def fine(facts: dict, rng: random.Random, view: str | None = None) -> str:
     """Careful full sentences in a fixed order from top to toe, as one annotator writes them."""
-    told = _told(facts)
+    given = _given_groups(facts)
     words = SEX_WORDS[facts["sex"]]
     say = partial(noun_phrase, facts=facts, rng=rng)
     who = rng.choice(_FINE_WHO[facts["sex"]])
-    text = f"The {who}" + (f" with {say('hair')} " if "hair" in told else " ")
-    text += _one_of(_FINE["upper"], "upper", facts, rng) if "upper" in told else "is on the way"
-    if "lower" in told:
+    text = f"The {who}" + (f" with {say('hair')} " if "hair" in given else " ")
+    text += _one_of(_FINE["upper"], "upper", facts, rng) if "upper" in given else "is on the way"
+    if "lower" in given:
         text += _one_of(_FINE["lower"], "lower", facts, rng)
     out = [f"{text}."]
-    if small := [say(g) for g in ("shoes", "belt", "scarf") if g in told]:
+    if small := [say(g) for g in ("shoes", "belt", "scarf") if g in given]:
         out.append(f"{words['He']}'s got {listed(small)} as well.")
-    if head := [say(g) for g in ("hat", "glasses") if g in told]:
+    if head := [say(g) for g in ("hat", "glasses") if g in given]:
         out.append(f"{listed(head).capitalize()} can be made out on {words['his']} head.")
-    if "bag" in told:
+    if "bag" in given:
         out.append(_one_of(_FINE["bag"], "bag", facts, rng))
-    if "held" in told:
+    if "held" in given:
         out.append(f"{words['His']} hand grips {say('held')}.")
-    if "action" in told:
-        near = f" near {say('background')}" if "background" in told else ""
+    if "action" in given:
+        near = f" near {say('background')}" if "background" in given else ""
         out.append(f"{words['He']}'s {facts['action']}{near}.")
-    elif "background" in told:
+    elif "background" in given:
         out.append(f"Behind {words['him']} lies {say('background')}.")
-    if "bystanders" in told:
+    if "bystanders" in given:
         own = "himself" if facts["sex"] == "man" else "herself"
         out.append(f"{words['He']}'s not by {own}.")
     return " ".join(out)
@@ -144,22 +144,22 @@ def fine(facts: dict, rng: random.Random, view: str | None = None) -> str:
 
 def long(facts: dict, rng: random.Random, view: str | None = None) -> str:
     """Everything that is visible and what is absent, in sentences of over 80 words in all."""
-    told = _told(facts)
+    given = _given_groups(facts)
     who = facts["sex"]
     words = SEX_WORDS[who]
     # Sleeves and the length of trousers have clauses of their own.
     phrased = {n: v for n, v in facts.items() if n not in ("sleeves", "lower_length")}
-    spot = noun_phrase("background", phrased, rng) if "background" in told else ""
+    spot = noun_phrase("background", phrased, rng) if "background" in given else ""
     out = [_long_opening(facts, spot, view, rng)]
     body = []
-    for group in [g for g in _LONG if g in told]:
+    for group in [g for g in _LONG if g in given]:
         if group == "upper":
             garment = noun_phrase(group, phrased, rng) + _fabric(facts)
             body.append(rng.choice(_LONG[group]).format(thing=garment, **words))
         else:
             reach = _REACH.get(facts.get("lower_length"), "")
             body.append(_one_of(_LONG[group], group, phrased, rng, reach=reach))
-    things = {g: noun_phrase(g, phrased, rng) for g in _LONG_THINGS if g in told}
+    things = {g: noun_phrase(g, phrased, rng) for g in _LONG_THINGS if g in given}
     for group, thing in things.items():
         form = rng.choice([_LONG_THINGS[group]])
         body.append(form.format(thing=thing, Thing=thing.capitalize(), **words))
@@ -176,9 +176,9 @@ def long(facts: dict, rng: random.Random, view: str | None = None) -> str:
     if "bystanders" in facts:
         others = f"Further people appear in the scene behind {words['him']}."
         out.append(
-            others if "bystanders" in told else f"Nobody else appears beside {words['him']}."
+            others if "bystanders" in given else f"Nobody else appears beside {words['him']}."
         )
-    worn = listed([noun_phrase(g, phrased, rng) for g in ("upper", "lower", "shoes") if g in told])
+    worn = listed([noun_phrase(g, phrased, rng) for g in ("upper", "lower", "shoes") if g in given])
     summary = f"Taken together, the clothes of this {who} are {worn}."
     closing = [summary if worn else f"This {who} is the main figure of the picture.", *_CLOSING]
     while len(" ".join(out).split()) <= LEAST_WORDS and closing:
@@ -205,7 +205,7 @@ def _fabric(facts: dict) -> str:
     return plain + (f", and its sleeves are {sleeves}" if sleeves in ("short", "long") else "")
 
 
-def _told(facts: dict) -> set[str]:
+def _given_groups(facts: dict) -> set[str]:
     """The groups about which the facts say that something is there."""
     return {g for g in groups_of(facts) if facts.get(GROUPS[g][0]) not in ABSENT}
 
@@ -214,11 +214,11 @@ def _one_of(forms: list[str], group: str, facts: dict, rng: random.Random, **wor
     """One of the forms; the synonyms of its noun phrase are drawn anew for each of them."""
     words |= SEX_WORDS[facts["sex"]]
     things = [noun_phrase(group, facts, rng) for _ in forms]
-    told = [
+    sentences = [
         form.format(thing=t, Thing=t.capitalize(), adjectives=t.removesuffix(" hair"), **words)
         for form, t in zip(forms, things, strict=True)
     ]
-    return rng.choice(told)
+    return rng.choice(sentences)
 
 
 GRAMMARS = {"street": street, "generic": generic, "free": free, "fine": fine, "long": long}

@@ -167,7 +167,7 @@ def _draw_person(
             "truth": {name: truth[name] for name in VALUES},
             "seen": sorted(seen),
             "facts": facts,
-            "captions": [caption(told, rng, character.grammar, view) for told in facts],
+            "captions": [caption(claims, rng, character.grammar, view) for claims in facts],
         }
         shots.append(shot)
     return shots

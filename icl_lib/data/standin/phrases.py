@@ -102,8 +102,8 @@ def noun_phrase(
     if group in ("scarf", "belt"):
         return with_article(f"{word(facts[group], rng)} {group}")
     if group == "hair":
-        told = [word(facts[n], rng) for n in ("hair_length", "hair_colour") if n in facts]
-        return " ".join(told) + " hair"
+        adjectives = [word(facts[n], rng) for n in ("hair_length", "hair_colour") if n in facts]
+        return " ".join(adjectives) + " hair"
     noun = word(facts[group], rng) if group in facts else UNNAMED[group]
     colour = [word(facts[f"{group}_colour"], rng)] if f"{group}_colour" in facts else []
     if group == "upper":

@@ -56,8 +56,8 @@ def _adjectives_after(group: str, rest: str) -> list[tuple[str, str]]:
     """The facts that follow a noun: "with long sleeves", or "is short red" of hair."""
     if group == "upper" and (sleeves := re.match(r"\s+with (short|long) sleeves", rest)):
         return [("sleeves", sleeves[1])]
-    if group == "hair" and (told := re.match(r"\s+is((?:\s+[\w-]+)+)", rest)):
-        known = takewhile(_ADJECTIVES["hair"].__contains__, told[1].split())
+    if group == "hair" and (run := re.match(r"\s+is((?:\s+[\w-]+)+)", rest)):
+        known = takewhile(_ADJECTIVES["hair"].__contains__, run[1].split())
         return [_ADJECTIVES["hair"][word] for word in known]
     return []
 

@@ -60,10 +60,10 @@ def identities_that_fit(root, queries: pd.DataFrame, gallery: pd.DataFrame) -> n
         ValueError: A caption does not belong to its picture.
     """
     pictures = read_truth(root)["pictures"]
-    told = [pictures[Path(path).name] for path in queries["path"]]
+    described = [pictures[Path(path).name] for path in queries["path"]]
     rows = [
         (pid, picture["facts"][picture["captions"].index(text)])
-        for picture, pid, text in zip(told, queries["pid"], queries["caption"], strict=True)
+        for picture, pid, text in zip(described, queries["pid"], queries["caption"], strict=True)
     ]
     pids = gallery["pid"].to_numpy()
     drawn = [pictures[Path(path).name] for path in gallery["path"]]
@@ -76,9 +76,9 @@ def identities_that_fit(root, queries: pd.DataFrame, gallery: pd.DataFrame) -> n
     )
 
 
-def _scores(gallery: list[dict], told: Iterable[tuple]) -> Iterable[tuple]:
-    """For each (key, facts) of `told`: (key, number of facts that hold for each picture [G])."""
+def _scores(gallery: list[dict], claims: Iterable[tuple]) -> Iterable[tuple]:
+    """For each (key, facts) of `claims`: (key, number of facts that hold for each picture [G])."""
     drawn = np.array([[_CODES[picture["truth"][name]] for name in VALUES] for picture in gallery])
-    for key, facts in told:
+    for key, facts in claims:
         said = np.array([_CODES.get(facts.get(name), -1) for name in VALUES])  # [attributes]
         yield key, (drawn == said).sum(1)
