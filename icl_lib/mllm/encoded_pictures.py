@@ -69,7 +69,7 @@ def prepare(processor, pictures: Sequence[Picture]) -> tuple[dict, list[tuple[in
     try:
         inputs = as_pixels(processor, [processor.image_token] * len(pictures), opened)
     except ValueError as problem:
-        if len(pictures) > 1:  # find the one that is to blame
+        if len(pictures) > 1:  # find the picture that causes the error
             for picture in pictures:
                 prepare(processor, [picture])
             raise

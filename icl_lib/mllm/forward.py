@@ -1,4 +1,4 @@
-"""Forward passes that do nothing twice: each picture, and each common beginning, is read once."""
+"""Forward passes without repeated work: pictures and common prompt beginnings are read once."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ from icl_lib.data.pictures import Picture, picture_id
 from icl_lib.mllm.chat import Chat, batches
 from icl_lib.mllm.encoded_pictures import Seen
 
-SHARED_FROM = 1.5  # mean number of texts of a picture from which a shared beginning pays
+SHARED_FROM = 1.5  # mean number of texts per picture from which sharing the beginning is faster
 
 
 def inputs_of(chat: Chat, rendered: Sequence[str], pictures: Sequence[Picture]) -> dict:
@@ -60,7 +60,7 @@ def last_logits(
 
 def common_beginning(chat: Chat, tokens: Sequence[Sequence[int]]) -> int:
     """How many first tokens all rows share; 0 where a picture's placeholders reach beyond them."""
-    # Sliding windows and recurrent states cannot be handed on row by row.
+    # Sliding windows and recurrent states cannot be shared between rows.
     if not all(type(layer) is DynamicLayer for layer in _cache(chat).layers):
         return 0
     first = min(tokens)

@@ -1,4 +1,4 @@
-"""How good Yes/No answers are: accuracy, AP, AUC, threshold, and whether P(Yes) comes true."""
+"""How good Yes/No answers are: accuracy, AP, AUC, threshold, and the calibration of P(Yes)."""
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,7 @@ def choose_threshold(labels, p, beta: float = 0.5) -> float:
 
 
 def reliability(labels, p, bins: int = 10) -> pd.DataFrame:
-    """How often P(Yes) comes true: a row for each of `bins` equal ranges that holds a pair.
+    """Calibration of P(Yes): a row for each of `bins` equal ranges that holds a pair.
 
     Columns: pairs; said (mean P(Yes), percent); true (share of label 1, percent).
     """

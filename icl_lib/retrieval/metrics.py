@@ -23,7 +23,7 @@ def ranking(sim: np.ndarray, k: int | None = None) -> np.ndarray:
 
 
 def retrieval_metrics(sim, query_pids, gallery_pids) -> dict[str, float]:
-    """Rank-1, Rank-5, Rank-10, mAP and mINP in percent, each the mean over all queries.
+    """Rank-1, Rank-5, Rank-10, mAP and mINP in percent, each averaged over all queries.
 
     Args:
         sim: similarities [Q, G], an array or a CPU tensor.

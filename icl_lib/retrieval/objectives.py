@@ -9,7 +9,7 @@ from icl_lib.retrieval.losses import LOSSES
 
 
 class Objective:
-    """The matching loss named in the settings, plus the losses of the method's own.
+    """The matching loss named in the settings, plus the method's own losses.
 
     RDE: TAL summed over BGE and TSE. Plain CLIP: InfoNCE. IRRA: SDM + id_weight · identity
     classification + mlm_weight · masked language modelling. All are sums over the pairs of a batch.

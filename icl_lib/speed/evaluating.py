@@ -34,7 +34,7 @@ STEPS = {
     "+ ranks counted, not sorted": KIT,
     "+ bf16": KIT_BF16,
 }
-ROUNDING = 2e-5  # differences of S up to which two pictures may change places
+ROUNDING = 2e-5  # pictures whose S differs by no more than this may change places
 
 
 @dataclass(frozen=True, eq=False)

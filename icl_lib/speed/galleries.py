@@ -29,8 +29,8 @@ def grow(vectors: np.ndarray, items: int, seed: int = 0) -> np.ndarray:
 
     The first N are the real ones. Each of the others is a real vector, mixed with up to as much of
     one of its ten nearest, plus Gaussian noise of `NOISE` times the real vectors' standard
-    deviation in each dimension: clusters stay clusters, and the space between them fills up as by
-    more pictures of similar people.
+    deviation in each dimension: clusters stay clusters, and the space between them fills up as it
+    would with more pictures of similar people.
     """
     vectors, rng = np.asarray(vectors, dtype=np.float32), np.random.default_rng(seed)
     near = Gallery(vectors).search(vectors, TOP + 1)[1]

@@ -15,7 +15,7 @@ def pairs(pictures):
 
 
 def obeying(image, text):
-    """Says Yes when told to, else what the caption's letter deserves."""
+    """Says Yes when told to; otherwise P(Yes) follows from the caption's letter."""
     return 0.9 if "answer Yes" in text else {"a": 0.8, "b": 0.4, "c": 0.3, "d": 0.6}[text[0]]
 
 

@@ -1,4 +1,4 @@
-"""The study's writer answers with the adapter, the kit's own without it."""
+"""`writer_with_adapter` writes with the adapter; the kit's own MLLM writes without it."""
 
 import torch
 

@@ -106,7 +106,7 @@ def test_merged_and_unmerged_adapter_answer_alike(
 
 
 def test_the_loss_is_on_the_answer_and_its_end_alone(parts, pairs):
-    """Against Eq. 3 spelled out: log-probabilities of two tokens, row by row."""
+    """Compared with Eq. 3 written out: log-probabilities of two tokens, row by row."""
     chat, prompts = parts
     rows = [
         *pairs.to_dict("records")[:3],

@@ -103,7 +103,7 @@ def test_a_one_word_question_does_not_eat_its_answer():
     ],
 )
 def test_not_visible_is_an_answer(said):
-    """Something was read, so it is no gap; that it says nothing is for the prompts to tell."""
+    """ "Not visible" can be read as an answer; the prompts decide that it adds nothing."""
     assert read(f"1. a man\n2. {said}\n3. a coat\n4. no") == ["a man", said, "a coat", "no"]
     assert read(f"1. a man 2. {said} 3. a coat 4. no") == ["a man", said, "a coat", "no"]
 

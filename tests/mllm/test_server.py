@@ -127,7 +127,7 @@ def test_log_probabilities_can_be_declined_and_that_is_another_answer(at, pictur
 
 
 def by_name(number, body):
-    """Repeats the model's name, and says Yes more surely the longer that name is."""
+    """Repeats the model's name; P(Yes) is the higher, the longer that name is."""
     return said(body["model"], {"Yes": -0.1, "No": -len(body["model"])}, body=body)
 
 

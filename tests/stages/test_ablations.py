@@ -1,4 +1,4 @@
-"""Trainings beside the run's own: with other seeds, and with parts of RDA."""
+"""Additional trainings: with other seeds, and with parts of RDA."""
 
 import json
 

@@ -32,7 +32,7 @@ class Fake(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/v1"
 
     def handle_error(self, *_):
-        """A client that hangs up is part of the play."""
+        """A client that closes the connection is part of the tests and not an error."""
 
 
 class Handler(BaseHTTPRequestHandler):

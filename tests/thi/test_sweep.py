@@ -1,4 +1,4 @@
-"""The grid over K, ξ and λ against one replay a point."""
+"""The grid over K, ξ and λ against one replay per point."""
 
 import numpy as np
 import pytest

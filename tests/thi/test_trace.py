@@ -1,4 +1,4 @@
-"""The trace: what it refuses, what it tells, and its file."""
+"""The trace: what it refuses, what it reports, and its file."""
 
 import numpy as np
 import pytest

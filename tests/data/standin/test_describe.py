@@ -1,4 +1,4 @@
-"""Captions and canonical sentences tell the facts, and nothing else."""
+"""Captions and canonical sentences state the facts, and nothing else."""
 
 import random
 

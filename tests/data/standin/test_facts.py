@@ -1,4 +1,4 @@
-"""Which facts are told, and how they are merged."""
+"""Which facts are stated, and how they are merged."""
 
 from standin_fixtures import person
 

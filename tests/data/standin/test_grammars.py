@@ -1,4 +1,4 @@
-"""Each grammar tells every fact that it is given."""
+"""Each grammar states every fact that it is given."""
 
 import random
 import re
