@@ -55,7 +55,7 @@ class TrainingInWay(Training):
         self.optimiser = torch.optim.Adam(parameter_groups(self.model, self.settings))
 
     def clean(self, epoch: int) -> np.ndarray:
-        """The clean pairs by CCD [P]; unless `once`, a picture is encoded again for each caption."""
+        """CCD's clean pairs [P]; unless `once`, a picture is encoded again for each caption."""
         if not self.way.once:
             repeated = self.image_of[pd.Series(self.image_of).duplicated()]
             pixels = torch.cat([*self.images.batches(self.model.eval_batch)])
