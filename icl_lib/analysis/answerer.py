@@ -95,7 +95,7 @@ def rate_map(
 
 
 def signs_of_a_right_anchor(right, signs: dict) -> pd.DataFrame:
-    """How well each sign tells right anchors from wrong ones: AUC in percent, 50 for not at all.
+    """How well each sign separates right anchors from wrong ones: AUC in percent; 50 is chance.
 
     Args:
         right: Whether each anchor is the right person, bool [N].

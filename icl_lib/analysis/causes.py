@@ -213,7 +213,7 @@ def bad_descriptions(run, anchor: np.ndarray, root=None) -> np.ndarray:
         root: The stand-in's folder. A description is bad if the anchor contradicts more than it
             confirms of what the merged text adds to the caption. None where there is no truth: a
             description is bad if S(q̂, ·) ranks the anchor lower than S(q, ·) did, though q̂ was
-            enriched with what was seen in this very picture.
+            enriched with what was seen in the anchor itself.
     """
     bad = np.zeros(len(anchor), dtype=bool)
     if root is not None:

@@ -47,7 +47,7 @@ def claim_table(steps: Mapping[str, Sequence[str]], root, paths: Sequence) -> pd
     """What the texts of several steps state of the same N pictures, and whether it is true.
 
     Returns:
-        A row per step with the columns "facts a text"; the share of each verdict in percent; and
+        A row per step with the columns "facts per text"; the share of each verdict in percent; and
         "kept", the share of the first step's facts that this step's texts still state, in percent.
     """
     rows, first = {}, None
@@ -57,7 +57,7 @@ def claim_table(steps: Mapping[str, Sequence[str]], root, paths: Sequence) -> pd
         first = stated if first is None else first
         shares = table["verdict"].value_counts(normalize=True).reindex(VERDICTS, fill_value=0.0)
         rows[label] = {
-            "facts a text": len(table) / max(1, len(texts)),
+            "facts per text": len(table) / max(1, len(texts)),
             **(100 * shares).to_dict(),
             "kept": 100 * len(first & stated) / max(1, len(first)),
         }

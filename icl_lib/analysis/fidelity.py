@@ -71,7 +71,7 @@ def read_answer(answer: str) -> dict[str, str]:
 
 
 def stated(sentences: Iterable[str]) -> dict[str, str]:
-    """The facts of sentences read one by one; the first statement counts, "plain" is no pattern."""
+    """The facts of sentences read one by one; the first counts; "plain" is not a pattern."""
     facts: dict[str, str] = {}
     for text in sentences:
         facts = read_facts(text) | facts

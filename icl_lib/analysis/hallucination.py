@@ -83,7 +83,7 @@ def verdicts(table: pd.DataFrame, root) -> pd.DataFrame:
 
 
 def separation(table: pd.DataFrame) -> dict[str, float]:
-    """How well P(Yes) tells sub-sentences that fit from contradicted ones.
+    """How well P(Yes) separates sub-sentences that fit from contradicted ones.
 
     Args:
         table: The columns verdict and p; sentences that are "not shown" are left out.
@@ -114,7 +114,7 @@ def others_sentences(table: pd.DataFrame, count: int, seed: int = 0) -> pd.DataF
 def compared_checks(
     table: pd.DataFrame, models: Mapping[str, MLLM], root, seed: int = 0
 ) -> pd.DataFrame:
-    """How well each model's P(Yes) tells true claims from false ones.
+    """How well each model's P(Yes) separates true claims from false ones.
 
     Args:
         table: The columns path and text: sub-sentences that the MLLM wrote of these pictures.
@@ -167,7 +167,7 @@ def trade(
 
 
 def without_contradicted(texts: dict[int, dict], captions: pd.DataFrame, root) -> dict[int, dict]:
-    """The texts without any contradicted sub-sentence: what a perfect filter leaves.
+    """The texts without contradicted sub-sentences, as a perfect filter would leave them.
 
     An instrument of the stand-in, not a method, since nobody knows the truth of a real picture. A
     caption that would lose all its sub-sentences keeps the first.

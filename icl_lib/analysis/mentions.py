@@ -72,7 +72,7 @@ def characteristics(text: str) -> set[str]:
     """The characteristics that a text claims something about.
 
     What a text says is absent ("no hat") is no claim. A negation holds up to the end of its clause:
-    "without a bag or hat, in jeans" speaks of the jeans alone.
+    "without a bag or hat, in jeans" mentions the jeans only.
     """
     text = " ".join(text.lower().split())
     return {

@@ -181,9 +181,9 @@ def costs_of(rows: pd.DataFrame) -> pd.DataFrame:
     start = np.where(asked["method"].str.contains("RDA"), "RDA", "baseline")
     gain = asked["rank1"] - rank1.loc[list(zip(asked["seed"], start, strict=True))].to_numpy()
     costs = {
-        "questions a query": asked["questions"] / asked["queries"],
+        "questions per query": asked["questions"] / asked["queries"],
         "as released": asked["released_questions"] / asked["queries"],
         "pictures described": asked["pictures_described"],
-        "questions a point of Rank-1": asked["questions"] / gain.where(gain > 0),
+        "questions per point of Rank-1": asked["questions"] / gain.where(gain > 0),
     }
     return pd.DataFrame(costs).groupby(asked["method"], sort=False).mean()

@@ -49,7 +49,7 @@ def calls(
 ) -> dict[str, int]:
     """MLLM calls that a variant makes in addition to Algorithm 1's at (K, xi).
 
-    An anchor that the variant withdraws was described all the same, and is not subtracted.
+    An anchor that the variant withdraws has been described already, so it is not subtracted.
 
     Args:
         run: The interaction.

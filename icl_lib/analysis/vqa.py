@@ -13,7 +13,7 @@ from icl_lib.data.standin.read import plain_answer
 def vqa_accuracy(
     answers: Sequence[Mapping[str, str | None]], root, paths: Sequence
 ) -> pd.DataFrame:
-    """The MLLM's answers about N pictures against what was drawn in them.
+    """Compares the MLLM's answers about N pictures with what was drawn in them.
 
     Args:
         answers: Of each picture, those to the 15 questions in order (see `icl_lib.mllm.describe`).

@@ -105,7 +105,8 @@ def plain_path(value: Any, folder: Path, field: str, split: str, called: str = "
         called: What `folder` is called in messages.
 
     Raises:
-        Fault: The path is no text, leads out of the folder, may mean two files, or has no file.
+        Fault: The path is not a text, leads out of the folder, may mean two files, or its file is
+            missing.
     """
     if not isinstance(value, str):
         raise wrong_type(field, "a text", value)

@@ -21,7 +21,7 @@ def read_noise(path: str | Path, pairs: int) -> np.ndarray:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no array of P whole numbers that are a permutation of 0 … P − 1.
+        ValueError: The file is not an array of whole numbers that permutes 0 … P − 1.
     """
     try:
         with open(path, "rb") as file:
@@ -42,7 +42,7 @@ def draw_noise(pids, share: float, seed: int = 0) -> np.ndarray:
     """A noise index [P] int64 that makes a random `share` of the pairs wrong.
 
     round(share · P) pairs, but never a single one, exchange captions. None of them keeps a caption
-    of its own person, as far as there are enough persons. The same arguments draw the same index.
+    of its own person, if there are enough persons. The same arguments draw the same index.
 
     Args:
         pids: The pairs' persons [P].

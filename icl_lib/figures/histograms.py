@@ -1,4 +1,4 @@
-"""How often: lengths of texts, similarities, answers, words."""
+"""Distributions of the lengths of texts, of similarities, answers and words."""
 
 from collections.abc import Mapping
 

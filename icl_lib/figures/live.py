@@ -1,4 +1,4 @@
-"""A training's curve while it trains, for whoever has the notebook open."""
+"""The curve of a running training, for a person who has the notebook open."""
 
 import warnings
 from collections.abc import Callable

@@ -153,10 +153,10 @@ def weight_on_paper(table: pd.DataFrame) -> Figure:
         table: of `icl_lib.speed.galleries.on_paper`.
     """
     figure, axes = panels()
-    ax, weights = axes[0, 0], table.drop(columns="bytes an item").T
+    ax, weights = axes[0, 0], table.drop(columns="bytes per item").T
     weights.index = weights.index.astype(float)
     weights.columns = [
-        f"{name}, {size:.0f} bytes an item" for name, size in table["bytes an item"].items()
+        f"{name}, {size:.0f} bytes per item" for name, size in table["bytes per item"].items()
     ]
     weights.plot(ax=ax, marker="o", loglog=True, xlabel="vectors", ylabel="GB")
     ax.axhline(WORKSTATION, color=BLACK, linewidth=1, linestyle="--")

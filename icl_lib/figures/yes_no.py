@@ -73,7 +73,7 @@ def reliability_curve(tables: dict[str, pd.DataFrame]):
 
 @styled
 def accuracy_bars(results: dict[str, pd.Series], baseline: pd.Series):
-    """How often an answer is what was drawn, by characteristic.
+    """How often an answer agrees with what was drawn, by characteristic.
 
     Args:
         results: {label: percent by characteristic}, a bar each.

@@ -146,7 +146,7 @@ def _translated(name: str, model) -> str:
 
 
 def _translate_targets(config: PeftConfig, model) -> None:
-    """Makes the config of an adapter with old names speak of today's modules.
+    """Makes the config of an adapter with old names refer to today's modules.
 
     Its pattern of target modules was written for the old names, so it is matched against them.
     """

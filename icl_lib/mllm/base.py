@@ -55,7 +55,7 @@ class MLLM(ABC):
 
 
 def check_pairs(images: Sequence[Picture], texts: Sequence[str]) -> None:
-    """Raises ValueError for lists of different lengths and for texts that are no strings."""
+    """Raises ValueError for lists of different lengths and for texts that are not strings."""
     if len(images) != len(texts):
         raise ValueError(
             f"{len(images)} pictures but {len(texts)} texts: give one picture for each text."

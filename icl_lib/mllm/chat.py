@@ -43,7 +43,7 @@ class Chat:
         self._special = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
     def word_ids(self, word: str) -> list[int]:
-        """Token ids of `word` and of " word", as far as these are single tokens.
+        """Token ids of `word` and of " word", if each is a single token.
 
         A model may answer with either spelling, and the two are different tokens.
 

@@ -207,7 +207,7 @@ class Endpoint:
         return Refused(f"{self.url} refuses the request ({told}).")
 
     def _later(self, told: str, seconds: float) -> Exception:
-        """The exception for a server that wants to be left alone; all requests wait so long."""
+        """The exception for a server that asks for a pause; all requests wait for that time."""
         longest = self.settings.longest_wait
         if seconds > longest:
             return ConnectionError(

@@ -19,8 +19,8 @@ def mine_pairs(
 
     A positive pair is a caption with its own picture. A negative pair is the caption with a picture
     of ANOTHER person, drawn from its `top_k` most similar pictures. People who share the very same
-    caption (benchmarks hold such captions) are no negatives: their "No" would be wrong. A caption
-    without any negative gives its positive pair alone.
+    caption (benchmarks hold such captions) are not negatives: "No" would be wrong for them. A
+    caption without any negative gives only its positive pair.
 
     Args:
         captions: T captions of one split, with the columns caption, pid and image_id.
@@ -28,10 +28,9 @@ def mine_pairs(
         sim: [T, I], similarity by a backbone that was trained WITHOUT reorganised texts.
         top_k: number of most similar pictures that negatives are drawn from.
         rng: draws the negatives; a generator with seed 0 by default.
-        limit: take only so many captions, drawn at random.
-        draws: how often each caption is paired: its own picture again, and another negative while
-        there
-            is one that was not drawn yet.
+        limit: the number of captions to take, drawn at random; None takes all.
+        draws: how often each caption is paired: its own picture again, and another negative as
+            long as one is left that was not drawn yet.
 
     Returns:
         The columns path, caption, label (1 or 0), rank (of the picture, from 1), pid (of the

@@ -79,7 +79,7 @@ def parse_sentences(text: str) -> list[str]:
 
 
 def parse_text(text: str) -> str | None:
-    """The first paragraph that is no preface, without label and quotes; None without any."""
+    """The first paragraph that is not a preface, without label and quotes; None if none is left."""
     if is_refusal(text):
         return None
     for paragraph in re.split(r"\n\s*\n", text.strip()):
@@ -122,7 +122,7 @@ def _numbered(text: str, count: int) -> dict[int, str]:
 
 
 def _longest_rise(marks: list[re.Match]) -> list[re.Match]:
-    """The longest run of marks with rising numbers, so that "size 10." in an answer is no mark."""
+    """The longest run of marks with rising numbers; "size 10." in an answer does not count."""
     runs: list[list[re.Match]] = []  # the longest run that ends at each mark
     for mark in marks:
         lower = [run for run in runs if int(run[-1][1]) < int(mark[1])]

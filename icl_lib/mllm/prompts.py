@@ -25,7 +25,7 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)\}")
 
 
 class Characteristic(BaseModel):
-    """One thing that is asked of a picture: a short name and its question."""
+    """One thing that is asked about a picture: a short name and its question."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str

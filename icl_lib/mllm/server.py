@@ -23,12 +23,12 @@ SAME = 1e-4  # log-probabilities that differ by less are those of one model
 # Text that some tokenizer reads as a control token: <|im_end|>, <image>, </s>, [INST].
 _CONTROL = re.compile(r"<(?=[|\uff5c/]?\w[\w|\uff5c▁]*>)|\[(?=/?[A-Z_]+\])")
 # A model that was not taught to stop may go on, "YesYes": its first word is the answer. "Yesterday"
-# and "Nobody" are no answers.
+# and "Nobody" do not count as answers.
 _WORD = re.compile(r"^\W*(yes|no)(?=yes|no\b|no(?:yes|no)|\b)", re.IGNORECASE)
 
 
 class ServerMLLM(MLLM):
-    """A model on a server, where the model with its adapter has a name of its own, `asker`.
+    """A model on a server, where the model with its adapter has its own name, `asker`.
 
     Pictures go as PNG in data URLs: that is lossless, so the server sees the very pixels that a
     local model would, while a file's own bytes may carry a rotation that servers apply and the kit
@@ -137,8 +137,7 @@ class ServerMLLM(MLLM):
         warnings.warn(
             f"{self.endpoint.url} gives no log-probabilities ({why}): P(Yes) is read from the "
             "word, 1 or 0. Set server.logprobs to false to say so beforehand; such answers are "
-            "then kept apart from "
-            "those of a server that gives them.",
+            "then kept apart from those of a server that gives them.",
             stacklevel=3,
         )
 
@@ -202,7 +201,7 @@ class ServerMLLM(MLLM):
 
         Raises:
             Refused: another model gave the answer.
-            Unusable: there is no text in it.
+            Unusable: the answer holds no text.
         """
         said = answer.get("model")
         # `transformers serve` adds a revision (@main), OpenAI a date.

@@ -20,8 +20,8 @@ def is_clean(losses: np.ndarray, seed: int = 0) -> np.ndarray:
     """Which pairs one branch calls clean, bool [P]: those with a `clean_posterior` above 0.5.
 
     The losses [P] are scaled to [0, 1] first. If every posterior is above 0.5, the least likely 1%
-    of the pairs are called noisy. Equal losses, or fewer than two pairs, say nothing: all are
-    clean.
+    of the pairs are called noisy. If all losses are equal, or there are fewer
+    than two pairs, all are clean.
     """
     losses = np.asarray(losses, dtype=np.float64)
     spread = np.ptp(losses) if len(losses) else 0.0

@@ -55,7 +55,7 @@ def read_index(path: Path, mmap: bool):
     """The index in a file; with `mmap` it stays on disk and is read as searches need it.
 
     Raises:
-        ValueError: the file is no index.
+        ValueError: the file is not a FAISS index.
     """
     import faiss
 

@@ -65,7 +65,7 @@ def train_backbone(
         manifest: see `icl_lib.data`.
         folder: where to train.
         augmented: RDA's texts, per caption_id a list of sub-sentences, each a list of rewritings. A
-            caption without any is its own second text.
+            caption without RDA's texts is used as its own second text.
         on_epoch: called with the rows of the log after every epoch.
 
     Returns:

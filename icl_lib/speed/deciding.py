@@ -64,7 +64,7 @@ def by_texts(
     """
     rows = {}
     _p_yes(mllm, pictures[:2], texts[:2], share=True)  # pays one-off preparations
-    for count in progress(list(counts), "texts a picture"):
+    for count in progress(list(counts), "texts per picture"):
         images = [picture for picture in pictures for _ in range(count)]
         asked = [texts[row % len(texts)] for row in range(len(images))]
         generated, word = seconds(by_generating, mllm, images, asked, repeats=repeats)
@@ -80,7 +80,7 @@ def by_texts(
             "same word": 100 * float(((p > 0.5) == word).mean()),
             "difference": float(np.abs(p - p_plain).max()),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("texts a picture")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("texts per picture")
 
 
 def enlarged(pictures: Sequence[Image.Image], pixels: int) -> list[Image.Image]:

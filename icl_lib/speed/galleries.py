@@ -127,7 +127,7 @@ def on_paper(weights: pd.DataFrame) -> pd.DataFrame:
             growth = cells(items) / cells(row["items"]) if "IVF" in family else 1
             total = row["bytes"] * items + row["fixed"] * growth
             gigabytes[f"{items:.0e}".replace("e+0", "e")] = total / 1e9
-        rows[family] = gigabytes | {"bytes an item": row["bytes"]}
+        rows[family] = gigabytes | {"bytes per item": row["bytes"]}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("index")
 
 

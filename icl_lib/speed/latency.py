@@ -43,7 +43,7 @@ def timed(
         lam: λ of Eq. 6.
 
     Returns:
-        A row for each query, in seconds: `encode`, `search`, `asked` (a list, one time a
+        A row for each query, in seconds: `encode`, `search`, `asked` (a list, one per
         question), `describe` (the anchor, by `mllm`), `card` (the same, from the memory), `merge`,
         `re-rank`; the last four are 0 without a Yes. Besides `top`, S of the first picture, and
         `first`, the rank (from 0) of the first Yes or −1.

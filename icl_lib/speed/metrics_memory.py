@@ -24,7 +24,7 @@ def metrics_cost(
 
     Args:
         queries: captions, each of one of `people` identities.
-        gallery: pictures, likewise.
+        gallery: pictures, each also of one of the `people`.
         people: identities.
         kind: "counted" as the kit does it, or "sorted", with the whole gallery sorted for every
             query.

@@ -1,4 +1,4 @@
-"""Trainings beside the run's own, for tables that need several: other seeds, other parts of RDA.
+"""Additional trainings, for tables that need several: other seeds, other parts of RDA.
 
 Each is made once, as a variant of its stage. The result is always {seed: …}, from params.seed on.
 """

@@ -125,6 +125,6 @@ def spent(run, K: int, xi: float, lam: float, tokens: dict | None = None) -> pd.
         total["seconds describing and merging"] = run.seconds_refining * len(rows) / merged
     gain = after["rank1"].mean() - run.per_query(0, xi, lam)["rank1"].mean()
     table = pd.DataFrame({"total": pd.Series(total, dtype=float)}).rename_axis("quantity")
-    table["a query"] = table["total"] / max(1, len(top1))
-    table["a Rank-1 point"] = table["total"] / gain if gain > 0 else np.nan
+    table["per query"] = table["total"] / max(1, len(top1))
+    table["per Rank-1 point"] = table["total"] / gain if gain > 0 else np.nan
     return table

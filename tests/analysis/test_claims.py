@@ -1,4 +1,4 @@
-"""Claims of texts are marked as they are by hand."""
+"""Claims of texts get the verdicts that a reader would give by hand."""
 
 import pandas as pd
 import pytest
@@ -31,7 +31,7 @@ def test_claim_table_counts_what_is_added_and_what_is_kept(two_pictures):
     }
     table = claims.claim_table(steps, two_pictures, ["a.jpg"])
     assert table.loc["caption"].tolist() == [3, 100, 0, 0, 100]
-    assert table.loc["next", "facts a text"] == 5
+    assert table.loc["next", "facts per text"] == 5
     assert table.loc["next", "contradicted"] == pytest.approx(20)
     assert table.loc["next", "kept"] == pytest.approx(200 / 3)
 

@@ -101,5 +101,5 @@ def test_recommended_K_follows_its_rule():
     )
     assert compare.recommended_K(line([50, 60, 55, 60])) == 1
     assert compare.recommended_K(line([50, 49, 48, 47])) == 0, "where asking only costs, don't ask"
-    with pytest.raises(ValueError, match="one row a K"):
+    with pytest.raises(ValueError, match="one row per K"):
         compare.recommended_K(pd.concat([line([50, 60])] * 2))

@@ -163,7 +163,7 @@ def test_the_oracle_leaves_no_contradiction_and_no_empty_text(root):
     assert without_contradicted(bad, CAPTIONS.head(1), root)[1]["parts"] == [["a cap"]]
 
 
-def test_own_claims_and_those_of_other_pictures(root):
+def test_own_claims_are_compared_with_those_of_other_pictures(root):
     pairs = pd.DataFrame(
         [
             ("a.jpg", "The woman wears a red cap."),

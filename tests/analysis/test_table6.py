@@ -110,13 +110,15 @@ def test_the_papers_rows_and_where_they_stand():
     )
 
 
-def test_costs_a_query_and_a_point():
+def test_costs_per_query_and_per_point():
     table = table6.costs_of(table6.rows_of(runs()))
     assert list(table.index) == ["RDA + THI", "RDA + THI + LoRA", "THI", "THI + LoRA"]
     assert table.loc["RDA + THI"].tolist() == pytest.approx([2, 3, 9, 100 / 3])
     made = runs(1)
     made[0]["THI"] = ({name: values - 9 for name, values in made[0]["THI"][0].items()}, POINT, COST)
-    assert np.isnan(table6.costs_of(table6.rows_of(made)).loc["THI", "questions a point of Rank-1"])
+    assert np.isnan(
+        table6.costs_of(table6.rows_of(made)).loc["THI", "questions per point of Rank-1"]
+    )
 
 
 def test_stored_tables_say_the_same(told, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Answers about characteristics are marked as they are by hand."""
+"""Answers about characteristics get the marks that a reader would give by hand."""
 
 import numpy as np
 import pandas as pd

@@ -93,7 +93,7 @@ def test_reorganised_texts_take_one_rewriting_of_each_part():
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 18), st.floats(0, 1), st.integers(0, 10**6))
-def test_hidden_words_are_told_in_the_labels(words, share, seed):
+def test_labels_hold_the_hidden_words(words, share, seed):
     ids = np.zeros(20, dtype=np.int64)
     ids[0], ids[1 : 1 + words], ids[1 + words] = 98, np.arange(1, 1 + words), 99
     out, labels = mask_words(ids, np.random.default_rng(seed), share, 98)

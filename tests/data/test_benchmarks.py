@@ -328,7 +328,7 @@ def test_one_bad_caption_leaves_the_other(tmp_path):
     assert table.attrs["report"]["empty_caption"] == table.attrs["report"]["wrong_type"] == 1
 
 
-def test_nothing_usable_says_why(tmp_path):
+def test_a_file_without_a_usable_record_says_why(tmp_path):
     layout(tmp_path, [record("../a.jpg"), record("../b.jpg")])
     with pytest.raises(ValueError, match=r"2 unsafe_path.*record 0"):
         read_benchmark("rstp", tmp_path)
@@ -337,14 +337,14 @@ def test_nothing_usable_says_why(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"[{", b"\xff\xfe\x00", b"{}", b"[]", b'"x"', b"3", b"[" * 100_000]
 )
-def test_annotation_that_is_no_list_of_records(tmp_path, content):
+def test_an_annotation_that_is_not_a_list_of_records_is_refused(tmp_path, content):
     layout(tmp_path, [record("good.jpg")])
     (tmp_path / "RSTPReid/data_captions.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"data_captions\.json"):
         read_benchmark("rstp", tmp_path)
 
 
-def test_missing_benchmark_says_what_where_and_how(tmp_path):
+def test_a_missing_benchmark_is_reported_with_where_it_belongs_and_how_to_get_it(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         read_benchmark("rstp", tmp_path)
     for word in (
@@ -368,7 +368,7 @@ def test_caption_all_is_told_apart_from_reid_raw(tmp_path):
 @pytest.mark.parametrize(
     "wrong, right", [("rstpreidd", "rstp"), ("chuk", "cuhk"), ("ICFG", "icfg")]
 )
-def test_unknown_name_gets_the_nearest(tmp_path, wrong, right):
+def test_an_unknown_name_is_refused_with_the_nearest(tmp_path, wrong, right):
     with pytest.raises(ValueError, match=f"did you mean '{right}'"):
         read_benchmark(wrong, tmp_path)
 

@@ -130,7 +130,7 @@ def test_word_counts_ignore_case_and_punctuation():
     assert word_counts([]).empty
 
 
-def test_duplicates_are_shown_a_row_a_person():
+def test_duplicates_are_shown_with_one_row_per_person():
     texts = ["A man in a red coat.", "a man in a RED coat", "red shoes", "a man in a red coat!"]
     rows = [("train", pid, pid, "path", pid, text) for pid, text in enumerate(texts)]
     table = manifest([*rows, ("test", 4, 4, "path", 4, "a man in a red coat")])

@@ -114,7 +114,7 @@ def test_a_path_that_may_be_two_pictures_is_refused(folder):
     assert captions(table)["caption"].tolist() == ["two"]
 
 
-def test_what_is_no_folder_of_pictures_is_refused(tmp_path):
+def test_a_folder_without_pictures_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_folder(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="not one usable picture"):

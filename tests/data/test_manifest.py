@@ -86,7 +86,7 @@ def test_held_out_identities_stand_in_the_table_and_in_the_published_counts():
     assert table.loc[("identities", "val"), "found"] == 200
 
 
-def test_holding_out_refuses_what_makes_no_sense():
+def test_holding_out_refuses_impossible_numbers():
     with pytest.raises(
         ValueError, match=r"10 identities cannot be held out of the 10.*data\.val_from_train"
     ):

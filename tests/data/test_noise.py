@@ -49,14 +49,14 @@ def test_reading_what_was_written(tmp_path):
     (np.array([0, 1, 1, 2]), "names pair 1 more than once"),
     (np.array([True] * 4), "whole numbers but is bool"),
     (np.array([0, "a", None, 2], dtype=object), "objects and pickles are refused")])  # fmt: skip
-def test_what_is_no_noise_index_is_refused_by_name(tmp_path, content, told):
+def test_a_file_that_is_not_a_noise_index_is_refused_by_name(tmp_path, content, told):
     np.save(tmp_path / "bad.npy", content, allow_pickle=True)
     with pytest.raises(ValueError, match=told) as error:
         read_noise(tmp_path / "bad.npy", 4)
     assert "bad.npy" in str(error.value)
 
 
-def test_files_that_hold_something_else(tmp_path):
+def test_files_that_hold_something_else_are_refused(tmp_path):
     np.savez(tmp_path / "several.npz", a=np.arange(4))
     (tmp_path / "text.npy").write_text("0 1 2 3")
     (tmp_path / "empty.npy").write_bytes(b"")
@@ -153,7 +153,7 @@ def test_captions_that_change_places_at_their_own_picture_stay_clean():
     assert clean.all() and noisy.equals(table)
 
 
-def test_nothing_to_rewire():
+def test_a_share_of_zero_changes_nothing_and_an_unfit_index_is_refused():
     table = manifest()
     assert apply_noise(table, 0)[0].equals(table) and apply_noise(table, 0)[1].all()
     with pytest.raises(ValueError, match="train split has no captions"):

@@ -89,7 +89,7 @@ def test_manifest_of_the_piece(piece, real):
     assert len(images(own)) == 64 and len(captions(own)) == 0
 
 
-def test_the_whole_way_with_the_small_models_as_they_are(piece, tmp_path, monkeypatch):
+def test_the_pipeline_runs_with_the_shipped_small_models(piece, tmp_path, monkeypatch):
     """Encode, rank, THI, without training: how badly models of drawings do on real people."""
     monkeypatch.setenv(
         "ICL_RESULTS", str(tmp_path / "results")
@@ -142,7 +142,7 @@ def test_the_whole_way_with_the_small_models_as_they_are(piece, tmp_path, monkey
 # the annotations of val and test ----------------------------------------
 
 
-def test_records_captions_and_ids_a_split(val_test, records, checked):
+def test_records_captions_and_ids_per_split(val_test, records, checked):
     assert len(records) == 6152 and len(captions(val_test)) == 12_314
     assert val_test["caption"].tolist() == [
         text for record in records for text in record["captions"]
@@ -230,7 +230,7 @@ def test_a_broken_record_among_the_real_ones_is_found(blank, records, tmp_path):
 
 
 def test_val_held_out_of_real_people(val_test):
-    """Test taken for train: whole persons move, whatever their number of pictures."""
+    """With the test split used as train, whole persons move, however many pictures they have."""
     train = val_test[val_test["split"] == "test"].assign(split="train")
     held = hold_out(train, 100)
     assert held.loc[held["split"] == "val", "pid"].nunique() == 100

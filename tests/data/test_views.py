@@ -130,7 +130,7 @@ def test_an_error_while_a_batch_is_prepared_ahead_is_not_lost(pictures):
         list(data.loader(0, 4))
 
 
-def test_part_of_the_pictures(pictures):
+def test_a_part_of_the_images_holds_its_rows(pictures):
     for memory in (1 << 20, 0):
         images = Images(pictures, (24, 8), memory=memory)
         part = images.part(slice(1, 3))

@@ -8,7 +8,7 @@ from icl_lib.data.checks import word_counts
 from icl_lib.figures import histograms
 
 
-def test_shares_tell_the_median_and_what_lies_beyond_the_limit(texts):
+def test_shares_show_the_median_and_the_part_beyond_the_limit(texts):
     figure = histograms.shares({"train": [8, 8, 9], "test": [3, 102]}, "tokens", 77, whole=True)
     assert {
         "train: 3, median 8, 0.0% beyond 77",

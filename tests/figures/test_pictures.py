@@ -66,7 +66,7 @@ def test_pair_sheet_frames_texts_by_whose_they_are_and_cuts_long_ones(folder):
     assert png(pictures.pair_sheet(table.head(0))), "no pair, no error"
 
 
-def test_a_row_a_data_set_with_a_typical_caption(manifest):
+def test_each_data_set_has_a_row_with_a_typical_caption(manifest):
     rows = {"One": manifest, "Other": manifest[manifest["pid"] < 1]}
     first, second = pictures.data_set_rows(rows, pictures=4).axes
     assert "2 people" in first.get_title(loc="left")

@@ -27,7 +27,7 @@ show(figure, load_params(), "sheet", alt="three pictures")
 """
 
 
-def test_a_figure_shows_once_in_a_kernel_and_tells_no_path(tmp_path, monkeypatch):
+def test_a_figure_shows_once_in_a_kernel_and_reveals_no_path(tmp_path, monkeypatch):
     monkeypatch.setenv("ICL_RESULTS", str(tmp_path))
     cells = [nbformat.v4.new_code_cell(source) for source in (SHOW, "Dialogue('q', [], .5)", SHEET)]
     notebook = nbformat.v4.new_notebook(cells=cells)

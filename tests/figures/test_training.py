@@ -25,7 +25,7 @@ def test_loss_curve_shows_what_was_logged_and_its_mean():
     assert ax.lines[0].get_ydata().tolist() == [4, 3, 2, 1]
 
 
-def test_a_line_a_seed_and_a_panel_a_metric():
+def test_one_line_per_seed_and_one_panel_per_metric():
     columns = ["rank1 without", "rank1 with", "rank1 gain", "mAP without", "mAP with", "mAP gain"]
     table = pd.DataFrame([[40.0, 41, 1, 30, 31, 1], [40.0, 42, 2, 30, 32, 2]], columns=columns)
     figure = training.seed_lines(table, (30, 60))

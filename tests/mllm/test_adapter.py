@@ -133,7 +133,7 @@ def test_scales_of_single_layers_are_translated_too(params, adapter, pictures):
     )
 
 
-def test_the_number_of_applied_tensors_is_told(params, adapter, caplog):
+def test_the_number_of_applied_tensors_is_reported(params, adapter, caplog):
     own = adapter(["q_proj"])
     with caplog.at_level(logging.INFO, logger="icl_lib"):
         mllm = load_mllm(params, own).inner
@@ -200,7 +200,7 @@ def test_a_damaged_adapter_is_refused(params, adapter, file, content):
         load_mllm(params, own)
 
 
-def test_what_an_unfit_adapter_was_trained_for_is_told(params, adapter):
+def test_an_adapter_of_another_model_is_refused_with_the_name_of_that_model(params, adapter):
     wrong = rewritten(adapter(), one_less, base_model_name_or_path="Qwen/Qwen2-VL-7B-Instruct")
     with pytest.raises(ValueError, match=r"trained for Qwen/Qwen2-VL-7B-Instruct: set mllm.model"):
         load_mllm(params, wrong)

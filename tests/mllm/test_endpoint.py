@@ -33,7 +33,7 @@ from icl_lib.mllm.endpoint import Endpoint, Refused
     ],
     ids=lambda value: str(value)[:24],
 )
-def test_what_passes_is_tried_again(at, nasty, settings):
+def test_a_temporary_fault_is_tried_again(at, nasty, settings):
     met = set()
 
     def script(number, body):
@@ -57,7 +57,7 @@ def test_what_passes_is_tried_again(at, nasty, settings):
         ({"choices": []}, "an answer without text"),
     ],
 )
-def test_what_does_not_pass_ends_the_run_and_says_what_it_was(at, nasty, told):
+def test_a_lasting_fault_ends_the_run_and_is_named(at, nasty, told):
     refusal = pytest.raises(ConnectionError, match=f"in 4 tries; the last time: {told}.*is kept")
     with serving(lambda number, body: nasty) as fake, refusal:
         at(fake).write([f"prompt {i}" for i in range(100)])
@@ -94,7 +94,7 @@ def test_a_server_may_ask_for_patience(at, form, monkeypatch):
             at(fake).write(["b"])
 
 
-def test_no_server(at):
+def test_a_missing_server_is_reported(at):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
@@ -112,7 +112,7 @@ def test_no_server(at):
         (400, {}, b'{"object": "error", "message": "Unknown model: small-model"}'),
     ],
 )
-def test_another_model_is_served(at, answer):
+def test_a_server_of_another_model_is_refused(at, answer):
     with serving(lambda number, body: answer) as fake:
         fake.models = ["other", "icl"]
         with pytest.raises(
@@ -122,7 +122,7 @@ def test_another_model_is_served(at, answer):
     assert len(fake.requests) == 1
 
 
-def test_a_wrong_path_is_told(at):
+def test_a_wrong_url_path_is_reported(at):
     with serving(lambda number, body: (404, {}, b"Not Found")) as fake:
         fake.models = []
         with pytest.raises(Refused, match=r"mllm.url should end in /v1"):

@@ -137,7 +137,7 @@ def test_lora_trains_on_it(params, shapes, tmp_path, make):
     assert np.abs(make(adapter=trained).p_yes(*asked) - make().p_yes(*asked)).max() > 1e-4
 
 
-def test_a_state_that_cannot_be_handed_on_is_read_anew(make, shapes, monkeypatch):
+def test_a_state_that_cannot_be_shared_is_computed_again(make, shapes, monkeypatch):
     """A sliding window keeps no whole beginning, so each text is read whole, with equal answers."""
     images, texts = shapes[:1] * 4, TEXTS
     shared = make().p_yes(images, texts)

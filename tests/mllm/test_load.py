@@ -8,7 +8,7 @@ from icl_lib.mllm.lora import add_lora
 from icl_lib.mllm.weights import load_model
 
 
-def test_only_the_study_s_writer_writes_with_the_adapter(params, tiny_folder, pictures, tmp_path):
+def test_only_writer_with_adapter_writes_with_the_adapter(params, tiny_folder, pictures, tmp_path):
     adapted = add_lora(load_model(params, tiny_folder)[0], params)
     for name, weight in adapted.named_parameters():
         if "lora_B" in name:  # zero in a fresh adapter, which then changes nothing

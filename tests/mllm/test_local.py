@@ -119,7 +119,7 @@ def test_write_is_greedy_and_stops_at_the_cap(make_local, tiny_folder):
     ]
 
 
-def test_nothing_asked_nothing_answered(make_local):
+def test_no_question_gives_no_answer(make_local):
     mllm = make_local()
     assert mllm.p_yes([], []).shape == (0,) and mllm.write([]) == [] and mllm.write([], []) == []
 

@@ -187,7 +187,7 @@ def test_sentences_of_every_shape(text):
     ]
 
 
-def test_no_sentence():
+def test_an_answer_without_a_sentence_is_an_empty_list():
     assert (
         parse_sentences("")
         == parse_sentences("I'm sorry, I can't.")
@@ -208,7 +208,7 @@ def test_no_sentence():
         "**A woman in a red coat.**",
     ],
 )
-def test_one_text(text):
+def test_one_text_is_read_from_an_answer(text):
     assert parse_text(text) == "A woman in a red coat."
 
 
@@ -222,5 +222,5 @@ def test_one_text(text):
         "我无法描述这张图片。",
     ],
 )
-def test_no_text(text):
+def test_an_answer_without_a_text_is_none(text):
     assert parse_text(text) is None and parse_sentences(text) == []

@@ -174,7 +174,7 @@ def test_two_servers_of_one_model_share_their_answers(at, pictures):
         assert other.requests == []
 
 
-def test_another_model_answers(at):
+def test_an_answer_of_another_model_is_refused(at):
     refusal = pytest.raises(Refused, match="asked for 'small-model', and 'other' answered")
     with serving(lambda number, body: {**said("a"), "model": "other"}) as fake, refusal:
         at(fake).write(["a"])

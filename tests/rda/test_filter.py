@@ -15,7 +15,7 @@ ROWS = {
 TWO = pd.DataFrame({"caption_id": [1, 2], "path": ["p.jpg", "q.jpg"]})
 
 
-def test_sub_sentences_are_listed_once_an_image_with_whether_a_caption_says_them():
+def test_sub_sentences_are_listed_once_per_image_and_marked_if_a_caption_says_them():
     table = rda.sub_sentences(ROWS, TWO, [["said", "unheard of"], ["said"]])
     assert table.to_dict("list") == {
         "path": ["p.jpg"] * 3 + ["q.jpg"],

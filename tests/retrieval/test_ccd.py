@@ -34,18 +34,18 @@ def test_posterior_agrees_with_gaussians_written_out():
 
 
 @pytest.mark.parametrize("losses", [[], [3.0], [2.0] * 10])
-def test_losses_that_tell_nothing_keep_every_pair(losses):
+def test_losses_without_information_keep_every_pair(losses):
     assert is_clean(np.array(losses)).all()
 
 
-def test_where_all_are_clean_the_least_likely_hundredth_goes(monkeypatch):
+def test_if_all_pairs_look_clean_the_least_likely_hundredth_is_dropped(monkeypatch):
     from icl_lib.retrieval import ccd
 
     monkeypatch.setattr(ccd, "clean_posterior", lambda values, seed: 0.6 + 0.3 * values)
     assert (~is_clean(np.arange(500.0))).sum() == 5
 
 
-def test_mostly_zero_losses_are_survived():
+def test_mostly_zero_losses_are_divided_without_error():
     losses = np.zeros(300)
     losses[:20] = np.linspace(0.5, 1, 20)
     verdict = is_clean(losses)

@@ -193,7 +193,7 @@ def test_a_released_irra_gives_the_recorded_numbers(golden, recorded, tmp_path, 
 
 
 @pytest.mark.parametrize("prefix", ["", "base_model."])
-def test_a_fine_tuned_clip_is_a_checkpoint_too(golden, recorded, tmp_path, prefix):
+def test_a_fine_tuned_clip_loads_as_a_checkpoint(golden, recorded, tmp_path, prefix):
     path = released(tmp_path / "best.pth", clip_state(golden, prefix))
     model = load_backbone(recorded(method="clip"), path)
     assert type(model) is Backbone
@@ -352,7 +352,7 @@ def test_a_file_is_recognised_by_its_names(name, told):
     assert told in looks_like({name: torch.zeros(2), "visual.conv1.bias": torch.zeros(2)})
 
 
-def test_openais_vit_b_32_in_place_of_b_16_says_so(tmp_path, monkeypatch):
+def test_openais_vit_b_32_in_place_of_b_16_is_reported(tmp_path, monkeypatch):
     from icl_lib.retrieval import weights as weights_retrieval
 
     monkeypatch.setattr(weights_retrieval, "_known_config", lambda name: vit()[0])
@@ -364,7 +364,7 @@ def test_openais_vit_b_32_in_place_of_b_16_says_so(tmp_path, monkeypatch):
         load_clip(load_params("rstp", "paper", weights=str(tmp_path / "ViT-B-32.pt")))
 
 
-def test_weights_of_no_clip_say_what_they_are(tmp_path):
+def test_weights_that_are_not_a_clip_are_named(tmp_path):
     torch.save(
         {"base_model.model.q_proj.lora_A.weight": torch.zeros(8, 2)}, tmp_path / "adapter.pt"
     )
@@ -372,7 +372,7 @@ def test_weights_of_no_clip_say_what_they_are(tmp_path):
         read_state(tmp_path / "adapter.pt")
 
 
-def test_what_cannot_be_read_says_what_to_do(golden, tmp_path):
+def test_an_unreadable_file_says_what_to_do(golden, tmp_path):
     whole = released(tmp_path / "whole.pth", clip_state(golden)).read_bytes()
     (tmp_path / "half.pth").write_bytes(whole[: len(whole) // 2])
     save_file({"a": torch.zeros(100)}, tmp_path / "b.safetensors")
@@ -397,7 +397,7 @@ def test_pickled_code_is_not_run(golden, tmp_path):
         read_tensors(tmp_path / "best.pth")
 
 
-def test_load_state_lets_heads_be_that_the_model_lacks(tiny):
+def test_load_state_ignores_heads_that_the_model_lacks(tiny):
     clip = load_clip(tiny())
     state = clip.model.state_dict() | {"classifier.weight": torch.zeros(3)}
     del state["logit_scale"]

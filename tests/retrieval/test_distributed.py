@@ -189,7 +189,7 @@ def test_launch_refuses_bad_input_before_it_starts():
         CliRunner().invoke(app, ["rstp", "-p", "backbone.epoch", "3"], catch_exceptions=False)
 
 
-def test_alone_everything_is_as_it_was():
+def test_a_single_process_changes_nothing():
     tensor = torch.randn(4, 3)
     assert distributed.world() == 1 and distributed.rank() == 0 and distributed.total(5) == 5
     assert distributed.gathered(tensor) is tensor and distributed.from_first(tensor) is tensor

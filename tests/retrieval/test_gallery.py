@@ -89,7 +89,7 @@ def test_all_cells_of_an_ivf_give_the_exact_ranking_and_more_cells_more_recall()
     np.testing.assert_array_equal(found, exact)
 
 
-def test_what_few_cells_do_not_hold_is_minus_one_and_last():
+def test_images_outside_the_searched_cells_are_minus_one_and_last():
     gallery = Gallery(clustered(640), "IVF16,Flat")
     scores, columns = gallery.search(clustered(5, seed=6), 640)
     missing = columns == -1
@@ -188,7 +188,7 @@ def test_an_index_of_another_model_is_refused(tmp_path):
         Gallery.load(tmp_path / "none.faiss", vectors)
 
 
-def test_a_spoiled_file_is_refused(tmp_path):
+def test_a_damaged_file_is_refused(tmp_path):
     vectors = clustered(50)
     path = Gallery(vectors).save(tmp_path / "gallery.faiss")
     other = Gallery(vectors[:20]).save(tmp_path / "other.faiss")
@@ -222,7 +222,7 @@ def test_bytes_are_those_of_the_recipe():
     assert (b - a) / 1000 == 16 + 8  # 16 codes of a byte, and the id
 
 
-def test_the_params_choose_the_index_and_no_result_depends_on_it():
+def test_the_params_choose_the_index_and_results_do_not_depend_on_it():
     vectors = clustered(700)
     plain, cells = (
         load_params("rstp"),

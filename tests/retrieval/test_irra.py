@@ -83,7 +83,7 @@ def test_attention_is_torchs(model):
     assert torch.allclose(_attend(attn, asking, asked, hidden), expected, atol=1e-5)
 
 
-def test_a_second_text_is_classified_but_no_words_of_it_are_told(model):
+def test_a_second_text_is_classified_but_its_words_are_not_predicted(model):
     batch = batch_of(model)
     batch["rda_ids"] = model.tokenise(["in red", "the person has a hat", "dressed in black"])
     found = model(batch)
@@ -137,7 +137,7 @@ def test_an_unknown_identity_and_none_at_all_are_refused(model, tiny):
         new_backbone(tiny(backbone={"method": "irra"}))
 
 
-def test_saved_and_loaded_it_is_whole(model, tiny, tmp_path):
+def test_a_saved_irra_loads_unchanged(model, tiny, tmp_path):
     model.save(tmp_path)
     again = load_backbone(tiny(), tmp_path)  # whatever the settings' own method
     assert isinstance(again, IRRA) and not again.training

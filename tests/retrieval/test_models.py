@@ -84,7 +84,7 @@ def test_padding_never_enters_batchnorm():
     assert torch.equal(first, head.mlp.bns[0].running_mean)
 
 
-def test_a_single_token_in_training_is_defined():
+def test_a_single_token_in_training_gives_a_finite_result():
     head = TokenSelection(8, 12, 0.3)
     out = head(torch.randn(1, 3, 8), torch.rand(1, 3), torch.tensor([[98, 4, 99]]))
     out.sum().backward()
@@ -106,7 +106,7 @@ def test_inner_product_is_the_mean_of_two_cosines(tiny, benchmark_table):
     np.testing.assert_allclose(texts @ images.T, mean, atol=1e-5)
 
 
-def test_vectors_are_made_of_open_clips_features(tiny, benchmark_table):
+def test_vectors_are_made_from_open_clips_features(tiny, benchmark_table):
     model = load_backbone(tiny())
     assert type(model) is Backbone
     rows = benchmark_table.drop_duplicates("image_id").head(3)
@@ -118,7 +118,7 @@ def test_vectors_are_made_of_open_clips_features(tiny, benchmark_table):
     np.testing.assert_allclose(model.encode_texts(rows["caption"].tolist()), text, atol=1e-5)
 
 
-def test_images_may_come_as_paths_pictures_ornormalised(tiny, benchmark_table):
+def test_images_may_be_paths_pictures_or_normalised_tensors(tiny, benchmark_table):
     from PIL import Image
 
     model = new_backbone(tiny())
@@ -238,7 +238,7 @@ def test_batchnorm_stays_as_it_was_when_asked_for_what_is_released(tiny):
     assert not same and model.tse_text.training and not torch.allclose(tse, sound, atol=1e-3)
 
 
-def test_a_saved_backbone_comes_back_whole(tiny, tmp_path, benchmark_table):
+def test_a_saved_backbone_loads_unchanged(tiny, tmp_path, benchmark_table):
     params = tiny()
     model = new_backbone(params).train()
     model.text_branches(model.tokenise(["a red shirt", "blue trousers"]))  # moves BatchNorm
@@ -251,7 +251,7 @@ def test_a_saved_backbone_comes_back_whole(tiny, tmp_path, benchmark_table):
         load_backbone(params, tmp_path / "nothing")
 
 
-def test_a_damaged_or_foreign_folder_says_so(tiny, tmp_path):
+def test_a_damaged_or_foreign_folder_is_reported(tiny, tmp_path):
     params = tiny()
     new_backbone(params).save(tmp_path)
     whole = (tmp_path / "model.safetensors").read_bytes()

@@ -65,7 +65,7 @@ def test_each_method_has_the_loss_it_was_published_with(method, loss, ccd):
         ({"irra": {"mlm_share": 1.5}}, "backbone.irra.mlm_share = 1.5"),
     ],
 )
-def test_what_makes_no_sense_is_refused_at_once(backbone, told):
+def test_settings_that_make_no_sense_are_refused_at_once(backbone, told):
     with pytest.raises(ValueError, match=told):
         load_params("rstp", "demo", backbone=backbone)
 
@@ -92,7 +92,7 @@ def test_tau_and_margin_are_tals():
     assert torch.equal(objective(method="clip", tau=0.3).per_pair(sim, pids), info_nce(sim, pids))
 
 
-def test_irras_own_losses_are_means_a_pair_by_their_weights():
+def test_irras_own_losses_are_weighted_means_per_pair():
     identity = torch.tensor([[2.0, 1], [4, 1], [6, 1], [8, 1], [0, 1]])
     words = torch.tensor([[3.0, 2], [0, 0], [5, 1], [4, 4], [1, 1]])
     halved = identity * torch.tensor([0.5, 1])

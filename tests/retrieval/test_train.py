@@ -243,7 +243,7 @@ def test_an_epochs_state_is_loadable_without_pickled_code(
     assert last["next_epoch"] == 1 and last["rows"][0]["epoch"] == 0
 
 
-def test_the_loss_is_both_branches_and_both_texts(tiny, benchmark_table, tmp_path):
+def test_the_loss_sums_both_branches_and_both_texts(tiny, benchmark_table, tmp_path):
     params = tiny(backbone={"ccd": False, "tau": 0.015})
     run = train.Training(params, benchmark_table, tmp_path, augmented_for(benchmark_table), "key")
     run.model.eval()
@@ -261,7 +261,7 @@ def test_the_loss_is_both_branches_and_both_texts(tiny, benchmark_table, tmp_pat
     assert float(found) == pytest.approx(float(expected), abs=1e-3)
 
 
-def test_wrong_captions_are_thrown_out(tiny, fitted, benchmark_table, tmp_path):
+def test_ccd_removes_wrong_captions(tiny, fitted, benchmark_table, tmp_path):
     """A model that fits the right captions finds the swapped ones by their loss."""
     table = benchmark_table.copy()
     rows = table.index[table["split"] == "train"]
@@ -281,7 +281,7 @@ def test_a_benchmark_without_val_keeps_the_last_epoch(tiny, benchmark_table, tmp
     assert "rank1" not in pd.read_csv(tmp_path / "log.csv")
 
 
-def test_an_empty_train_split_is_told(tiny, benchmark_table, tmp_path):
+def test_an_empty_train_split_is_reported(tiny, benchmark_table, tmp_path):
     with pytest.raises(ValueError, match="train split has 0 captions"):
         train_backbone(tiny(), benchmark_table[benchmark_table["split"] == "val"], tmp_path)
 

@@ -58,7 +58,7 @@ def test_paper_sizes_are_items_times_measured_bytes():
     assert weights["index"].unique().tolist() == ["Flat", f"IVF{galleries.cells(2000)},SQ8"]
     table = galleries.on_paper(weights)
     assert table.loc["Flat", "1e9"] == pytest.approx(256, rel=1e-3)  # 64 floats of 4 bytes
-    assert table.loc["IVF,SQ8", "bytes an item"] == pytest.approx(64 + 8, rel=0.02)
+    assert table.loc["IVF,SQ8", "bytes per item"] == pytest.approx(64 + 8, rel=0.02)
     fixed = weights["fixed"].iloc[1] * galleries.cells(10**6) / galleries.cells(2000)
     assert table.loc["IVF,SQ8", "1e6"] == pytest.approx(
         (weights["bytes"].iloc[1] * 10**6 + fixed) / 1e9

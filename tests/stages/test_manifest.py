@@ -60,7 +60,7 @@ def test_a_limit_opens_no_picture_of_the_people_left_out(monkeypatch):
     assert sorted(opened) == sorted(set(table["path"])) and table["pid"].nunique() == 3
 
 
-def test_a_trial_run_says_so_and_leaves_the_complete_results_alone():
+def test_a_trial_run_is_marked_and_leaves_the_complete_results_alone():
     whole, trial = load_params("rstp", **SIZES), load_params("rstp", **SIZES, limit_ids=2)
     assert trial.results_dir.name == "rstp-2ids" and trial.data_root == whole.data_root
     record_seconds(whole, "thi", 9)

@@ -81,9 +81,9 @@ def test_a_point_is_charged_what_it_needs_and_no_more():
     assert total["tokens read, describing"] == 26 and total["tokens written, merging"] == 2
     assert total["tokens, all"] == total.filter(regex="^tokens (read|written)").sum()
     assert total["seconds asking"] == 1 + 3 + 2 and total["seconds describing and merging"] == 6
-    assert np.allclose(table["a query"], total / 3)
-    assert np.allclose(table["a Rank-1 point"], total / (200 / 3))
-    assert spent(run, 0, 0.7, 0.5)["a Rank-1 point"].isna().all()
+    assert np.allclose(table["per query"], total / 3)
+    assert np.allclose(table["per Rank-1 point"], total / (200 / 3))
+    assert spent(run, 0, 0.7, 0.5)["per Rank-1 point"].isna().all()
 
 
 def test_the_summary_reports_what_a_point_needs():

@@ -60,7 +60,7 @@ _SENTENCES = {
 def caption(
     facts: dict, rng: random.Random, grammar: str = "street", view: str | None = None
 ) -> str:
-    """The facts as one caption in free, varied English; every fact is told.
+    """The facts as one caption in free, varied English; every fact is stated.
 
     Args:
         facts: Attribute -> value said; the sex must be among them.

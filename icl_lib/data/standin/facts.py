@@ -1,4 +1,4 @@
-"""Which facts of a picture a caption tells, and how two sets of facts are merged."""
+"""Which facts of a picture a caption states, and how two sets of facts are merged."""
 
 import random
 

@@ -35,7 +35,7 @@ SYNONYMS = {
     "shop window": ["shop window", "shop front"],
     "park": ["park", "green park"],
 }
-# What one noun phrase tells -> its attributes, the one that names it first.
+# Content of one noun phrase -> its attributes, the attribute that gives the noun first.
 GROUPS = {
     "hair": ("hair_colour", "hair_length"),
     "upper": ("upper", "upper_colour", "pattern", "sleeves"),
@@ -91,7 +91,7 @@ def noun_phrase(
 
     Args:
         group: A key of `GROUPS`.
-        facts: Attribute -> value; what is missing is not told.
+        facts: Attribute -> value; missing attributes are left out.
         rng: Draws synonyms; None for canonical words.
         street: Use the word order of the grammar "street" ("a short-sleeved red t-shirt").
     """

@@ -49,7 +49,7 @@ def identities_that_fit(root, queries: pd.DataFrame, gallery: pd.DataFrame) -> n
     """How many identities fit each caption at least as well as its own person does [Q], at least 1.
 
     Scores are those of `oracle`; an identity fits if one of its pictures scores no less than the
-    best picture of the caption's own person. A fact that is told wrongly can make others fit, too.
+    best picture of the caption's own person. A wrong fact in a caption can make others fit, too.
 
     Args:
         root: The folder of the stand-in.

@@ -145,7 +145,7 @@ def test_what_they_say_is_drawn_and_visible_but_for_a_few_mistakes(drawn, name):
     assert wrong / total < 0.25
 
 
-def test_stand_ins_differ_in_pictures_an_identity_and_in_picture_size(drawn):
+def test_stand_ins_differ_in_pictures_per_identity_and_in_picture_size(drawn):
     shapes, counts = {}, {}
     for name, root in drawn.items():
         table = read_benchmark(name, root)
