@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from icl_lib.mllm.prompts import Prompts, load_prompts
 from icl_lib.results import folder_hash
@@ -93,6 +94,12 @@ def load_model(params, folder: Path):
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
+    if (folder / "adapter_config.json").exists():  # transformers would apply it, names unchecked
+        raise ValueError(
+            f"{folder} holds an adapter (adapter_config.json), which would change the model's "
+            "answers unseen. Point mllm.model at a folder of the model alone, and move the adapter "
+            "to a folder of its own."
+        )
     try:
         with quiet():
             processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
@@ -105,7 +112,7 @@ def load_model(params, folder: Path):
                 ignore_mismatched_sizes=True,  # refused below, by name
                 output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as problem:
         raise ValueError(
             f"{folder} does not load as an image-text-to-text model of transformers: {problem}"
         ) from problem

@@ -255,3 +255,26 @@ def test_a_checkpoint_that_does_not_fit_is_refused_by_name(params, folder, tmp_p
     wrong = checkpoint(folder, tmp_path / "wrong", change)
     with pytest.raises(ValueError, match=f"{wrong} do not fit Qwen2.*: {told}"):
         load_model(params, wrong)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", b""),
+        ("model.safetensors", b"no tensor"),
+        ("config.json", b"[]"),
+        ("tokenizer.json", b"[]"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(params, folder, tmp_path, file, content):
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    (damaged / file).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{damaged} does not load"):
+        load_model(params, damaged)
+
+
+def test_an_adapter_beside_the_weights_is_not_applied_unseen(params, folder, adapter, tmp_path):
+    both = shutil.copytree(folder, tmp_path / "both")
+    shutil.copytree(adapter(), both, dirs_exist_ok=True)
+    with pytest.raises(ValueError, match=f"{both} holds an adapter .*move the adapter"):
+        load_model(params, both)
