@@ -1,44 +1,40 @@
 """Differences between runs, variants and seeds, side by side.
 
 A run is given by its `per_query_metrics`; runs that are compared are of the same queries in the
-same order.
+same order. All intervals are over people.
 """
 
 import numpy as np
 import pandas as pd
 
-from icl_lib.analysis.intervals import bootstrap_ci, interval_text, paired_bootstrap, people_ci
+from icl_lib.analysis.intervals import bootstrap_ci, holm, interval_text, paired_bootstrap
 from icl_lib.retrieval.metrics import LABELS
 
 METRICS = ("rank1", "rank5", "rank10", "mAP")
 MAIN = ("rank1", "mAP")
 
 
-def differences(after: dict, before: dict, metrics=tuple(LABELS), pids=None) -> pd.DataFrame:
+def differences(after: dict, before: dict, metrics=tuple(LABELS)) -> pd.DataFrame:
     """Paired bootstrap of every metric between two runs.
 
     Args:
         after: The run in question.
         before: The run that it is compared with.
         metrics: Their names.
-        pids: Identity of each query [Q]. If given, intervals over people are added.
 
     Returns:
         A row for each metric: before and after (percent), difference, low and high (points), p,
-        excludes_0, and with `pids` also "people low" and "people high".
+        excludes_0.
     """
     rows = {}
     for name in metrics:
-        test = paired_bootstrap(after[name], before[name])
+        test = paired_bootstrap(after[name], before[name], before["pid"])
         rows[name] = {
             "before": float(before[name].mean()),
             "after": float(after[name].mean()),
             **test,
             "excludes_0": _excludes_zero(test),
         }
-        if pids is not None:
-            low, high = people_ci(after[name] - before[name], pids)
-            rows[name] |= {"people low": low, "people high": high}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
 
@@ -47,13 +43,16 @@ def side_by_side(runs: dict[str, dict]) -> pd.DataFrame:
 
     Returns:
         A row for each run ("method") and metric: percent, gain over the first run in points, its
-        interval low and high, excludes_0.
+        interval low and high, excludes_0, and "p, Holm": corrected for all the runs and metrics of
+        the table. The intervals are not corrected.
     """
     first = next(iter(runs.values()))
     tables = {label: differences(run, first, METRICS) for label, run in runs.items()}
     table = pd.concat(tables, names=["method", "metric"])
     table = table.rename(columns={"after": "percent", "difference": "gain"})
-    return table[["percent", "gain", "low", "high", "excludes_0"]]
+    others = table.index.get_level_values("method") != next(iter(runs))
+    table.loc[others, "p, Holm"] = holm(table.loc[others, "p"])
+    return table[["percent", "gain", "low", "high", "excludes_0", "p, Holm"]]
 
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:
@@ -77,7 +76,7 @@ def compared(runs: dict[str, dict]) -> pd.DataFrame:
     for label, run in runs.items():
         row = {"method": label}
         for name in MAIN:
-            interval = interval_text(*bootstrap_ci(run[name]))
+            interval = interval_text(*bootstrap_ci(run[name], run["pid"]))
             row |= {name: float(run[name].mean()), f"{name} 95%": interval}
             if above is not None:
                 row |= _gain(name, run, above)
@@ -94,7 +93,7 @@ def beside_first(runs: dict[int, dict[str, dict]]) -> pd.DataFrame:
 
     Returns:
         A row for each seed (index) and "training", and for each of Rank-1 and mAP the columns: mean
-        in percent, "gain" in points, "gain 95%" (paired bootstrap over queries).
+        in percent, "gain" in points, "gain 95%" (paired bootstrap).
     """
     rows = []
     for seed, trainings in runs.items():
@@ -187,7 +186,7 @@ def believed_by_truth(log: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def _gain(name: str, run: dict, against: dict, seed: int = 0) -> dict:
-    test = paired_bootstrap(run[name], against[name], seed)
+    test = paired_bootstrap(run[name], against[name], against["pid"], seed)
     return {
         f"{name} gain": test["difference"],
         f"{name} gain 95%": interval_text(test["low"], test["high"], "+.2f"),

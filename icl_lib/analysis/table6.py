@@ -1,6 +1,6 @@
 """Table 6 in full over several trainings: means, what every step adds, and the paper's values.
 
-There are two kinds of interval. Over QUERIES, by a bootstrap of one training: would other queries
+There are two kinds of interval. Over PEOPLE, by a bootstrap of one training: would other people
 give the same? Over SEEDS, Student's: would another training give the same?
 """
 
@@ -28,7 +28,7 @@ STEPS = {
 
 
 def rows_of(runs: dict[int, dict[str, tuple]]) -> pd.DataFrame:
-    """A row for each seed and method: its metrics with intervals over queries, point and cost.
+    """A row for each seed and method: its metrics with intervals over people, point and cost.
 
     Args:
         runs: What `icl_lib.stages.ablations.table6` returns.
@@ -43,13 +43,13 @@ def rows_of(runs: dict[int, dict[str, tuple]]) -> pd.DataFrame:
             row = {"seed": seed, "method": method}
             for name in METRICS:
                 row[name] = float(values[name].mean())
-                row[f"{name} low"], row[f"{name} high"] = bootstrap_ci(values[name])
+                row[f"{name} low"], row[f"{name} high"] = bootstrap_ci(values[name], values["pid"])
             table.append(row | point | cost)
     return pd.DataFrame(table)
 
 
 def gains_of(runs: dict[int, dict[str, tuple]]) -> pd.DataFrame:
-    """A row for each seed, pair of STEPS and metric: the gain, by a paired bootstrap over queries.
+    """A row for each seed, pair of STEPS and metric: the gain, by a paired bootstrap over people.
 
     Args:
         runs: What `icl_lib.stages.ablations.table6` returns.
@@ -61,7 +61,8 @@ def gains_of(runs: dict[int, dict[str, tuple]]) -> pd.DataFrame:
     for seed, rows in runs.items():
         for method, against in STEPS:
             for name in METRICS:
-                test = paired_bootstrap(rows[method][0][name], rows[against][0][name])
+                after, before = rows[method][0], rows[against][0]
+                test = paired_bootstrap(after[name], before[name], before["pid"])
                 row = {"seed": seed, "method": method, "against": against, "metric": name}
                 table.append(row | test)
     return pd.DataFrame(table)
@@ -119,7 +120,7 @@ def summary(
         table[method] = {
             metric: mean["mean"],
             "95% over seeds": interval_text(mean["low"], mean["high"]),
-            f"seed {seed}, 95% over queries": interval_text(
+            f"seed {seed}, 95% over people": interval_text(
                 one[f"{metric} low"], one[f"{metric} high"]
             ),
             "against": against,
@@ -142,7 +143,7 @@ def steps(gains: pd.DataFrame, metric: str, paper: pd.DataFrame) -> pd.DataFrame
 
     Returns:
         Columns: mean gain over seeds, Student's interval, "excludes 0" (the seeds whose own paired
-            bootstrap over queries leaves 0 out), "seed ..." (each seed's gain and interval), the
+            bootstrap over people leaves 0 out), "seed ..." (each seed's gain and interval), the
             paper's gain.
     """
     table = {}

@@ -13,7 +13,7 @@ STAGES = {
     "data": "draw the stand-in",
     "baseline": "train the backbone without RDA",
     "rda": "RDA of all training captions",
-    "adapter": "mine pairs, train LoRA, choose its threshold",
+    "adapter": "mine pairs, train LoRA, calibrate it and choose its threshold",
     "backbone": "train the backbone with RDA",
     "thi-val": "THI on val",
     "thi-test": "THI on test",

@@ -135,5 +135,5 @@ def result_bars(results: dict, paper: dict, ceiling: float | None = None):
         note, spot = f"a perfect reader of the captions: {ceiling:.1f}", (0.01, ceiling)
         where = ("axes fraction", "data")
         axes[0].annotate(note, spot, (0, 2), where, "offset points", fontsize=8)
-    figure.supxlabel("bars: 95% bootstrap over queries; ◇ the paper's value", fontsize=8)
+    figure.supxlabel("bars: 95% bootstrap over people; ◇ the paper's value", fontsize=8)
     return figure

@@ -41,7 +41,7 @@ def bars(rows: pd.DataFrame, paper: pd.DataFrame, ylim: tuple[float, float]):
 
 @styled
 def forest(gains: pd.DataFrame, paper: pd.DataFrame, xlim: tuple[float, float]):
-    """What each step adds: for each seed the gain with its 95% interval over queries.
+    """What each step adds: for each seed the gain with its 95% interval over people.
 
     Args:
         gains: What `icl_lib.analysis.table6.gains_of` returns.
@@ -66,6 +66,6 @@ def forest(gains: pd.DataFrame, paper: pd.DataFrame, xlim: tuple[float, float]):
     axes[0].set_yticks(range(len(STEPS)), list(STEPS.values()))
     axes[0].invert_yaxis()
     axes[-1].legend(loc="lower right")
-    note = "lines: 95% paired bootstrap over queries, one per seed; ◇ the paper's change"
+    note = "lines: 95% paired bootstrap over people, one per seed; ◇ the paper's change"
     figure.supxlabel(note, fontsize=8)
     return figure

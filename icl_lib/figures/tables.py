@@ -26,13 +26,16 @@ def save_table(table: pd.DataFrame, params: Params, name: str) -> pd.DataFrame:
     return table
 
 
-def stored_table(params: Params, name: str, index: str | None = None) -> pd.DataFrame | None:
+def stored_table(
+    params: Params, name: str, index: str | list[str] | None = None
+) -> pd.DataFrame | None:
     """A table that `save_table` wrote, perhaps in an earlier run, without its stamp.
 
     Args:
         params: The run.
         name: The table's name.
-        index: The column that becomes the index; it is kept even if it is part of the stamp.
+        index: The column, or columns, that become the index; a single one is kept even if it is
+            part of the stamp.
 
     Returns:
         The table, or None (and a printed line) if it has not been made yet.

@@ -27,7 +27,7 @@ def changes(table: pd.DataFrame, paper: dict, ylim: tuple[float, float]):
         ax.annotate(f"{points:+.2f}", (x, top), (0, 4), textcoords="offset points", ha="center")
     ax.axhline(0, color=BLACK, lw=1)
     ax.set(
-        xlabel="bars: 95% paired bootstrap over queries; ◇ the paper's change",
+        xlabel="bars: 95% paired bootstrap over people; ◇ the paper's change",
         ylabel="change (points)",
         ylim=ylim,
     )

@@ -86,6 +86,30 @@ def pretraining_curves(logs: dict[str, pd.DataFrame]):
 
 
 @styled
+def gain_by_start(table: pd.DataFrame):
+    """Left: Rank-1 and mAP with and without RDA over CLIP's pre-training steps. Right: RDA's gain.
+
+    Args:
+        table: What `icl_lib.stages.ablations.rda_by_start` returns.
+    """
+    figure, ((left, right),) = panels(1, 2)
+    for metric, color in zip(MAIN, CYCLE, strict=False):
+        rows = table.xs(metric, level="metric")
+        name = LABELS[metric].removesuffix(" (%)")
+        left.plot(rows["after"], "o-", color=color, label=f"{name} with RDA")
+        left.plot(rows["before"], "x--", color=color, label=f"{name} without")
+        error = [rows["difference"] - rows["low"], rows["high"] - rows["difference"]]
+        right.errorbar(rows.index, rows["difference"], error, fmt="o-", color=color, label=name)
+    right.axhline(0, color=GREY, lw=1)
+    left.set(ylabel="test (%)", ylim=(0, 100))
+    right.set(ylabel="gain by RDA (points, 95% over people)", ylim=(-10, 10))
+    for ax in (left, right):
+        ax.set(xlabel="steps of CLIP's pre-training")
+        ax.legend(fontsize=8)
+    return figure
+
+
+@styled
 def training_dots(table: pd.DataFrame, xlim: tuple[float, float]):
     """Rank-1 and mAP of several trainings: a line each, a dot per seed, a bar at the mean.
 

@@ -28,7 +28,7 @@ def gains(table: pd.DataFrame):
         ax.set(xlim=(-5, 5), title=LABELS[metric].removesuffix(" (%)"), xlabel="points")
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
-    note = "bars: 95% paired bootstrap over queries; in colour where they leave out 0"
+    note = "bars: 95% paired bootstrap over people; in colour where they leave out 0"
     figure.supxlabel(f"gain over {first}; {note}", fontsize=8, x=0.01, ha="left")
     return figure
 

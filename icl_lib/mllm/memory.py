@@ -17,6 +17,7 @@ import numpy as np
 
 from icl_lib.data.pictures import Picture, picture_hash, picture_id
 from icl_lib.mllm.base import MLLM, check_pairs
+from icl_lib.mllm.calibration import Calibration
 from icl_lib.results import progress
 
 COMMIT_SECONDS = 2.0  # time between two commits: about what a killed run loses
@@ -36,9 +37,10 @@ class Memory(MLLM):
         file: the SQLite file with the answers.
         hits: answers found since this object was made. Equal questions in one call are asked once.
         misses: answers that had to be asked for.
+        calibration: applied to P(Yes) after the lookup; what is kept is P(Yes) as it was said.
     """
 
-    def __init__(self, inner: MLLM, file: str | Path):
+    def __init__(self, inner: MLLM, file: str | Path, calibration: Calibration = Calibration()):  # noqa: B008
         super().__init__(
             name=inner.name,
             writer_name=inner.writer_name,
@@ -48,6 +50,7 @@ class Memory(MLLM):
         )
         self.inner = inner
         self.file = Path(file)
+        self.calibration = calibration
         self.parse_report = inner.parse_report
         self.hits = 0
         self.misses = 0
@@ -58,7 +61,7 @@ class Memory(MLLM):
             )
 
     def p_yes(self, images: Sequence[Picture], texts: Sequence[str]) -> np.ndarray:
-        """P(Yes) [N] of Eq. 2, remembered."""
+        """P(Yes) [N] of Eq. 2, remembered and calibrated."""
         check_pairs(images, texts)
         pictures = _hashes(images)
         keys = [
@@ -71,7 +74,8 @@ class Memory(MLLM):
             return p.tolist()
 
         # In the order of pictures, so that a commit rarely separates the texts of one picture.
-        return np.array(self._answers(keys, ask, pictures, "P(Yes)"), np.float32)
+        p = np.array(self._answers(keys, ask, pictures, "P(Yes)"), np.float32)
+        return self.calibration(p)
 
     def write(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> list[str]:
         """Written answers [N], remembered."""

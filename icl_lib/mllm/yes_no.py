@@ -2,7 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    precision_recall_curve,
+    roc_auc_score,
+)
 
 
 def judge_metrics(labels, p, threshold: float = 0.5) -> dict[str, float]:
@@ -70,6 +75,12 @@ def calibration_error(labels, p, bins: int = 10) -> float:
     table = reliability(labels, p, bins)
     distance = (table["said"] - table["true"]).abs()
     return float((table["pairs"] * distance).sum() / table["pairs"].sum())
+
+
+def brier_score(labels, p) -> float:
+    """Mean squared distance of P(Yes) and the truth, in [0, 1]; 0 is perfect (Brier 1950)."""
+    labels, p = _checked(labels, p)
+    return float(brier_score_loss(labels, p))
 
 
 def by_rank(judged: pd.DataFrame, threshold: float) -> pd.DataFrame:

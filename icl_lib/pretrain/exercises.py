@@ -1,7 +1,5 @@
 """The exercises of pre-training: prompts about generic pictures, and the right answers."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from icl_lib.data.standin import describe, phrases
@@ -10,8 +8,7 @@ from icl_lib.data.standin.attributes import VALUES, draw_value, settle
 from icl_lib.mllm.prompts import Prompts
 from icl_lib.pretrain.world import GenericSet
 
-# Sequences of each task in a batch.
-SHARES = {"match": 80, "vqa": 14, "aggregate": 10, "decompose": 4, "rewrite": 5}
+TASKS = ("match", "vqa", "aggregate", "decompose", "rewrite")
 
 
 def _near_twins(data: GenericSet) -> dict[int, list[int]]:
@@ -77,9 +74,7 @@ class Exercises:
             **{n: everything[n] for n in phrases.GROUPS[group] if n in everything},
         }
 
-    def match(
-        self, i: int, rng, hard: float = 1.0, counted: Sequence[str] = tuple(VALUES), facts_of=None
-    ) -> tuple[str, str]:
+    def match(self, i: int, rng, hard: float = 1.0) -> tuple[str, str]:
         """Draw an exercise of T_loc: does a text fit picture i?
 
         The text states facts of this picture, of a person who looks nearly the same, of another
@@ -89,28 +84,22 @@ class Exercises:
             i: index of the picture.
             rng: source of randomness.
             hard: 0 takes most wrong texts from other people, 1 most from look-alikes and changes.
-            counted: attributes that must fit.
-            facts_of: called with (i, rng), gives the facts of a text; `self.facts` by default.
         """
-        facts_of = facts_of or self.facts
         kind = rng.random()
         if kind < 0.46:
-            facts = facts_of(i, rng)
+            facts = self.facts(i, rng)
         elif kind < 0.52 + 0.16 * hard:
-            facts = facts_of(
-                rng.choice(self.members[rng.choice(self.near[int(self.data.person[i])])]), rng
-            )
+            twin = rng.choice(self.near[int(self.data.person[i])])
+            facts = self.facts(rng.choice(self.members[twin]), rng)
         elif kind < 0.94 - 0.16 * hard:
-            facts = facts_of(rng.randrange(len(self.data.truth)), rng)
+            facts = self.facts(rng.randrange(len(self.data.truth)), rng)
         else:
-            facts = facts_of(i, rng)
+            facts = self.facts(i, rng)
             for name in rng.sample(sorted(facts), min(rng.randint(1, 3), len(facts))):
                 facts[name] = rng.choice(
                     [v for v in VALUES[name][0] if v not in ("none", "nothing", "nobody")]
                 )
-        fits = (
-            contradictions(facts, self.data.truth[i], self.data.seen[i].intersection(counted)) == 0
-        )
+        fits = contradictions(facts, self.data.truth[i], self.data.seen[i]) == 0
         return self.prompts.ask_match(self.caption(facts, rng)), "Yes" if fits else "No"
 
     def vqa(self, i: int, rng) -> tuple[str, str]:

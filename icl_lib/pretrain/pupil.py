@@ -62,7 +62,9 @@ class Pupil(nn.Module):
         Returns:
             The loss and numbers for the log.
         """
-        ids, labels, answer_at = self._sequences(exercises, visual is not None, words)
+        device = self.model.device
+        sequences = self._sequences(exercises, visual is not None, words)
+        ids, labels, answer_at = (part.to(device) for part in sequences)
         x = self.model.get_input_embeddings()(ids)  # [B, L, D]
         if visual is not None:
             first = len(self.open) + 1
@@ -70,7 +72,7 @@ class Pupil(nn.Module):
         # On a CPU, memory and not arithmetic sets the pace, so the residual stream is bf16.
         out = self.model.model.language_model(
             inputs_embeds=x.bfloat16(),
-            position_ids=positions(len(self.open), *ids.shape[::-1], visual is not None),
+            position_ids=positions(len(self.open), *ids.shape[::-1], visual is not None).to(device),
             use_cache=False,
         ).last_hidden_state  # [B, L, D]
         keep = labels[:, 1:] >= 0
@@ -83,8 +85,8 @@ class Pupil(nn.Module):
         if not asked:
             return spoken, {}
         logits = self.model.lm_head(out[asked, answer_at[asked] - 1]).float()  # [M, vocabulary]
-        is_no = torch.tensor([exercises[row][2] != "Yes" for row in asked]).long()
-        yes = F.cross_entropy(logits, torch.tensor(self.yes_no)[is_no])
+        is_no = torch.tensor([exercises[row][2] != "Yes" for row in asked], device=device).long()
+        yes = F.cross_entropy(logits, torch.tensor(self.yes_no, device=device)[is_no])
         right = (logits[:, self.yes_no].argmax(-1) == is_no).float().mean()
         numbers = {"yes_no": yes.item(), "yes_no_accuracy": right.item()}
         if words:

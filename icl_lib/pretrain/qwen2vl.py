@@ -1,13 +1,8 @@
-"""Second stage of the small Qwen2-VL: a language model on top of the tower learns five tasks.
-
-Yes/No is not learned from the answers alone: the model learns it once it also predicts the words of
-true captions in the same sequence.
-"""
+"""The small Qwen2-VL before and after training: tokenizer, model, processor, folder."""
 
 import random
 from pathlib import Path
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
@@ -22,12 +17,10 @@ from transformers import (
 
 from icl_lib.mllm.prompts import Prompts
 from icl_lib.mllm.qwen2vl_tower import patchify, picture_tokens
-from icl_lib.pretrain.exercises import SHARES, Exercises
-from icl_lib.pretrain.loop import batches, train
+from icl_lib.pretrain.exercises import Exercises
 from icl_lib.pretrain.pupil import Pupil
 from icl_lib.pretrain.tower import GRID, MERGE, PATCH, SIZE, AttributeTower, vision_config
-from icl_lib.pretrain.world import GenericSet, augment, plain
-from icl_lib.results import atomic_path, progress
+from icl_lib.pretrain.world import GenericSet
 
 SPECIAL = [
     "<|endoftext|>",
@@ -125,23 +118,6 @@ def make_processor(tokenizer) -> Qwen2VLProcessor:
     )
 
 
-@torch.inference_mode()
-def visual_features(
-    tower: AttributeTower, data: GenericSet, copies: int, seed: int = 0
-) -> torch.Tensor:
-    """Encode all pictures, bf16 [copies, N, tokens, hidden]; only the first copy is plain."""
-    out = []
-    for copy in range(copies):
-        rng, parts = torch.Generator().manual_seed(seed + copy), []
-        for i in progress(range(0, len(data.truth), 256), f"visual tokens {copy + 1}/{copies}"):
-            x = np.array(data.pictures[i : i + 256])  # a copy: the memory map is read-only
-            x = plain(x) if copy == 0 else augment(torch.from_numpy(x), rng)
-            with torch.autocast("cpu", torch.bfloat16):
-                parts.append(tower.tokens(x).bfloat16())
-        out.append(torch.cat(parts))
-    return torch.stack(out)
-
-
 def adopt_tower(
     model: Qwen2VLForConditionalGeneration, tower: AttributeTower, rms: float = 0.5
 ) -> None:
@@ -164,87 +140,12 @@ def adopt_tower(
     nn.init.normal_(model.get_input_embeddings().weight, std=rms)
 
 
-def train_qwen2vl(
-    data: GenericSet,
-    tower: AttributeTower,
-    prompts: Prompts,
-    folder: Path,
-    steps: int,
-    lr: float = 1.5e-3,
-    open_steps: int = 150,
-    open_lr: float = 8e-4,
-    copies: int = 2,
-    compiled: bool = True,
-    seed: int = 0,
-) -> Pupil:
-    """Train the language model on frozen visual tokens; resumes from the states in `folder`.
-
-    The last `open_steps` continue at a constant rate: a general model is not annealed to one
-    mixture of tasks. (A fully annealed raw model is better, and LoRA adds less; see notebook A2.)
-    Long because the loss of a step, a function inside, uses most of the arguments.
-
-    Args:
-        data: generic pictures.
-        tower: the trained vision tower.
-        prompts: wording of the tasks.
-        folder: where states, logs and visual tokens are kept.
-        steps: steps with a cosine schedule.
-        lr: learning rate of these steps.
-        open_steps: steps at the constant rate `open_lr`.
-        open_lr: learning rate of the last steps.
-        copies: encoded versions of each picture; all but the first are augmented.
-        compiled: use torch.compile, which needs a C++ compiler and is twice as fast on a CPU.
-        seed: of the weights and the exercises.
-    """
-    exercises = Exercises(data, prompts)
-    tokenizer = make_tokenizer(exercises, seed=seed)
+def new_pupil(data: GenericSet, tower: AttributeTower, prompts: Prompts, seed: int = 0) -> Pupil:
+    """Build an untrained language model on top of the trained tower."""
+    tokenizer = make_tokenizer(Exercises(data, prompts), seed=seed)
     pupil = Pupil(make_model(tokenizer, seed=seed), tokenizer)
     adopt_tower(pupil.model, tower)
-    pupil.model.model.visual.requires_grad_(False)
-    if compiled:
-        pupil.model.model.language_model.compile(dynamic=True)
-    kept = Path(folder) / "visual_tokens.pt"
-    if not kept.exists():
-        with atomic_path(kept) as temp:
-            torch.save(visual_features(tower, data, copies, seed), temp)
-    features = torch.load(kept, weights_only=True)
-    order = batches(len(data.truth), SHARES["match"] + SHARES["vqa"], seed)
-
-    def loss_of(step):
-        rng, index = random.Random(f"{seed}-{step}"), order(step).tolist()
-        rng.shuffle(index)
-
-        def some(task, which):
-            return [(task, *getattr(exercises, task)(i, rng)) for i in which]
-
-        def pick(which):
-            return torch.stack([features[rng.randrange(copies), i] for i in which])
-
-        # Yes/No is learned sooner from texts that are plainly wrong; 1 throughout the open steps.
-        hard = min(1.0, step / (0.6 * steps))
-        m, v = index[: SHARES["match"]], index[SHARES["match"] :]
-        loss, numbers = pupil([("match", *exercises.match(i, rng, hard)) for i in m], pick(m))
-        vqa, _ = pupil(some("vqa", v), pick(v))
-        texts = [
-            e
-            for task in ("aggregate", "decompose", "rewrite")
-            for e in some(task, [rng.randrange(len(data.truth)) for _ in range(SHARES[task])])
-        ]
-        written, _ = pupil(texts, None)
-        return loss + vqa + written, {**numbers, "vqa": vqa.item(), "written": written.item()}
-
-    train(pupil, loss_of, steps, lr, Path(folder), "qwen2vl")
-    train(
-        pupil,
-        lambda step: loss_of(steps + step),
-        open_steps,
-        open_lr,
-        Path(folder),
-        "qwen2vl_open",
-        warmup=10,
-        decay=False,
-    )
-    return pupil.eval()
+    return pupil
 
 
 def save_model(pupil: Pupil, folder: Path) -> None:

@@ -13,7 +13,7 @@ from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionCon
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VisionTransformerPretrainedModel
 
 from icl_lib.mllm.qwen2vl_tower import patchify, picture_tokens
-from icl_lib.pretrain.loop import batches, train
+from icl_lib.pretrain.loop import DEVICE, batches, train
 from icl_lib.pretrain.world import HEADS, GenericSet, augment, plain
 
 SIZE = (48, 144)  # width and height of a picture in pixels
@@ -73,11 +73,20 @@ def attribute_loss(logits: list[torch.Tensor], labels: torch.Tensor) -> torch.Te
 
 
 def train_tower(
-    data: GenericSet, folder: Path, steps: int, batch: int = 128, lr: float = 1.5e-3, seed: int = 0
+    data: GenericSet,
+    folder: Path,
+    steps: int,
+    held_out: GenericSet,
+    batch: int = 64,
+    lr: float = 1.2e-3,
+    seed: int = 0,
 ) -> AttributeTower:
-    """Train the tower on `data`, or resume from the state in `folder`, which also gets the log."""
+    """Train the tower on `data`, or resume from the state in `folder`, which also gets the log.
+
+    The log has the mean accuracy on `held_out`, in percent, every tenth of the steps.
+    """
     torch.manual_seed(seed)
-    model = AttributeTower(vision_config())
+    model = AttributeTower(vision_config()).to(DEVICE)
     labels, pick = torch.from_numpy(data.labels()), batches(len(data.truth), batch, seed)
 
     def loss_of(step):
@@ -85,7 +94,7 @@ def train_tower(
         pictures = augment(
             torch.from_numpy(data.pictures[index.numpy()]), torch.Generator().manual_seed(step)
         )
-        logits, y = model(pictures), labels[index]
+        logits, y = model(pictures.to(DEVICE)), labels[index].to(DEVICE)
         with torch.no_grad():
             right = torch.stack(
                 [
@@ -95,15 +104,23 @@ def train_tower(
             )
         return attribute_loss(logits, y), {"accuracy": right.nanmean().item()}
 
-    train(model, loss_of, steps, lr, Path(folder), "tower")
-    return model.eval()
+    def check(_):
+        accuracy = attribute_accuracy(model, held_out)
+        return {"held_out_accuracy": round(sum(accuracy.values()) / len(accuracy), 2)}
+
+    train(model, loss_of, steps, lr, Path(folder), "tower", check)
+    return model.cpu().eval()
 
 
 @torch.inference_mode()
 def attribute_accuracy(model: AttributeTower, data: GenericSet) -> dict[str, float]:
     """Percentage of visible values that are recognised correctly, per attribute."""
     labels, hits = torch.from_numpy(data.labels()), {}
-    logits = [model(plain(data.pictures[i : i + 256])) for i in range(0, len(data.truth), 256)]
+    device = model.query.device
+    logits = [
+        [scores.cpu() for scores in model(plain(data.pictures[i : i + 256]).to(device))]
+        for i in range(0, len(data.truth), 256)
+    ]
     for j, name in enumerate(HEADS):
         guess, y = torch.cat([scores[j] for scores in logits]).argmax(-1), labels[:, j]
         hits[name] = 100 * (guess == y)[y >= 0].float().mean().item()

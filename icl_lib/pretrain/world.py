@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from icl_lib.data.standin.attributes import VALUES, draw_identities
 from icl_lib.data.standin.world import generic_shot
-from icl_lib.results import progress
+from icl_lib.results import atomic_path, atomic_write, progress
+from icl_lib.results.files import locked
 
 GENERIC_SEED = 7_000_000  # the stand-ins draw their identities from seeds far below
 HEADS = {name: values for name, (values, _) in VALUES.items()}
@@ -76,24 +78,9 @@ def generic_set(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"generic-{seed}-{people}x{each}-{size[0]}x{size[1]}"
-    if not stem.with_suffix(".jsonl").exists():
-        persons = draw_identities(people, seed)
-        pictures = np.lib.format.open_memmap(
-            stem.with_suffix(".npy"), "w+", np.uint8, (people * each, size[1], size[0], 3)
-        )
-        lines = []
-        with ProcessPoolExecutor(workers) as pool:
-            draw = partial(_shots, people=persons, each=each, size=size, seed=seed)
-            for shots in progress(
-                pool.map(draw, range(people), chunksize=32), "generic world", total=people
-            ):
-                for picture, truth, seen in shots:
-                    pictures[len(lines)] = picture
-                    lines.append(json.dumps([truth, seen]))
-        pictures.flush()
-        partial_file = stem.with_suffix(".tmp")
-        partial_file.write_text("\n".join(lines))
-        partial_file.replace(stem.with_suffix(".jsonl"))
+    with locked(stem):  # the recipes of both models may run side by side
+        if not stem.with_suffix(".jsonl").exists():
+            _draw(stem, people, each, seed, size, workers)
     rows = [json.loads(line) for line in stem.with_suffix(".jsonl").read_text().splitlines()]
     pictures = np.load(stem.with_suffix(".npy"), mmap_mode="r")
     return GenericSet(
@@ -104,39 +91,66 @@ def generic_set(
     )
 
 
+def _draw(stem: Path, people: int, each: int, seed: int, size: tuple[int, int], workers: int):
+    """Draw a generic set into `<stem>.npy` and, as a sign that it is complete, `<stem>.jsonl`."""
+    persons, shape = draw_identities(people, seed), (people * each, size[1], size[0], 3)
+    lines = []
+    with atomic_path(stem.with_suffix(".npy")) as temp:
+        pictures = np.lib.format.open_memmap(temp, "w+", np.uint8, shape)
+        with ProcessPoolExecutor(workers) as pool:
+            draw = partial(_shots, people=persons, each=each, size=size, seed=seed)
+            for shots in progress(
+                pool.map(draw, range(people), chunksize=32), "generic world", total=people
+            ):
+                for picture, truth, seen in shots:
+                    pictures[len(lines)] = picture
+                    lines.append(json.dumps([truth, seen]))
+        pictures.flush()
+    atomic_write(stem.with_suffix(".jsonl"), "\n".join(lines))
+
+
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of OpenAI's CLIP and of Qwen2-VL
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def augment(pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Augment and normalise pictures, uint8 [B, H, W, 3] to float [B, 3, H, W].
+    """Spoil pictures as photography does; uint8 [B, H, W, 3] to normalised float [B, 3, H, W].
 
-    The shift, zoom, mirroring, brightness, colour cast, blur and noise are random.
+    Random are: position, size (0.78 to 1.28), mirroring, resolution (50% to 100% of the height),
+    blur, an obstacle at the bottom or on the left (7% each), brightness (0.5 to 1.35), colour cast
+    (12%), haze (up to 9%) and noise (standard deviation up to 0.05 of the range).
     """
     x = pictures.permute(0, 3, 1, 2).float() / 255  # [B, 3, H, W]
     b, _, h, w = x.shape
     rand = partial(torch.rand, generator=rng)
-    shift = (rand(b, 2) - 0.5) * torch.tensor([0.16, 0.12])
-    zoom = 1 + (rand(b) - 0.5) * 0.3
+    zoom = torch.exp((rand(b) - 0.5) * 0.5)
     theta = torch.zeros(b, 2, 3)
-    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = (
-        zoom * torch.where(rand(b) < 0.5, -1.0, 1.0),
-        zoom,
-        shift * 2,
-    )
-    x = torch.nn.functional.grid_sample(
-        x,
-        torch.nn.functional.affine_grid(theta, x.shape, align_corners=False),
-        padding_mode="border",
-        align_corners=False,
-    )
-    blurred = torch.nn.functional.avg_pool2d(x, 3, 1, 1)
-    x = torch.lerp(x, blurred, (rand(b, 1, 1, 1) * 1.6 - 0.6).clamp(min=0))
-    x = x * (0.7 + 0.55 * rand(b, 1, 1, 1)) * (0.92 + 0.16 * rand(b, 3, 1, 1)) + 0.07 * rand(
-        b, 1, 1, 1
-    )
-    x = x + torch.randn(b, 3, h, w, generator=rng) * 0.035 * rand(b, 1, 1, 1)
-    return normalise(x.clamp(0, 1))
+    theta[:, 0, 0] = zoom * torch.where(rand(b) < 0.5, -1.0, 1.0)
+    theta[:, 1, 1] = zoom * torch.exp((rand(b) - 0.5) * 0.1)
+    theta[:, :, 2] = (rand(b, 2) - 0.5) * torch.tensor([0.4, 0.32])
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    x = torch.cat([_at_low_resolution(part, 0.5 + 0.6 * rand(1).item()) for part in x.chunk(4)])
+    blurred = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    x = torch.lerp(x, blurred, (rand(b, 1, 1, 1) * 1.8 - 0.8).clamp(min=0))
+    bottom = torch.where(rand(b) < 0.07, 0.8 + 0.15 * rand(b), 1.0)[:, None, None, None]
+    left = torch.where(rand(b) < 0.07, 0.1 + 0.25 * rand(b), 0.0)[:, None, None, None]
+    rows, columns = torch.arange(h)[:, None] / h, torch.arange(w) / w
+    x = torch.where((rows >= bottom) | (columns < left), rand(b, 3, 1, 1), x)
+    haze = 0.09 * rand(b, 1, 1, 1)
+    light = 0.5 * 2.7 ** rand(b, 1, 1, 1) * (0.88 + 0.24 * rand(b, 3, 1, 1))
+    x = x * light * (1 - haze) + haze
+    noise = torch.randn(b, 3, h, w, generator=rng) * 0.05 * rand(b, 1, 1, 1)
+    return normalise((x + noise).clamp(0, 1))
+
+
+def _at_low_resolution(x: torch.Tensor, factor: float) -> torch.Tensor:
+    """Sample pictures [B, 3, H, W] at `factor` of their height and back; from 1 up, unchanged."""
+    h, w = x.shape[-2:]
+    if factor >= 1:
+        return x
+    low = F.interpolate(x, (int(h * factor), max(1, int(w * factor))), mode="area")
+    return F.interpolate(low, (h, w), mode="bicubic", align_corners=False)
 
 
 def normalise(x: torch.Tensor) -> torch.Tensor:

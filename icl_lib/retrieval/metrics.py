@@ -43,7 +43,7 @@ def retrieval_metrics(sim, query_pids, gallery_pids) -> dict[str, float]:
 
 
 def per_query_metrics(sim, query_pids, gallery_pids) -> dict[str, np.ndarray]:
-    """The metrics of each query in percent, float64 [Q], and `first`, the rank of its first match.
+    """The metrics of each query in percent, float64 [Q], its first match's rank, and its person.
 
     A match is a gallery image of the query's identity; ranks count from 1 in the order of
     `ranking`. A query without a match scores 0 throughout and has `first` = 0. For the arguments
@@ -54,6 +54,7 @@ def per_query_metrics(sim, query_pids, gallery_pids) -> dict[str, np.ndarray]:
         mAP: average precision, the mean over the matches of (matches so far) / (rank).
         mINP: inverse negative penalty, (number of matches) / (rank of the last match).
         first: rank of the first match, int64.
+        pid: identity of the query, as given.
     """
     sim, query_pids, gallery_pids = map(np.asarray, (sim, query_pids, gallery_pids))
     if sim.ndim != 2 or query_pids.shape != sim.shape[:1] or gallery_pids.shape != sim.shape[1:]:
@@ -68,7 +69,7 @@ def per_query_metrics(sim, query_pids, gallery_pids) -> dict[str, np.ndarray]:
         rows = slice(start, start + chunk)
         for name, values in _chunk_metrics(sim[rows], query_pids[rows], gallery_pids).items():
             out[name][rows] = values
-    return out
+    return out | {"pid": query_pids}
 
 
 def _chunk_metrics(

@@ -7,7 +7,16 @@ Trainings with other seeds and settings are in `icl_lib.stages.ablations`, varia
 (notebook 06) in `icl_lib.stages.variants`.
 """
 
-from icl_lib.stages.adapters import adapter, candidates, judge, judged, pairs, threshold
+from icl_lib.stages.adapters import (
+    adapter,
+    answering,
+    asker,
+    candidates,
+    judge,
+    judged,
+    pairs,
+    threshold,
+)
 from icl_lib.stages.backbones import backbone, baseline, evaluated, measured
 from icl_lib.stages.final_results import final
 from icl_lib.stages.interactions import cards, chosen, interaction, tokens, xi_grid
@@ -17,6 +26,8 @@ from icl_lib.stages.rda import checked, reorganised
 
 __all__ = [
     "adapter",
+    "answering",
+    "asker",
     "backbone",
     "baseline",
     "candidates",

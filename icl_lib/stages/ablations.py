@@ -6,11 +6,15 @@ Each is made once, as a variant of its stage. The result is always {seed: …}, 
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
+from icl_lib.analysis import compare, paper_claims
 from icl_lib.analysis.hallucination import without_contradicted
 from icl_lib.data import captions
 from icl_lib.params import Params, load_params
 from icl_lib.stages.backbones import backbone, baseline, measured
-from icl_lib.stages.interactions import chosen, interaction
+from icl_lib.stages.interactions import chosen, interaction, xi_grid
 from icl_lib.stages.manifest import data
 from icl_lib.stages.rda import reorganised
 from icl_lib.thi.cost import cost
@@ -49,6 +53,41 @@ def table6(params: Params, seeds: int = 1) -> dict[int, dict[str, tuple]]:
             rows[row] = values, point, cost(run, point, values["anchor"])
         runs[own.seed] = rows
     return runs
+
+
+def rda_by_start(params: Params, weights: dict[int, Path]) -> pd.DataFrame:
+    """What RDA adds to backbones that start from different weights of CLIP.
+
+    Args:
+        params: the settings of the run.
+        weights: {pre-training steps: folder of a small CLIP}.
+
+    Returns:
+        `icl_lib.analysis.compare.differences` of the test metrics with RDA and without, indexed by
+        step and metric.
+    """
+    tables = {}
+    for step, folder in sorted(weights.items()):
+        own, variant = params.changed("backbone", weights=str(folder)), f"clip-after-{step}"
+        without, with_rda = (measured(own, train(own, variant)) for train in (baseline, backbone))
+        tables[step] = compare.differences(with_rda, without, compare.MAIN)
+    return pd.concat(tables, names=["step"])
+
+
+def claim_evidence(
+    params: Params, runs: dict[int, dict[str, tuple]]
+) -> dict[int, dict[str, np.ndarray]]:
+    """{seed: evidence for each of the paper's claims}, see `icl_lib.analysis.paper_claims`.
+
+    Args:
+        params: the settings of the run.
+        runs: what `table6` returns for them.
+    """
+    found = {}
+    for own, variant in _seeds(params, len(runs)):
+        val, test = (interaction(own, split, variant=variant) for split in ("val", "test"))
+        found[own.seed] = paper_claims.evidence(runs[own.seed], val, test, xi_grid(val))
+    return found
 
 
 def rda_settings(params: Params) -> dict[str, dict]:

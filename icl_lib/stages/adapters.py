@@ -1,5 +1,6 @@
-"""The stage of notebook 02: Yes/No pairs, the LoRA adapter, its threshold and its accuracy."""
+"""The stage of notebook 02: Yes/No pairs, the LoRA adapter, and how its answers are read."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,17 @@ import pandas as pd
 
 from icl_lib.data import fingerprint
 from icl_lib.mllm import MLLM, load_mllm
+from icl_lib.mllm.calibration import Calibration, fit
+from icl_lib.mllm.load import ANSWERING, load_calibration
 from icl_lib.mllm.lora import train_adapter
 from icl_lib.mllm.pairs import mine_pairs
 from icl_lib.mllm.weights import model_folder, served
-from icl_lib.mllm.yes_no import choose_threshold, judge_metrics
+from icl_lib.mllm.yes_no import (
+    brier_score,
+    calibration_error,
+    choose_threshold,
+    judge_metrics,
+)
 from icl_lib.params import Params
 from icl_lib.results import folder_hash, read_json, update_summary, write_json
 from icl_lib.retrieval import load_backbone
@@ -59,11 +67,9 @@ def candidates(params: Params, split: str, queries: int = 300, variant: str = ""
 
 
 def adapter(params: Params, variant: str = "") -> Path:
-    """The folder of the LoRA adapter (Eq. 3) and of threshold.json.
+    """The folder of the LoRA adapter (Eq. 3) and of threshold.json, see `answering`.
 
-    threshold.json holds the P(Yes) above which an answer counts as Yes: sft.threshold, or else
-    chosen on val. An adapter behind a server is trained elsewhere, so its folder holds only the
-    threshold.
+    An adapter behind a server is trained elsewhere, so its folder holds only threshold.json.
     """
     on_server = params.mllm.backend == "server"
     # A server without an adapter is refused here, before the baseline is trained.
@@ -73,12 +79,8 @@ def adapter(params: Params, variant: str = "") -> Path:
     def build(folder: Path) -> None:
         if not on_server:
             train_adapter(params, pairs(params, "train", variant), folder)
-        limit, chosen_on = params.sft.threshold, "params"
-        if limit is None:
-            val = candidates(params, "val", variant=variant)
-            val = judge(params, load_mllm(params, folder), val)
-            limit, chosen_on = choose_threshold(val["label"], val["p"]), "val"
-        write_json(folder / "threshold.json", {"threshold": limit, "chosen_on": chosen_on})
+        mllm = load_mllm(params, folder)
+        _fit_answers(params, mllm, folder, params.sft.threshold, variant)
 
     key = {
         **params.key("sft", "mllm"),
@@ -90,9 +92,52 @@ def adapter(params: Params, variant: str = "") -> Path:
     return stage(params, "adapter", key, build, variant)
 
 
-def threshold(params: Params, variant: str = "") -> float:
-    """The P(Yes) above which an answer of the adapted MLLM counts as Yes."""
-    return read_json(adapter(params, variant) / "threshold.json")["threshold"]
+def answering(params: Params, lora: bool = True, variant: str = "") -> Path:
+    """The folder of threshold.json, which says how the answers of an MLLM are read.
+
+    It holds `slope` and `offset` of P(Yes)'s calibration and `threshold`, the calibrated P(Yes)
+    above which an answer counts as Yes. All are fitted on val, on the baseline's first candidates
+    of up to 300 captions, in the same way for the adapted and for the raw MLLM; `sft.threshold`
+    replaces the adapted one's threshold.
+    """
+    if lora:
+        return adapter(params, variant)
+    miner = baseline(params, variant)
+
+    def build(folder: Path) -> None:
+        _fit_answers(params, load_mllm(params), folder, None, variant)
+
+    key = {
+        **params.key("mllm"),
+        "data": fingerprint(data(params)),
+        "miner": miner.name,
+        "model": mllm_hash(params),
+        "top_k": params.sft.top_k,
+    }
+    return stage(params, "answering-raw", key, build, variant)
+
+
+def asker(params: Params, lora: bool = True, variant: str = "") -> MLLM:
+    """The MLLM that answers Yes or No, adapted or raw, with calibrated P(Yes)."""
+    folder = answering(params, lora, variant)
+    return load_mllm(params, folder if lora else None, folder)
+
+
+def threshold(params: Params, variant: str = "", lora: bool = True) -> float:
+    """The calibrated P(Yes) above which an answer of the adapted or the raw MLLM counts as Yes."""
+    return read_json(answering(params, lora, variant) / ANSWERING)["threshold"]
+
+
+def _fit_answers(
+    params: Params, mllm: MLLM, folder: Path, given: float | None, variant: str
+) -> None:
+    """Write threshold.json: fit the calibration on val, and choose the threshold unless given."""
+    val = judge(params, mllm, candidates(params, "val", variant=variant))
+    calibration = fit(val["label"], val["p"])
+    limit = choose_threshold(val["label"], calibration(val["p"])) if given is None else given
+    chosen_on = "val" if given is None else "params"
+    told = {"threshold": limit, "chosen_on": chosen_on, **asdict(calibration)}
+    write_json(folder / ANSWERING, told)
 
 
 def judge(params: Params, mllm: MLLM, table: pd.DataFrame) -> pd.DataFrame:
@@ -103,18 +148,30 @@ def judge(params: Params, mllm: MLLM, table: pd.DataFrame) -> pd.DataFrame:
 def judged(params: Params) -> dict[str, pd.DataFrame]:
     """Pairs of test people judged by the raw and the adapted MLLM; writes mllm.* of summary.json.
 
+    The tables have the columns `said`, P(Yes) as the MLLM says it, and `p`, calibrated.
+
     Returns:
         "pairs_raw" and "pairs_lora": the balanced pairs of `pairs`; "top10_raw" and "top10_lora":
         the baseline's candidates of `candidates`.
     """
-    folder, limit = adapter(params), threshold(params)
     tables = {"pairs": pairs(params, "test"), "top10": candidates(params, "test")}
     out = {}
-    for who, used, cut in (("raw", None, 0.5), ("lora", folder, limit)):
-        mllm, metrics = load_mllm(params, used), {}
+    for who, lora in (("raw", False), ("lora", True)):
+        folder, cut, metrics = answering(params, lora), threshold(params, lora=lora), {}
+        mllm = load_mllm(params, folder if lora else None)
+        calibration = load_calibration(folder)
+        mllm.calibration = Calibration()
         for kind, table in tables.items():
-            answered = out[f"{kind}_{who}"] = judge(params, mllm, table)
+            answered = judge(params, mllm, table).rename(columns={"p": "said"})
+            answered["p"] = calibration(answered["said"])
+            out[f"{kind}_{who}"] = answered
             metrics[kind] = judge_metrics(answered["label"], answered["p"], cut)
+        top10 = out[f"top10_{who}"]
+        for when, column in (("before", "said"), ("after", "p")):
+            metrics["top10"] |= {
+                f"brier_{when}": brier_score(top10["label"], top10[column]),
+                f"ECE_{when}": calibration_error(top10["label"], top10[column]),
+            }
         summary = {**metrics["pairs"], "threshold": cut, "top10": metrics["top10"]}
         update_summary(params, f"mllm.{who}", summary)
     top10 = tables["top10"]

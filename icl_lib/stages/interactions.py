@@ -7,11 +7,12 @@ import numpy as np
 
 from icl_lib.data.manifest import fingerprint, images, nonempty
 from icl_lib.mllm import describe, load_mllm
+from icl_lib.mllm.load import ANSWERING
 from icl_lib.params import Params
 from icl_lib.results import read_json, update_summary, write_json
 from icl_lib.retrieval import load_backbone
 from icl_lib.retrieval.metrics import ranking
-from icl_lib.stages.adapters import adapter, mllm_hash, threshold
+from icl_lib.stages.adapters import answering, asker, mllm_hash
 from icl_lib.stages.backbones import backbone, baseline
 from icl_lib.stages.made import stage
 from icl_lib.stages.manifest import data, queries_and_gallery
@@ -27,14 +28,14 @@ def interaction(
     Args:
         params: the settings of the run.
         split: val or test.
-        lora: ask the adapted MLLM; False asks the raw one, which says Yes if P(Yes) is above 0.5.
+        lora: ask the adapted MLLM; False asks the raw one.
         rda: rank by the backbone with RDA; False ranks by the baseline.
         variant: as for `icl_lib.stages.backbones.baseline`.
     """
     queries, gallery = queries_and_gallery(params, split)
     model = (backbone if rda else baseline)(params, variant)
-    asker = adapter(params, variant) if lora else None
-    limit = threshold(params, variant) if lora else 0.5
+    answers = answering(params, lora, variant)
+    reading = read_json(answers / ANSWERING)
     f = load_backbone(params, model)
     texts, paths = queries["caption"].tolist(), gallery["path"].tolist()
     vectors = f.encode_images(paths)  # [G, D]
@@ -42,7 +43,7 @@ def interaction(
     depth = params.thi.k_max
 
     def build(folder: Path) -> None:
-        mllm = load_mllm(params, asker)
+        mllm, limit = asker(params, lora, variant), reading["threshold"]
         trace = interact(texts, ranking(sim, depth), mllm, depth, limit, paths, folder)
         start = time.monotonic()
         refined, answers = refine(texts, trace, mllm, paths)
@@ -53,9 +54,9 @@ def interaction(
     key = {
         **params.key("mllm"),
         "backbone": model.name,
-        "asker": asker.name if asker else mllm_hash(params),
+        "asker": answers.name if lora else mllm_hash(params),
         "split": split,
-        "threshold": limit,
+        **reading,
         "k_max": depth,
     }
     name = f"thi-{split}{'' if lora else '-raw'}{'' if rda else '-without-rda'}"

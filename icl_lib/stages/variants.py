@@ -11,7 +11,7 @@ from icl_lib.mllm import aggregate, load_mllm
 from icl_lib.params import Params
 from icl_lib.results import file_hash, read_json, write_json
 from icl_lib.retrieval import load_backbone
-from icl_lib.stages.adapters import adapter
+from icl_lib.stages.adapters import asker
 from icl_lib.stages.backbones import backbone
 from icl_lib.stages.made import stage
 from icl_lib.thi import Interaction, Trace, contradictions, interact, refine
@@ -32,7 +32,7 @@ def asked_to_the_end(params: Params, run: Interaction, split: str, lora: bool = 
         interact(
             run.queries["caption"].tolist(),
             trace.candidates[:, :depth],
-            load_mllm(params, adapter(params) if lora else None),
+            asker(params, lora),
             depth,
             trace.threshold,
             run.gallery["path"].tolist(),

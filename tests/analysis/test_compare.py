@@ -5,12 +5,13 @@ import pandas as pd
 import pytest
 
 from icl_lib.analysis import compare
-from icl_lib.analysis.intervals import paired_bootstrap, people_ci
+from icl_lib.analysis.intervals import holm, paired_bootstrap
 from icl_lib.retrieval.metrics import LABELS
 
 
 def values(rank1):
-    return dict.fromkeys(LABELS, np.asarray(rank1, dtype=float))
+    rank1 = np.asarray(rank1, dtype=float)
+    return dict.fromkeys(LABELS, rank1) | {"pid": np.arange(len(rank1)) // 2}
 
 
 def line(rank1):
@@ -23,17 +24,10 @@ def test_compared_tests_against_the_row_above():
     assert table["rank1"].tolist() == [50, 75, 75] and table.loc["b", "rank1 gain"] == 25
     assert table.loc["b", "rank1 excludes 0"] and not table.loc["c", "rank1 excludes 0"]
     assert pd.isna(table.loc["a", "mAP gain"])
-    test = paired_bootstrap(better["rank1"], worse["rank1"])
+    test = paired_bootstrap(better["rank1"], worse["rank1"], worse["pid"])
     assert table.loc["b", "rank1 gain 95%"] == f"{test['low']:+.2f} – {test['high']:+.2f}"
     gains = compare.differences(worse, better)
     assert gains.loc["mINP", "difference"] == -25 and gains["excludes_0"].all() and len(gains) == 5
-
-
-def test_differences_have_intervals_over_people():
-    alike, pids = np.random.default_rng(0).normal(0, 10, 200), np.arange(200) // 10
-    table = compare.differences(values(alike), values(0 * alike), pids=pids)
-    interval = people_ci(alike, pids)
-    assert tuple(table.loc["rank1", ["people low", "people high"]]) == interval
 
 
 def test_side_by_side_compares_with_the_first():
@@ -44,6 +38,11 @@ def test_side_by_side_compares_with_the_first():
     assert not table.loc[("same", "mAP"), "excludes_0"]
     assert table.loc[("all", "rank5"), "gain"] == 75
     assert table.loc[("all", "rank5"), "excludes_0"]
+    assert table.loc["first", "p, Holm"].isna().all()
+    alone = [paired_bootstrap(r["mAP"], first, [0, 0, 1, 1])["p"] for r in list(rows.values())[1:]]
+    assert table.loc[["same", "all"], "p, Holm"].tolist() == pytest.approx(
+        holm(np.repeat(alone, 4)).tolist()
+    )
     assert list(compare.wide(table).index) == list(rows)
     assert list(compare.wide(table)) == list(compare.METRICS)
     assert compare.wide(table).loc["same", "mAP"] == "25.00 (+0.00, +0.00 to +0.00)"
@@ -56,8 +55,9 @@ def runs():
     for seed, gain in ((0, 2.0), (1, -1.0)):
         start = {name: rng.uniform(0, 100, 40) for name in ("rank1", "mAP")}
         made[seed] = {
-            "first": start,
-            "other": {name: values + gain for name, values in start.items()},
+            "first": start | {"pid": np.arange(40)},
+            "other": {name: values + gain for name, values in start.items()}
+            | {"pid": np.arange(40)},
         }
     return made
 
@@ -70,7 +70,7 @@ def test_gains_are_over_the_same_seeds_first(runs):
     )
     assert table["rank1 gain"].tolist() == pytest.approx([0, 2, 0, -1])
     assert table["rank1"].iloc[3] == pytest.approx(runs[1]["other"]["rank1"].mean())
-    test = paired_bootstrap(runs[0]["other"]["mAP"], runs[0]["first"]["mAP"], 0)
+    test = paired_bootstrap(runs[0]["other"]["mAP"], runs[0]["first"]["mAP"])
     assert table["mAP gain 95%"].tolist()[:2] == ["–", f"{test['low']:+.2f} – {test['high']:+.2f}"]
 
 

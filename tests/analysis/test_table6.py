@@ -30,7 +30,8 @@ def runs(seeds=3, queries=200):
         noise = rng.normal(0, 5, queries)
         made[seed] = {
             name: (
-                {metric: level + seed + noise for metric in table6.METRICS},
+                {metric: level + seed + noise for metric in table6.METRICS}
+                | {"pid": np.arange(queries) // 4},
                 POINT if "THI" in name else {},
                 COST if "THI" in name else {},
             )
@@ -78,9 +79,11 @@ def test_summary_is_means_and_paired_gains_over_seeds(told):
 
 def test_gains_are_the_paired_bootstraps_own():
     rng, made = np.random.default_rng(1), runs(1)
-    made[0]["RDA"] = ({name: rng.normal(41, 5, 200) for name in table6.METRICS}, {}, {})
+    values = {name: rng.normal(41, 5, 200) for name in table6.METRICS}
+    made[0]["RDA"] = (values | {"pid": np.arange(200) // 4}, {}, {})
     row = table6.gains_of(made).iloc[0]
-    test = paired_bootstrap(made[0]["RDA"][0]["rank1"], made[0]["baseline"][0]["rank1"])
+    before = made[0]["baseline"][0]
+    test = paired_bootstrap(made[0]["RDA"][0]["rank1"], before["rank1"], before["pid"])
     assert {name: row[name] for name in test} == test and (row["method"], row["against"]) == (
         "RDA",
         "baseline",

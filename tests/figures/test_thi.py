@@ -12,7 +12,7 @@ from icl_lib.figures.style import png
 def test_changes_draw_bars_and_the_papers_values():
     names = ("rank1", "rank5", "rank10", "mAP", "mINP")
     after = dict.fromkeys(names, np.array([100.0, 100, 0, 100]))
-    before = dict.fromkeys(names, np.array([0.0, 100, 0, 100]))
+    before = dict.fromkeys(names, np.array([0.0, 100, 0, 100])) | {"pid": np.arange(4)}
     paper = dict.fromkeys(names, np.nan) | {"rank1": 2.85}
     (ax,) = thi.changes(compare.differences(after, before), paper, (-50, 100)).axes
     assert [bar.get_height() for bar in ax.patches] == [25] * 5

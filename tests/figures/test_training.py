@@ -96,6 +96,16 @@ def test_right_and_wrong_pairs_are_drawn_apart_where_the_truth_is_known():
     assert ax.lines[1].get_ydata() == pytest.approx([50, 15])
 
 
+def test_gains_are_drawn_at_their_steps_with_their_intervals():
+    row = {"before": 50.0, "after": 52.0, "difference": 2.0, "low": 0.5, "high": 3.0}
+    metrics = pd.DataFrame([row, row], index=pd.Index(["rank1", "mAP"], name="metric"))
+    table = pd.concat({200: metrics, 400: metrics}, names=["step"])
+    left, right = training.gain_by_start(table).axes
+    assert left.lines[0].get_xdata().tolist() == [200, 400]
+    (bars,) = right.containers[0].lines[2]
+    assert bars.get_segments()[0][:, 1].tolist() == [0.5, 3.0]
+
+
 def test_a_loss_has_one_colour_in_all_panels():
     log = pd.DataFrame({"step": [0, 1], "loss": [3.0, 2.0]})
     logs = {

@@ -142,7 +142,8 @@ def test_thi_from_end_to_end_by_a_served_adapter(real, monkeypatch, tmp_path):
         warnings.simplefilter("ignore", UserWarning)  # no log-probabilities, told above
         point, run, values = stages.final(server)
     assert len(values["rank1"]) == len(run.queries) and point["K"] == 2
-    assert set(np.unique(run.trace.p_yes[~np.isnan(run.trace.p_yes)])) <= {0.0, 0.5, 1.0}
+    said = np.unique(run.trace.p_yes[~np.isnan(run.trace.p_yes)])
+    assert len(said) <= 3, "Yes, No and neither, as calibrated"
     assert {path.name for path in stages.adapter(server).iterdir()} == {
         "threshold.json",
         "provenance.json",

@@ -1,7 +1,7 @@
 """The recipes of the small models on a few pictures: they can be loaded, and training resumes."""
 
+import json
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +11,10 @@ from icl_lib.data.standin.phrases import GROUPS
 from icl_lib.mllm.prompts import load_prompts
 from icl_lib.mllm.qwen2vl_tower import patchify, picture_tokens
 from icl_lib.params.paths import repo_root
-from icl_lib.pretrain.clip import KEPT_MERGES, adopt_tower, save_clip, small_clip, train_clip
-from icl_lib.pretrain.exercises import SHARES, Exercises, contradictions
-from icl_lib.pretrain.lessons import GIST, LESSONS, average, go_on
+from icl_lib.pretrain import lessons, recipe
+from icl_lib.pretrain.clip import KEPT_MERGES, adopt_tower, mixed_batches, small_clip
+from icl_lib.pretrain.exercises import TASKS, Exercises, contradictions
+from icl_lib.pretrain.loop import train
 from icl_lib.pretrain.pupil import Pupil, positions
 from icl_lib.pretrain.qwen2vl import (
     GRID,
@@ -23,9 +24,8 @@ from icl_lib.pretrain.qwen2vl import (
     make_processor,
     make_tokenizer,
     save_model,
-    train_qwen2vl,
 )
-from icl_lib.pretrain.tower import AttributeTower, attribute_accuracy, train_tower, vision_config
+from icl_lib.pretrain.tower import AttributeTower, vision_config
 from icl_lib.pretrain.world import HEADS, augment, generic_set, plain
 
 
@@ -63,32 +63,56 @@ def test_tower_on_a_batch_equals_transformers_own_forward():
     )
 
 
-def test_an_interrupted_training_resumes_to_the_same_weights(world, tmp_path, monkeypatch):
-    straight = train_tower(world, tmp_path / "a", steps=4, batch=6)
-    from icl_lib.pretrain import tower as module
+class Line(torch.nn.Module):
+    """A model of one matrix inside a block (for Muon) and one bias (for AdamW)."""
 
-    real, seen = module.attribute_loss, []
+    def __init__(self):
+        super().__init__()
+        self.blocks = torch.nn.ModuleList([torch.nn.Linear(4, 4)])
 
-    def dies(*args):
-        seen.append(1)
-        if len(seen) == 3:
+
+def fit_line(folder, steps=4, dies_at=None, check=None):
+    torch.manual_seed(0)
+    model = Line()
+
+    def loss_of(step):
+        if step == dies_at:
             raise KeyboardInterrupt
-        return real(*args)
+        x = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+        return (model.blocks[0](x) - x).square().mean(), {"step_seen": step}
 
-    monkeypatch.setattr(module, "attribute_loss", dies)
-    monkeypatch.setattr(
-        module.train, "__defaults__", (0.02, 200, 1, True)
-    )  # keep the state after every step
+    train(model, loss_of, steps, 1e-2, folder, "line", check, save_every=1)
+    return model
+
+
+def test_an_interrupted_training_resumes_to_the_same_weights_and_log(tmp_path):
+    straight = fit_line(tmp_path / "a")
     with pytest.raises(KeyboardInterrupt):
-        train_tower(world, tmp_path / "b", steps=4, batch=6)
-    monkeypatch.setattr(module, "attribute_loss", real)
-    resumed = train_tower(world, tmp_path / "b", steps=4, batch=6)
+        fit_line(tmp_path / "b", dies_at=2)
+    log = tmp_path / "b" / "line.jsonl"
+    log.write_text(json.dumps({"stage": "line", "step": 3, "seconds": 1.0}) + "\n")
+    resumed = fit_line(tmp_path / "b")
     for a, b in zip(straight.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
-    accuracy = attribute_accuracy(resumed, world)
-    assert set(accuracy) == set(HEADS) and all(
-        0 <= v <= 100 or np.isnan(v) for v in accuracy.values()
-    )
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [4], "the line after the saved state was dropped"
+    assert rows[0]["step_seen"] == 2.5, "the mean of the steps since the resumption"
+    assert fit_line(tmp_path / "b").blocks[0].weight.equal(resumed.blocks[0].weight)
+
+
+def test_the_log_has_the_numbers_on_held_out_data(tmp_path):
+    fit_line(tmp_path, check=lambda step: {"held_out": 7.0})
+    assert json.loads((tmp_path / "line.jsonl").read_text())["held_out"] == 7.0
+
+
+def test_a_batch_is_half_look_alikes_and_shows_nobody_twice(world, exercises):
+    at = mixed_batches(exercises, 8, seed=0, group=3)
+    for step in range(20):
+        index = at(step)
+        people = world.person[index].tolist()
+        assert len(index) == 8 and len(set(people)) == 8
+        assert set(people[1:3]) <= set(exercises.near[people[0]])
+    assert at(3) == at(3) and at(3) != at(4)
 
 
 def test_augmentation_depends_only_on_its_generator(world):
@@ -98,10 +122,7 @@ def test_augmentation_depends_only_on_its_generator(world):
     assert not torch.equal(a, augment(pictures, torch.Generator().manual_seed(2)))
 
 
-def test_small_clip_begins_from_the_tower_and_loads_again(world, exercises, tmp_path):
-    from icl_lib.params import load_params
-    from icl_lib.retrieval import load_backbone
-
+def test_small_clip_begins_from_the_tower():
     tower = AttributeTower(vision_config())
     clip = small_clip()
     adopt_tower(clip.model, tower)
@@ -110,12 +131,63 @@ def test_small_clip_begins_from_the_tower_and_loads_again(world, exercises, tmp_
         tower.visual.blocks[3].attn.qkv.weight,
     )
     assert len(clip.tokenizer.encoder) == 512 + KEPT_MERGES + 2
-    _, trained = train_clip(world, tower, exercises.prompts, tmp_path / "state", steps=1, batch=8)
-    save_clip(trained, tmp_path / "small")
-    vectors = load_backbone(load_params("rstp", weights=str(tmp_path / "small"))).encode_texts(
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Both models by the whole recipe, with two steps a stage on forty people."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "HELD_OUT", (20, 2, 1))
+        patch.setattr(lessons, "PICTURES", 6)
+        patch.setattr(lessons, "SHARES", dict.fromkeys(TASKS, 2))
+        patch.setattr(lessons.shutil, "which", lambda name: None)
+        folder = tmp_path_factory.mktemp("recipe")
+        for name in recipe.STAGES:
+            recipe.pretrain(name, folder, folder / name, dict.fromkeys(recipe.STEPS, 2), 130)
+    return folder
+
+
+def test_the_recipe_makes_a_clip_that_loads(made):
+    from icl_lib.params import load_params
+    from icl_lib.retrieval import load_backbone
+
+    vectors = load_backbone(load_params("rstp", weights=str(made / "clip"))).encode_texts(
         ["a man in red", "a lady in blue"]
     )
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+    assert [path.name for path in snapshots(made).iterdir()] == ["2"]
+
+
+def test_the_recipe_makes_a_qwen2vl_that_loads(made, world):
+    from PIL import Image
+
+    from icl_lib.mllm import load_mllm
+    from icl_lib.params import load_params
+
+    mllm = load_mllm(load_params("rstp", mllm__model=str(made / "qwen2vl")))
+    p = mllm.p_yes([Image.fromarray(np.asarray(world.pictures[0]))], ["a man in red"])
+    assert 0 < p[0] < 1
+
+
+def test_the_recipe_writes_its_card_log_and_numbers(made):
+    for name, stages in recipe.STAGES.items():
+        log = (made / name / "log.jsonl").read_text().splitlines()
+        assert [json.loads(line)["stage"] for line in log] == list(stages)
+        assert all(any(key.startswith("held_out") for key in json.loads(line)) for line in log)
+        told = json.loads((made / name / "recipe.json").read_text())
+        assert told["people"] == 130 and list(told["stages"]) == list(stages)
+        card = (made / name / "README.md").read_text()
+        assert recipe.TITLES[name] in card and f"icl pretrain {name}" in card
+
+
+def test_the_joint_stage_trains_the_tower_too(made):
+    tower, language, joint = (
+        torch.load(made / f"{stage}.pt", weights_only=True)["model"]
+        for stage in ("tower", "language", "joint")
+    )
+    part = "visual.blocks.0.attn.qkv.weight"
+    assert torch.equal(tower[part], language[f"model.model.{part}"])
+    assert not torch.equal(tower[part], joint[f"model.model.{part}"])
 
 
 def test_exercises_are_true(exercises, world):
@@ -124,7 +196,7 @@ def test_exercises_are_true(exercises, world):
     assert 0.3 < answers.count("Yes") / 300 < 0.7
     assert contradictions({"sex": "man"}, {"sex": "woman"}, {"sex"}) == 1
     assert contradictions({"glasses": "none"}, {"glasses": "sunglasses"}, set()) == 0
-    for task in SHARES:
+    for task in TASKS:
         prompt, answer = getattr(exercises, task)(7, rng)
         assert prompt and answer and "{" not in prompt
 
@@ -160,69 +232,6 @@ def test_the_pupils_sequences_are_the_chat_templates(exercises, world, tmp_path)
     assert make_processor(tokenizer).image_processor.patch_size == PATCH
 
 
-def test_the_last_steps_have_a_constant_rate_and_a_second_call_trains_nothing(tmp_path):
-    data = generic_set(tmp_path, 40, 3, workers=1)
-    tower = AttributeTower(vision_config()).eval()
-    prompts = load_prompts("short", repo_root() / "params" / "prompts")
-
-    def make():
-        return train_qwen2vl(
-            data, tower, prompts, tmp_path, steps=2, open_steps=2, open_lr=8e-4, compiled=False
-        )
-
-    def rate(state):
-        return state["optimiser"]["param_groups"][0]["lr"]
-
-    made = make()
-    annealed, still_open = (
-        torch.load(tmp_path / f"{stage}.pt", weights_only=True)
-        for stage in ("qwen2vl", "qwen2vl_open")
-    )
-    assert rate(still_open) == pytest.approx(8e-4 * 3 / 10), (
-        "still in its warm-up of ten steps, and undecayed"
-    )
-    assert rate(annealed) < 1.5e-3 * 3 / 200, "decayed within its warm-up of 200"
-    assert any(
-        not torch.equal(a, b)
-        for a, b in zip(annealed["model"].values(), still_open["model"].values(), strict=True)
-    )
-    again = make()
-    assert all(
-        torch.equal(a, b) for a, b in zip(made.parameters(), again.parameters(), strict=True)
-    )
-
-
-@pytest.mark.parametrize("name", LESSONS)
-def test_a_later_stage_trains_the_tower_only_where_it_says_so_and_only_once(tmp_path, name):
-    data = generic_set(tmp_path, 40, 3, workers=1)
-    prompts = load_prompts("short", repo_root() / "params" / "prompts")
-    tokenizer = make_tokenizer(Exercises(data, prompts))
-    few = replace(
-        LESSONS[name],
-        pictures=6,
-        asked=4,
-        vqa=2,
-        texts=tuple(({next(iter(counts)): 2}, *rest) for counts, *rest in LESSONS[name].texts),
-    )
-
-    def make():
-        pupil = Pupil(make_model(tokenizer), tokenizer)
-        return go_on(pupil, data, prompts, tmp_path, name, 2, few)
-
-    before, made = make_model(tokenizer).state_dict(), make()
-    changed = {
-        part
-        for part, value in made.model.state_dict().items()
-        if not torch.equal(value, before[part])
-    }
-    assert any("language_model" in part for part in changed)
-    assert any("visual" in part for part in changed) == few.tower
-    again = make()
-    assert all(
-        torch.equal(a, b) for a, b in zip(made.parameters(), again.parameters(), strict=True)
-    )
-
-
 def test_the_loss_has_the_requested_parts(exercises):
     tokenizer = make_tokenizer(exercises)
     pupil = Pupil(make_model(tokenizer), tokenizer)
@@ -245,30 +254,9 @@ def test_the_loss_has_the_requested_parts(exercises):
     )  # an untrained model knows no word: nearly all count in full
 
 
-def test_yes_by_the_gist_is_never_stricter(exercises):
-    looser = 0
-    for i in range(60):
-        strict, gist = (
-            exercises.match(i % 20, random.Random(i)),
-            exercises.match(i % 20, random.Random(i), counted=GIST),
-        )
-        assert strict[0] == gist[0] and (gist[1] == "Yes" or strict[1] == "No")
-        looser += strict[1] != gist[1]
-    assert looser > 0
-
-
 def test_a_statement_is_about_one_thing_that_is_seen(exercises):
     for i in range(30):
         facts = exercises.statement(i, random.Random(i))
         others = set(facts) - {"sex"}
         assert others and any(others <= set(group) for group in GROUPS.values())
         assert all(facts[name] == exercises.data.truth[i][name] for name in facts)
-
-
-def test_an_average_lies_in_the_middle(exercises):
-    model = make_model(make_tokenizer(exercises))
-    before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    average(model, {name: weight + 1 for name, weight in before.items()})
-    assert all(
-        torch.allclose(weight, before[name] + 0.5) for name, weight in model.state_dict().items()
-    )

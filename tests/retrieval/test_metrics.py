@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from icl_lib.analysis.intervals import bootstrap_ci, paired_bootstrap, with_intervals
 from icl_lib.retrieval import metrics
 from icl_lib.retrieval.metrics import NAMES, per_query_metrics, retrieval_metrics
 
@@ -117,39 +116,3 @@ def test_size_of_cuhk_pedes_is_small_beside_its_own_similarities(identities):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100e6
-
-
-def test_bootstrap_interval_covers_as_it_says():
-    rng, covered = np.random.default_rng(1), 0
-    for trial in range(200):
-        low, high = bootstrap_ci(100.0 * (rng.random(300) < 0.4), seed=trial, draws=400)
-        covered += low <= 40 <= high
-    assert 0.90 <= covered / 200 <= 0.99
-
-
-def test_bootstrap_is_seeded_and_bounded():
-    values = np.array([0.0, 100, 100, 0, 100])
-    assert bootstrap_ci(values, seed=3) == bootstrap_ci(values, seed=3)
-    assert bootstrap_ci(np.full(5, 7.0)) == (7.0, 7.0)
-    with pytest.raises(ValueError, match="at least one"):
-        bootstrap_ci([])
-
-
-def test_paired_bootstrap_sees_a_paired_gain_that_intervals_hide():
-    rng = np.random.default_rng(0)
-    base = 100.0 * (rng.random(400) < 0.5)
-    better = base.copy()
-    better[np.flatnonzero(base == 0)[:12]] = 100
-    found = paired_bootstrap(better, base)
-    assert found["difference"] == pytest.approx(3.0)
-    assert found["low"] > 0 and found["p"] < 0.01
-    assert bootstrap_ci(better)[0] < base.mean()  # unpaired, the two overlap
-    assert paired_bootstrap(base, base)["p"] == 1.0
-
-
-def test_with_intervals_matches_the_plain_means():
-    rng = np.random.default_rng(0)
-    sim, q, g = rng.standard_normal((30, 20)), rng.integers(0, 6, 30), rng.integers(0, 6, 20)
-    found = with_intervals(per_query_metrics(sim, q, g))
-    assert {name: found[name] for name in NAMES} == pytest.approx(retrieval_metrics(sim, q, g))
-    assert found["ci95"]["mAP"][0] <= found["mAP"] <= found["ci95"]["mAP"][1]

@@ -5,7 +5,9 @@ import json
 import numpy as np
 
 from icl_lib import load_params, stages
+from icl_lib.analysis.paper_claims import CLAIMS
 from icl_lib.results import read_summary
+from icl_lib.retrieval.weights import SMALL
 from icl_lib.stages import ablations
 
 
@@ -49,6 +51,10 @@ def test_table_6_has_all_rows_for_every_seed_and_is_made_once(params, done, caps
     assert not [name for name in read_summary(params)["seconds"] if "seed" in name]
     capsys.readouterr()
     again = ablations.table6(params, 2)
+    found = ablations.claim_evidence(params, again)
+    assert set(found) == {0, 1} and list(found[1]) == list(CLAIMS)
+    gain = again[1]["RDA"][0]["rank1"] - again[1]["baseline"][0]["rank1"]
+    assert np.array_equal(found[1]["RDA helps alone (Rank-1)"], gain)
     assert "made " not in capsys.readouterr().out
     for row in ablations.TABLE6:
         assert np.array_equal(again[1][row][0]["first"], runs[1][row][0]["first"])
@@ -60,6 +66,14 @@ def test_another_seed_has_its_own_adapter_with_pairs_mined_by_its_own_baseline(p
     key = json.loads((stages.adapter(other, "seed1") / "provenance.json").read_text())["key"]
     assert key["miner"] == stages.baseline(other, "seed1").name and key["seed"] == 1
     assert stages.adapter(other, "seed1") != stages.adapter(params)
+
+
+def test_rda_is_measured_from_each_start(params, done):
+    table = ablations.rda_by_start(params, {7: SMALL})
+    assert table.index.tolist() == [(7, "rank1"), (7, "mAP")]
+    runs = ablations.table6(params, 1)[0]
+    # The same weights and the same seed give the same trainings again.
+    assert table.loc[(7, "mAP"), "after"] == runs["RDA"][0]["mAP"].mean()
 
 
 def test_the_ablation_trains_with_each_part_of_rda_and_finds_what_is_there(params, tiny, done):
