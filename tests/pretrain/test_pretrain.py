@@ -12,7 +12,13 @@ from icl_lib.mllm.prompts import load_prompts
 from icl_lib.mllm.qwen2vl_tower import patchify, picture_tokens
 from icl_lib.params.paths import repo_root
 from icl_lib.pretrain import lessons, recipe
-from icl_lib.pretrain.clip import KEPT_MERGES, adopt_tower, mixed_batches, small_clip
+from icl_lib.pretrain.clip import (
+    KEPT_MERGES,
+    adopt_tower,
+    mixed_batches,
+    small_clip,
+    snapshots,
+)
 from icl_lib.pretrain.exercises import TASKS, Exercises, contradictions
 from icl_lib.pretrain.loop import train
 from icl_lib.pretrain.pupil import Pupil, positions
