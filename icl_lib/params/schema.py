@@ -223,7 +223,7 @@ class Sft(Section):
     top_k: Positive  # hard negatives come from the first top_k candidates
     pairs: Positive | None = None  # largest number of training captions; null: all
     draws: Positive  # uses of each caption: its own picture (Yes), a new hard negative (No)
-    threshold: Share | None = None  # an answer is Yes if P(Yes) is above it; null: chosen on val
+    threshold: Share | None = None  # Yes if P(Yes), uncalibrated, is above it; null: chosen on val
 
 
 class Thi(Section):

@@ -80,7 +80,7 @@ def adapter(params: Params, variant: str = "") -> Path:
         if not on_server:
             train_adapter(params, pairs(params, "train", variant), folder)
         mllm = load_mllm(params, folder)
-        _fit_answers(params, mllm, folder, params.sft.threshold, variant)
+        _fit_answers(params, mllm, folder, variant)
 
     key = {
         **params.key("sft", "mllm"),
@@ -97,15 +97,16 @@ def answering(params: Params, lora: bool = True, variant: str = "") -> Path:
 
     It holds `slope` and `offset` of P(Yes)'s calibration and `threshold`, the calibrated P(Yes)
     above which an answer counts as Yes. All are fitted on val, on the baseline's first candidates
-    of up to 300 captions, in the same way for the adapted and for the raw MLLM; `sft.threshold`
-    replaces the adapted one's threshold.
+    of up to 300 captions, in the same way for the adapted and for the raw MLLM. `sft.threshold`, a
+    threshold on P(Yes) as the MLLM says it, takes the place of the chosen one for both; then a
+    benchmark without val is left uncalibrated.
     """
     if lora:
         return adapter(params, variant)
     miner = baseline(params, variant)
 
     def build(folder: Path) -> None:
-        _fit_answers(params, load_mllm(params), folder, None, variant)
+        _fit_answers(params, load_mllm(params), folder, variant)
 
     key = {
         **params.key("mllm"),
@@ -113,6 +114,7 @@ def answering(params: Params, lora: bool = True, variant: str = "") -> Path:
         "miner": miner.name,
         "model": mllm_hash(params),
         "top_k": params.sft.top_k,
+        "threshold": params.sft.threshold,
     }
     return stage(params, "answering-raw", key, build, variant)
 
@@ -128,14 +130,16 @@ def threshold(params: Params, variant: str = "", lora: bool = True) -> float:
     return read_json(answering(params, lora, variant) / ANSWERING)["threshold"]
 
 
-def _fit_answers(
-    params: Params, mllm: MLLM, folder: Path, given: float | None, variant: str
-) -> None:
+def _fit_answers(params: Params, mllm: MLLM, folder: Path, variant: str) -> None:
     """Write threshold.json: fit the calibration on val, and choose the threshold unless given."""
-    val = judge(params, mllm, candidates(params, "val", variant=variant))
-    calibration = fit(val["label"], val["p"])
-    limit = choose_threshold(val["label"], calibration(val["p"])) if given is None else given
-    chosen_on = "val" if given is None else "params"
+    given, calibration, val = params.sft.threshold, Calibration(), None
+    if given is None or (data(params)["split"] == "val").any():
+        val = judge(params, mllm, candidates(params, "val", variant=variant))
+        calibration = fit(val["label"], val["p"])
+    if given is None:
+        limit, chosen_on = choose_threshold(val["label"], calibration(val["p"])), "val"
+    else:
+        limit, chosen_on = float(calibration(given)), "params"
     told = {"threshold": limit, "chosen_on": chosen_on, **asdict(calibration)}
     write_json(folder / ANSWERING, told)
 

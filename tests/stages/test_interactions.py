@@ -1,11 +1,13 @@
 """Traces, the chosen point, counted tokens and gallery cards."""
 
 import numpy as np
+import pytest
 
 from icl_lib import stages, thi
 from icl_lib.mllm import load_mllm
+from icl_lib.mllm.calibration import Calibration
 from icl_lib.mllm.local import LocalMLLM
-from icl_lib.results import read_summary
+from icl_lib.results import read_json, read_summary
 
 
 def test_without_rounds_the_ranking_is_the_backbones(params, done):
@@ -85,3 +87,13 @@ def test_gallery_cards_leave_only_questions_and_merges_to_the_query(params, done
     assert asked and all(images is None for images in asked), "only merges, no descriptions"
     assert answers == list(cards.values())
     assert stages.cards(params, "test") == cards
+
+
+def test_a_given_threshold_is_on_what_the_mllm_says_and_holds_for_both(tiny, done):
+    own = tiny(sft__threshold=0.5)
+    for lora in (True, False):
+        folder = stages.answering(own, lora)
+        told = read_json(folder / "threshold.json")
+        calibration = Calibration(told["slope"], told["offset"])
+        assert told["chosen_on"] == "params"
+        assert calibration.said(told["threshold"]) == pytest.approx(0.5)
