@@ -100,7 +100,7 @@ def teach(
 
 @torch.inference_mode()
 def _yes_no(pupil: Pupil, data: GenericSet, prompts: Prompts, seed: int = 0) -> dict[str, float]:
-    """Accuracy and loss of Yes/No on one hard question about each picture of `data`."""
+    """Accuracy (%) and loss (nats) of Yes/No on one hard question about each picture of `data`."""
     exercises, rng = Exercises(data, prompts), random.Random(seed)
     visual, right, losses = pupil.model.model.visual, [], []
     for i in range(0, len(data.truth), 100):
@@ -111,6 +111,6 @@ def _yes_no(pupil: Pupil, data: GenericSet, prompts: Prompts, seed: int = 0) -> 
         right.append(numbers["yes_no_accuracy"])
         losses.append(numbers["yes_no"])
     return {
-        "held_out_accuracy": round(sum(right) / len(right), 4),
+        "held_out_accuracy": round(100 * sum(right) / len(right), 2),
         "held_out_yes_no": round(sum(losses) / len(losses), 4),
     }
