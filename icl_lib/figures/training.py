@@ -11,8 +11,8 @@ from icl_lib.figures.style import BLACK, CYCLE, GREY, panel_list, panels, styled
 from icl_lib.retrieval.evaluate import epoch_score
 from icl_lib.retrieval.metrics import LABELS
 
-SHARES = ("accuracy", "yes_no_accuracy")  # columns of a log in [0, 1], drawn in percent
-SHOWN = "accuracy (of the tower's attributes, of Yes/No), right axis"
+TRAINED = ("accuracy", "yes_no_accuracy")  # columns of a log, in [0, 1], on the training batches
+HELD_OUT = ("held_out_accuracy", "held_out_rank1")  # columns of a log, in percent
 
 
 @styled
@@ -58,30 +58,39 @@ def loss_curve(log: pd.DataFrame):
 
 
 @styled
-def pretraining_curves(logs: dict[str, pd.DataFrame]):
+def pretraining_curves(log: pd.DataFrame):
     """Losses (nats, left axis) and accuracies (percent, right axis) by step, a panel per stage.
 
     A loss has the same colour in all panels, which a legend below them explains.
 
     Args:
-        logs: {stage: log}, with a column step and a column for each loss, or for their sum `loss`.
+        log: columns stage, step and one for each number, as `icl_lib.pretrain.loop.train` logs
+            them; empty where a stage or a step does not have it.
     """
-    figure, axes = panel_list(len(logs), height=2.7)
-    hidden = {"step", "seconds", "loss", *SHARES}
-    names = dict.fromkeys(name for log in logs.values() for name in log if name not in hidden)
-    colors = dict(zip(["loss", *names], cycle(CYCLE), strict=False))
-    lines = {}
-    for ax, (stage, log) in zip(axes, logs.items(), strict=True):
-        for name in [name for name in names if name in log] or ["loss"]:
-            (line,) = ax.plot(log["step"], log[name], color=colors[name])
+    stages = {stage: rows.dropna(axis=1, how="all") for stage, rows in log.groupby("stage")}
+    stages = {stage: stages[stage] for stage in log["stage"].unique()}
+    figure, axes = panel_list(len(stages), height=2.7)
+    twins = [ax.twinx() for ax in axes]
+    hidden = {"stage", "step", "seconds", "loss", *TRAINED, *HELD_OUT}
+    names = [name for name in log if name not in hidden]
+    colors, lines = dict(zip(["loss", *names], cycle(CYCLE), strict=False)), {}
+    for ax, twin, (stage, rows) in zip(axes, twins, stages.items(), strict=True):
+        for name in [name for name in names if name in rows] or ["loss"]:
+            shown, style = rows.dropna(subset=name), "o:" if name.startswith("held_out") else "-"
+            (line,) = ax.plot(shown["step"], shown[name], style, ms=4, color=colors[name])
             lines[name.replace("_", " ")] = line
         ax.set(title=stage, xlabel="step", ylabel="loss (nats)", ylim=(0, None))
-        for name in [name for name in SHARES if name in log]:
-            twin = ax.twinx()
-            (lines[SHOWN],) = twin.plot(log["step"], 100 * log[name], color=GREY, ls="--")
-            twin.set(ylim=(0, 100), ylabel="accuracy (%)")
-            twin.grid(False)
-    figure.legend(lines.values(), lines, loc="outside lower center", ncols=4)
+        for name in [name for name in (*TRAINED, *HELD_OUT) if name in rows]:
+            shown = rows.dropna(subset=name)
+            if name in TRAINED:
+                (line,) = twin.plot(shown["step"], 100 * shown[name], color=GREY, ls="--")
+                lines["accuracy on the training batches, right axis"] = line
+            else:
+                (line,) = twin.plot(shown["step"], shown[name], "o", color=BLACK, ms=4)
+                lines["accuracy or Rank-1 on held-out people, right axis"] = line
+        twin.set(ylim=(0, 100), ylabel="percent")
+        twin.grid(False)
+    figure.legend(lines.values(), lines, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -47,19 +47,22 @@ def over_rank(tables: dict[str, pd.DataFrame]):
 
 
 @styled
-def reliability_curve(tables: dict[str, pd.DataFrame]):
+def reliability_curve(tables: dict[str, tuple[pd.DataFrame, pd.DataFrame]]):
     """How often the candidate is the right person, over P(Yes); a dot's area grows with its pairs.
 
     Args:
-        tables: {label: `icl_lib.mllm.yes_no.reliability`}, a line each.
+        tables: {label: (before, after calibration)}, each an `icl_lib.mllm.yes_no.reliability`;
+            hollow dots and a dashed line for before, full ones for after, in one colour.
     """
     figure, ((ax,),) = panels(height=3.8)
-    for color, (label, table) in zip(CYCLE, tables.items(), strict=False):
-        area = 8 + 300 * table["pairs"] / table["pairs"].sum()
-        ax.plot(table["said"], table["true"], color=color, lw=1.2)
-        ax.scatter(
-            table["said"], table["true"], area, color=color, alpha=0.75, label=label, zorder=3
-        )
+    for color, (label, pair) in zip(CYCLE, tables.items(), strict=False):
+        for when, table, style, face in zip(
+            ("before", "after"), pair, ("--", "-"), ("none", color), strict=True
+        ):
+            said, true = table["said"], table["true"]
+            area = 8 + 300 * table["pairs"] / table["pairs"].sum()
+            ax.plot(said, true, style, color=color, lw=1.2, label=f"{label}, {when} calibration")
+            ax.scatter(said, true, area, facecolor=face, edgecolor=color, alpha=0.75, zorder=3)
     ax.axline((0, 0), (100, 100), color=GREY, ls=":", lw=1.2, label="perfectly calibrated")
     ax.set(
         xlabel="mean P(Yes) of a bin (%)",

@@ -25,10 +25,13 @@ def test_over_rank_shows_accuracy_and_yes():
 
 def test_reliability_dots_grow_with_their_pairs():
     table = pd.DataFrame({"said": [10.0, 90], "true": [20.0, 80], "pairs": [10, 30]})
-    (ax,) = yes_no.reliability_curve({"raw": table}).axes
-    (dots,) = ax.collections
-    assert dots.get_offsets().tolist() == [[10, 20], [90, 80]]
-    assert dots.get_sizes().tolist() == [8 + 75, 8 + 225]
+    (ax,) = yes_no.reliability_curve({"raw": (table, table + 1)}).axes
+    before, after = ax.collections
+    assert before.get_offsets().tolist() == [[10, 20], [90, 80]]
+    assert before.get_sizes().tolist() == [8 + 75, 8 + 225]
+    assert after.get_offsets().tolist() == [[11, 21], [91, 81]]
+    assert len(before.get_facecolors()) == 0, "hollow before calibration"
+    assert ax.lines[0].get_color() == ax.lines[1].get_color()
 
 
 def test_accuracy_bars_stand_beside_the_baseline():
