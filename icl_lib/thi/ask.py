@@ -1,4 +1,4 @@
-"""Asks the MLLM about each query's candidates, in rank order, until the first Yes."""
+"""Asks the MLLM about each query's candidates: in rank order to the first Yes, or by a policy."""
 
 import time
 from functools import partial
@@ -24,6 +24,8 @@ def interact(
 ) -> Trace:
     """Asks whether each query describes its candidates (Eq. 2), one by one, until the first Yes.
 
+    All queries are asked their next question together.
+
     Args:
         queries: Q texts.
         candidates: [Q, ≥ k_max] in rank order. With `image_paths`, gallery columns. Without it, the
@@ -37,7 +39,10 @@ def interact(
         folder: where the answers are kept. They are written after every batch, so a killed run asks
             only what is missing, and so does a run with another k_max or threshold. The finished
             trace is saved there too.
-        ask: "first" stops at the first Yes; "all" goes on to k_max, for studies of P(Yes).
+        ask: "first" stops at the first Yes; "all" goes on to k_max, for studies of P(Yes). A
+            function chooses freely: from P(Yes) [Q, K] so far, NaN where nothing was asked, it
+            gives the rank [Q] to ask about next, and −1 for no more
+            (see `icl_lib.thi.policies.Policy`).
         batch_size: the number of questions in one call of p_yes.
 
     Raises:
@@ -49,24 +54,31 @@ def interact(
     depth = min(int(limit.max(initial=0)), names.shape[1])
     if len(queries) != len(names):
         raise ValueError(f"{len(queries)} queries but candidates for {len(names)}")
-    if ask not in ("first", "all"):
+    if not callable(ask) and ask not in ("first", "all"):
         raise ValueError(f"ask={ask!r}: 'first' stops at the first Yes, 'all' goes on to k_max")
     # Answers of another MLLM or about other queries go into a journal of their own.
     about = digest([getattr(mllm, "name", type(mllm).__name__), list(map(str, queries))])
     journal = Journal(folder and Path(folder) / f"trace-{about}.jsonl")
     answers = np.full((len(queries), depth, 2), np.nan)  # P(Yes), seconds
-    undecided = np.ones(len(queries), dtype=bool)
-    for rank in range(depth):
-        asking = np.flatnonzero(undecided & (limit > rank)).tolist()
+    for done in range(depth):
+        if callable(ask):
+            ranks = np.asarray(ask(answers[..., 0]))
+        else:
+            decided = ask == "first" and (answers[..., 0] > threshold).any(1)
+            ranks = np.where(decided, -1, np.full(len(queries), done))
+        asking = np.flatnonzero((ranks >= 0) & (limit > done)).tolist()
         if not asking:
             break
         # Questions about one image come one after another, so that an MLLM can reuse what it saw.
-        asking.sort(key=lambda q: str(images[q][rank]))
-        inputs = {(q, str(images[q][rank])): (images[q][rank], queries[q]) for q in asking}
-        label = f"round {rank + 1} of {depth}"
-        answers[asking, rank] = journal.complete(inputs, partial(_ask, mllm), batch_size, label)
-        if ask == "first":
-            undecided &= ~(answers[:, rank, 0] > threshold)
+        asking.sort(key=lambda q: str(images[q][ranks[q]]))
+        inputs = {
+            (q, str(images[q][rank])): (images[q][rank], queries[q])
+            for q, rank in zip(asking, ranks[asking].tolist(), strict=True)
+        }
+        label = f"round {done + 1} of {depth}"
+        answers[asking, ranks[asking]] = journal.complete(
+            inputs, partial(_ask, mllm), batch_size, label
+        )
     trace = Trace(names[:, :depth], answers[..., 0], threshold, answers[..., 1])
     if folder is not None:
         trace.save(folder)

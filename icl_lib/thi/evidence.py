@@ -1,0 +1,211 @@
+"""Answers as evidence: a posterior over the gallery instead of an anchor (not in the paper).
+
+Algorithm 1 lets a No change nothing, takes a Yes as certain, and ends with the first one. Here each
+gallery image v is a hypothesis, "v shows the person whom q describes", and each answer, Yes or No,
+makes some hypotheses more likely and others less.
+
+Prior. P(v | q) ∝ exp(S(q, v) / τ), with a temperature τ.
+
+Answer. That the MLLM says P(Yes) = p about image u is more likely by a factor e^r if u shows the
+person than if it does not. Platt's form of a calibration gives
+
+    r(p) = w·(logit p − logit p₀)
+
+with the trust w and the neutral P(Yes) p₀, at which an answer says nothing.
+
+Look-alikes. Two images u and v show one person with probability κ(u, v) = σ(a·(⟨g(u), g(v)⟩ − b)),
+and κ(v, v) = 1; g(v) is the backbone's unit vector. If v shows the person, so does u with
+probability κ(u, v), and therefore
+
+    P(v | q, answers) ∝ exp(S(q, v) / τ) · Π_u [1 − κ(u, v) + κ(u, v)·e^r(u)]
+
+over all images u that were asked about.
+
+Ranking. The gallery is ranked by this posterior, on the scale of S:
+
+    Ŝ(q, v) = S(q, v) + τ·Σ_u log[1 − κ(u, v) + κ(u, v)·e^r(u)]
+
+In code, sim [Q, G] is S, and a trace holds the answers about D candidates of each query.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, log_softmax, logit, logsumexp
+
+from icl_lib.thi.trace import Trace
+
+_EDGE = 1e-6  # P(Yes) is kept this far from 0 and 1, where its logit is infinite
+_SAME = 50.0  # logit of κ of an image and itself
+_CELLS = 4_000_000  # of [queries, images, candidates] held in memory at once
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The parameters of the posterior; `fit` finds those of highest likelihood on val.
+
+    Attributes:
+        temperature: τ > 0, in units of S: by how much S must differ to make a hypothesis e times as
+            likely.
+        trust: w, how much an answer counts; 1 if the MLLM's odds are right as they are, 0 if its
+            answers say nothing.
+        neutral: p₀ in (0, 1), the P(Yes) that says nothing.
+        steepness: a, how sharply the similarity of two images tells one person from two. 0 with an
+            infinite `alike` means that an answer counts for its own image only.
+        alike: b, the similarity of two images at which they are as likely one person as two.
+    """
+
+    temperature: float
+    trust: float = 1.0
+    neutral: float = 0.5
+    steepness: float = 0.0
+    alike: float = np.inf
+
+    def __post_init__(self):
+        if not (self.temperature > 0 and self.trust >= 0 and 0 < self.neutral < 1):
+            raise ValueError(
+                f"temperature={self.temperature} must be above 0, trust={self.trust} 0 or more, "
+                f"and neutral={self.neutral} between 0 and 1"
+            )
+
+    def ratio(self, p_yes) -> np.ndarray:
+        """The log ratio r of answers p_yes [...]; 0 for NaN, where nothing was asked."""
+        p = np.clip(np.asarray(p_yes, dtype=float), _EDGE, 1 - _EDGE)
+        return np.nan_to_num(self.trust * (logit(p) - logit(self.neutral)))
+
+    def same(self, cosine) -> np.ndarray:
+        """The logit of κ of different images with these similarities [...]; −∞ for κ = 0."""
+        cosine = np.asarray(cosine)
+        if self.alike == np.inf:
+            return np.full(cosine.shape, -np.inf)
+        return self.steepness * (cosine - self.alike)
+
+    def alone(self) -> "Evidence":
+        """The same without look-alikes: an answer counts for its own image only."""
+        return replace(self, steepness=0.0, alike=np.inf)
+
+
+def support(same: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """log(1 − κ + κ·e^r) of arrays of logit κ and r that broadcast: what one answer adds."""
+    return np.logaddexp(0, same + ratio) - np.logaddexp(0, same)
+
+
+def rank_by_evidence(
+    sim: np.ndarray, trace: Trace, vectors: np.ndarray, evidence: Evidence
+) -> np.ndarray:
+    """Ranks the gallery by the posterior: Ŝ [Q, G].
+
+    Args:
+        sim: S(q, v) [Q, G].
+        trace: the answers; its candidates must be gallery columns, and NaN is "not asked".
+        vectors: the gallery's unit vectors [G, D].
+        evidence: the parameters.
+
+    Raises:
+        ValueError: the shapes do not fit, or the candidates are not gallery columns.
+    """
+    sim = np.asarray(sim)
+    columns = _columns(sim, trace)
+    final = sim.astype(np.result_type(sim, np.float32))
+    depth = max(1, trace.k_max)
+    rows = max(1, _CELLS // (max(1, sim.shape[1]) * depth))
+    for start in range(0, len(sim), rows):
+        part = slice(start, start + rows)
+        asked = vectors[columns[part]]  # [q, depth, D]
+        same = evidence.same(np.einsum("gd,qkd->qgk", vectors, asked, optimize=True))
+        np.put_along_axis(same, columns[part][:, None], _SAME, axis=1)
+        added = support(same, evidence.ratio(trace.p_yes[part])[:, None])
+        final[part] += evidence.temperature * added.sum(-1)
+    return final
+
+
+def _columns(sim: np.ndarray, trace: Trace) -> np.ndarray:
+    """The trace's candidates, checked to be gallery columns of sim [Q, G]."""
+    columns = trace.candidates
+    if len(columns) != len(sim) or columns.dtype.kind not in "iu":
+        raise ValueError(
+            f"evidence needs a trace of the {len(sim)} queries with gallery columns as candidates, "
+            f"got {columns.shape} of {columns.dtype}: ask with image_paths"
+        )
+    if columns.size and not (columns.min() >= 0 and columns.max() < sim.shape[1]):
+        raise ValueError(f"the trace's candidates go beyond the gallery of {sim.shape[1]} images")
+    return columns
+
+
+class Hypotheses:
+    """The posterior over the images that the backbone ranks first, M of each query.
+
+    Attributes:
+        columns: the images, as gallery columns [Q, M]; the first D of them are the candidates.
+        log_prior: log P(v | q) [Q, M].
+        same: logit κ of each image and each candidate [Q, M, D].
+        kappa: κ itself.
+    """
+
+    def __init__(self, sim, candidates, vectors, evidence: Evidence, count: int = 100):
+        """Looks at the first `count` images of each query, the candidates [Q, D] before all."""
+        sim, candidates = np.asarray(sim, dtype=float), np.asarray(candidates)
+        self.evidence = evidence
+        order = sim.copy()
+        np.put_along_axis(order, candidates, np.inf, axis=1)
+        rest = np.argsort(-order, axis=1, kind="stable")[:, candidates.shape[1] : count]
+        self.columns = np.concatenate([candidates, rest], axis=1)
+        self.sim = np.take_along_axis(sim, self.columns, axis=1)
+        self.cosine = np.einsum(
+            "qmd,qkd->qmk", vectors[self.columns], vectors[candidates], optimize=True
+        )
+        self.set(evidence)
+
+    def set(self, evidence: Evidence) -> None:
+        """Takes other parameters."""
+        self.evidence = evidence
+        self.log_prior = log_softmax(self.sim / evidence.temperature, axis=1)
+        self.same = evidence.same(self.cosine)
+        own = np.arange(self.same.shape[2])
+        self.same[:, own, own] = _SAME
+        self.kappa = expit(self.same)
+
+    def log_posterior(self, p_yes: np.ndarray) -> np.ndarray:
+        """Log of P(v | q, answers) [Q, M], from P(Yes) [Q, D], NaN where nothing was asked."""
+        added = support(self.same, self.evidence.ratio(p_yes)[:, None])
+        return log_softmax(self.log_prior + added.sum(-1), axis=1)
+
+
+def fit(sim, trace: Trace, vectors, query_pids, gallery_pids, look_alikes: bool = True) -> Evidence:
+    """The parameters of highest likelihood, from queries whose person is known.
+
+    The likelihood is that of the person: the mean over the queries of log Σ_v P(v | q, answers),
+    where v runs over the images of the query's person among its first hundred. Queries without
+    such an image say nothing.
+
+    Args:
+        sim: S(q, v) [Q, G].
+        trace: the answers about the first candidates of each query, best all of them.
+        vectors: the gallery's unit vectors [G, D].
+        query_pids: the identity of each query [Q].
+        gallery_pids: the identity of each gallery image [G].
+        look_alikes: False leaves them out: an answer then counts for its own image only.
+
+    Raises:
+        ValueError: no query has an image of its person among its first hundred.
+    """
+    columns = _columns(np.asarray(sim), trace)
+    start = Evidence(float(np.std(sim)) / 4, steepness=10.0, alike=0.8)
+    state = Hypotheses(sim, columns, vectors, start)
+    right = np.asarray(gallery_pids)[state.columns] == np.asarray(query_pids)[:, None]
+    known = right.any(1)
+    if not known.any():
+        raise ValueError("no query has an image of its person among its first hundred")
+
+    def read(x: np.ndarray) -> Evidence:
+        alike = (float(np.exp(x[3])), float(x[4])) if look_alikes else (0.0, np.inf)
+        return Evidence(float(np.exp(x[0])), float(np.exp(x[1])), float(expit(x[2])), *alike)
+
+    def loss(x: np.ndarray) -> float:
+        state.set(read(x))
+        log_p = np.where(right, state.log_posterior(trace.p_yes), -np.inf)[known]
+        return -float(logsumexp(log_p, axis=1).mean())
+
+    x = [np.log(start.temperature), 0.0, 0.0, np.log(start.steepness), start.alike]
+    return read(minimize(loss, x if look_alikes else x[:3], method="L-BFGS-B").x)

@@ -1,0 +1,169 @@
+"""Which candidate to ask the MLLM about next, and when to stop (for `icl_lib.thi.evidence`).
+
+A policy gives each candidate a *worth*, from the posterior so far. The candidate with the highest
+worth is asked about next, and a query is asked no more once that worth falls below a price:
+
+    best_first         P(v̂_k) / max P, 1 for a leader not yet asked about: the lead is a ratio
+    highest_posterior  the probability that v̂_k shows the person, Σ_v P(v)·κ(v, v̂_k)
+    entropy            the expected reduction of the posterior's entropy, in nats
+    rank1              the expected gain in the probability that the candidate in front is right
+
+The last two imagine each answer that the MLLM may give, weighted by how likely it is:
+P(answer) = Σ_v P(v)·[κ·P(answer | right) + (1 − κ)·P(answer | wrong)].
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_softmax, xlogy
+
+from icl_lib.params.names import known
+from icl_lib.thi.evidence import Hypotheses, support
+from icl_lib.thi.trace import Trace
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the MLLM answers about right and wrong candidates: a histogram, measured on val.
+
+    Attributes:
+        right: the share of each kind of answer for images of the person [B]; adds up to 1.
+        wrong: the same for images of others [B].
+    """
+
+    right: np.ndarray
+    wrong: np.ndarray
+
+    @property
+    def ratio(self) -> np.ndarray:
+        """The log likelihood ratio r of each kind of answer [B]."""
+        return np.log(self.right) - np.log(self.wrong)
+
+    @classmethod
+    def measured(cls, p_yes, right, kinds: int = 8) -> "Answers":
+        """Counts answers p_yes [N] to questions about right [N] candidates, in `kinds` quantiles.
+
+        Each kind starts at half a count, so that none is impossible.
+        """
+        p_yes, right = np.asarray(p_yes, dtype=float), np.asarray(right, dtype=bool)
+        edges = np.unique(np.quantile(p_yes, np.linspace(0, 1, kinds + 1)[1:-1]))
+        kind = np.searchsorted(edges, p_yes, side="left")
+        counts = [
+            np.bincount(kind[group], minlength=len(edges) + 1) + 0.5 for group in (right, ~right)
+        ]
+        return cls(*(count / count.sum() for count in counts))
+
+
+def best_first(state: Hypotheses, p_yes: np.ndarray, answers: Answers) -> np.ndarray:
+    """P(v̂_k) / max P [Q, D], over the posterior of the candidates' own images."""
+    posterior = state.log_posterior(p_yes)
+    depth = p_yes.shape[1]
+    return np.exp(posterior[:, :depth] - posterior.max(1, keepdims=True))
+
+
+def highest_posterior(state: Hypotheses, p_yes: np.ndarray, answers: Answers) -> np.ndarray:
+    """The probability that each candidate shows the person [Q, D]."""
+    return _shows(state, np.exp(state.log_posterior(p_yes)))
+
+
+def entropy(state: Hypotheses, p_yes: np.ndarray, answers: Answers) -> np.ndarray:
+    """The expected reduction of the entropy by an answer about each candidate [Q, D]."""
+    now = state.log_posterior(p_yes)
+    before = -xlogy(np.exp(now), np.exp(now)).sum(1)
+    after = _expected(state, now, answers, lambda p: -xlogy(p, p).sum(1))
+    return before[:, None] - after
+
+
+def rank1(state: Hypotheses, p_yes: np.ndarray, answers: Answers) -> np.ndarray:
+    """The expected gain in the probability that the best candidate shows the person [Q, D]."""
+    now = state.log_posterior(p_yes)
+    before = _shows(state, np.exp(now)).max(1)
+    after = _expected(state, now, answers, lambda p: _shows(state, p).max(1))
+    return after - before[:, None]
+
+
+POLICIES: dict[str, Callable] = {
+    "best_first": best_first,
+    "highest_posterior": highest_posterior,
+    "entropy": entropy,
+    "rank1": rank1,
+}
+
+
+def _shows(state: Hypotheses, posterior: np.ndarray) -> np.ndarray:
+    """The probability that each candidate shows the person [Q, D], from a posterior [Q, M]."""
+    return np.einsum("qm,qmk->qk", posterior, state.kappa)
+
+
+def _expected(state: Hypotheses, now: np.ndarray, answers: Answers, value: Callable) -> np.ndarray:
+    """The expected `value` of the posterior after an answer about each candidate [Q, D]."""
+    queries, _, depth = state.same.shape
+    out = np.zeros((queries, depth))
+    shows = _shows(state, np.exp(now))
+    for k in range(depth):
+        for right, wrong, ratio in zip(answers.right, answers.wrong, answers.ratio, strict=True):
+            chance = shows[:, k] * right + (1 - shows[:, k]) * wrong
+            after = log_softmax(now + support(state.same[:, :, k], ratio), axis=1)
+            out[:, k] += chance * value(np.exp(after))
+    return out
+
+
+class Policy:
+    """Chooses what to ask: an `ask` of `icl_lib.thi.interact`.
+
+    After each call, `order` [Q, D] holds the ranks in the order in which they are asked about (−1
+    where the query is asked no more), and `worth` [Q, D] what each was worth when it was chosen.
+    """
+
+    def __init__(
+        self, name: str, state: Hypotheses, answers: Answers, price: float, limit: int | None = None
+    ):
+        """Takes the policy's name, the price of a question, and the most questions per query."""
+        self.of = POLICIES[known("thi.policy", name, POLICIES)]
+        self.state, self.answers, self.price = state, answers, price
+        queries, _, depth = state.same.shape
+        self.limit = depth if limit is None else min(limit, depth)
+        self.order = np.full((queries, depth), -1)
+        self.worth = np.full((queries, depth), np.nan)
+        self.round = 0
+
+    def __call__(self, p_yes: np.ndarray) -> np.ndarray:
+        """The rank [Q] to ask about next, −1 for no more, given P(Yes) [Q, D] so far."""
+        queries = np.arange(len(p_yes))
+        if self.round >= self.limit:
+            return np.full(len(p_yes), -1)
+        worth = np.where(np.isnan(p_yes), self.of(self.state, p_yes, self.answers), -np.inf)
+        best = worth.argmax(1)
+        open_ = worth[queries, best] >= self.price
+        if self.round:
+            open_ &= self.order[:, self.round - 1] >= 0
+        self.order[open_, self.round] = best[open_]
+        self.worth[open_, self.round] = worth[queries, best][open_]
+        self.round += 1
+        return np.where(open_, best, -1)
+
+
+def play(policy: Policy, whole: Trace) -> np.ndarray:
+    """The answers [Q, D] that a policy gets from a trace of all of them, NaN where it stopped."""
+    p_yes = np.full(whole.p_yes.shape, np.nan)
+    while True:
+        rank = policy(p_yes)
+        asking = np.flatnonzero(rank >= 0)
+        if not len(asking):
+            return p_yes
+        p_yes[asking, rank[asking]] = whole.p_yes[asking, rank[asking]]
+
+
+def asked_at(policy: Policy, whole: Trace, price: float, limit: int) -> np.ndarray:
+    """The answers [Q, D] at another price and limit, from a policy that was played at no price.
+
+    A price does not change the order of the questions, only where it ends.
+    """
+    enough = np.logical_and.accumulate(policy.worth >= price, axis=1)  # NaN is not enough
+    enough[:, limit:] = False
+    p_yes = np.full(whole.p_yes.shape, np.nan)
+    query, place = np.nonzero(enough)
+    rank = policy.order[query, place]
+    p_yes[query, rank] = whole.p_yes[query, rank]
+    return p_yes
