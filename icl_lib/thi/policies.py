@@ -47,7 +47,9 @@ class Answers:
         Each kind starts at half a count, so that none is impossible.
         """
         p_yes, right = np.asarray(p_yes, dtype=float), np.asarray(right, dtype=bool)
-        edges = np.unique(np.quantile(p_yes, np.linspace(0, 1, kinds + 1)[1:-1]))
+        inner = np.linspace(0, 1, kinds + 1)[1:-1]
+        edges = np.unique(np.quantile(p_yes, inner, method="inverted_cdf"))
+        edges = edges[edges < p_yes.max()]
         kind = np.searchsorted(edges, p_yes, side="left")
         counts = [
             np.bincount(kind[group], minlength=len(edges) + 1) + 0.5 for group in (right, ~right)
