@@ -157,13 +157,13 @@ def play(policy: Policy, whole: Trace) -> np.ndarray:
         p_yes[asking, rank[asking]] = whole.p_yes[asking, rank[asking]]
 
 
-def asked_at(policy: Policy, whole: Trace, price: float, limit: int) -> np.ndarray:
+def asked_at(policy: Policy, whole: Trace, price: float, limit: int | None = None) -> np.ndarray:
     """The answers [Q, D] at another price and limit, from a policy that was played at no price.
 
     A price does not change the order of the questions, only where it ends.
     """
     enough = np.logical_and.accumulate(policy.worth >= price, axis=1)  # NaN is not enough
-    enough[:, limit:] = False
+    enough[:, whole.k_max if limit is None else limit :] = False
     p_yes = np.full(whole.p_yes.shape, np.nan)
     query, place = np.nonzero(enough)
     rank = policy.order[query, place]

@@ -1,0 +1,179 @@
+"""The kit's own rule (notebook 06): evidence, fitted and priced on val, then asked on test."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from icl_lib.params import Params
+from icl_lib.results import read_json, write_json
+from icl_lib.retrieval.metrics import per_query_metrics, ranking
+from icl_lib.stages.adapters import asker
+from icl_lib.stages.interactions import chosen, interaction
+from icl_lib.stages.made import stage
+from icl_lib.thi import Interaction, Trace, interact
+from icl_lib.thi.cost import questions
+from icl_lib.thi.evidence import Evidence, Hypotheses, fit, rank_by_evidence
+from icl_lib.thi.policies import Answers, Policy, asked_at, play
+
+FITTED = 500  # val queries that the parameters are fitted to
+# On val, the rule may ask this share of Algorithm 1's questions, so that it stays below on test.
+BUDGET = 0.95
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The posterior's parameters, what the MLLM answers, and how it is asked.
+
+    Attributes:
+        evidence: parameters of the posterior.
+        answers: the kinds of answers and how often the MLLM gives them.
+        policy: a name in `icl_lib.thi.policies.POLICIES`.
+        price: the worth below which no question is asked.
+    """
+
+    evidence: Evidence
+    answers: Answers
+    policy: str
+    price: float
+
+    def asking(self, run: Interaction, depth: int, price: float | None = None) -> Policy:
+        """The policy for the queries of `run`, about `depth` candidates of each."""
+        columns = ranking(run.sim, depth)
+        state = Hypotheses(run.sim, columns, run.vectors, self.evidence)
+        return Policy(self.policy, state, self.answers, self.price if price is None else price)
+
+
+def whole_trace(
+    params: Params, run: Interaction, split: str, lora: bool = True, variant: str = ""
+) -> Trace:
+    """The answers about all of the first thi.k_max candidates, beyond the first Yes too.
+
+    What `run` asked already is in the MLLM's memory and is not asked again.
+    """
+    trace = run.trace
+
+    def build(folder: Path) -> None:
+        interact(
+            run.queries["caption"].tolist(),
+            trace.candidates,
+            asker(params, lora, variant),
+            trace.k_max,
+            trace.threshold,
+            run.gallery["path"].tolist(),
+            folder,
+            ask="all",
+        )
+
+    key = {"trace": run.folder.name}
+    name = f"thi-{split}{'' if lora else '-raw'}-all"
+    return Trace.load(stage(params, name, key, build, variant))
+
+
+def fitted(
+    params: Params, lora: bool = True, rda: bool = True, variant: str = "", policy: str = ""
+) -> Rule:
+    """The rule, from val: parameters of highest likelihood, and a price for Algorithm 1's budget.
+
+    The price is the lowest at which the rule asks no more than BUDGET of the questions that
+    Algorithm 1 asks on val at its own chosen K, ξ and λ; thi.price takes its place.
+
+    Args:
+        params: the settings of the run.
+        lora: for the adapted MLLM; False for the raw one.
+        rda: for the backbone with RDA; False for the baseline.
+        variant: as for `icl_lib.stages.backbones.baseline`.
+        policy: another policy than thi.policy.
+    """
+    run = interaction(params, "val", lora, rda, variant)
+    trace = whole_trace(params, run, "val", lora, variant)
+    given, policy = params.thi, policy or params.thi.policy
+
+    def build(folder: Path) -> None:
+        query_pids, gallery_pids = run.pids
+        some = np.unique(np.linspace(0, len(run.sim) - 1, min(FITTED, len(run.sim))).astype(int))
+        part = Trace(trace.candidates[some], trace.p_yes[some], trace.threshold)
+        evidence = fit(
+            run.sim[some],
+            part,
+            run.vectors,
+            query_pids[some],
+            gallery_pids,
+            given.look_alikes,
+        )
+        right = gallery_pids[trace.candidates] == query_pids[:, None]
+        answers = Answers.measured(trace.p_yes.ravel(), right.ravel())
+        free = Rule(evidence, answers, policy, -np.inf).asking(run, trace.k_max)
+        play(free, trace)
+        budget = algorithm1_questions(params, run) if given.price is None else None
+        price = given.price if budget is None else price_of(free, BUDGET * budget)
+        told = {
+            "evidence": asdict(evidence),
+            "answers": {"right": answers.right.tolist(), "wrong": answers.wrong.tolist()},
+            "policy": policy,
+            "price": price,
+            "questions_val": float((~np.isnan(asked_at(free, trace, price))).sum(1).mean()),
+            "algorithm1_questions_val": budget,
+        }
+        write_json(folder / "rule.json", told)
+
+    key = {
+        "trace": run.folder.name,
+        "settings": given.model_dump(exclude={"rule", "variant"}) | {"policy": policy},
+        "fitted": FITTED,
+        "budget": BUDGET,
+    }
+    mark = f"{'' if lora else '-raw'}{'' if rda else '-without-rda'}"
+    told = read_json(stage(params, f"evidence-{policy}{mark}", key, build, variant) / "rule.json")
+    answers = Answers(*(np.array(told["answers"][side]) for side in ("right", "wrong")))
+    return Rule(Evidence(**told["evidence"]), answers, told["policy"], told["price"])
+
+
+def algorithm1_questions(params: Params, run: Interaction) -> float:
+    """The questions per query that Algorithm 1 asks on val at its chosen K, ξ and λ."""
+    point = chosen(params, run)
+    return float(questions(run.sim.max(1), run.trace, point["K"], point["xi"]).mean())
+
+
+def price_of(free: Policy, budget: float) -> float:
+    """The lowest price at which a policy, played at no price, asks at most `budget` per query."""
+    worth = np.where(np.isnan(free.worth), -np.inf, free.worth)
+    lowest = np.sort(np.minimum.accumulate(worth, axis=1), axis=None)[::-1]
+    allowed = int(budget * len(worth))
+    if allowed >= lowest.size:
+        return -np.inf
+    return float(np.nextafter(lowest[allowed], np.inf))
+
+
+def asked(
+    params: Params,
+    run: Interaction,
+    rule: Rule,
+    split: str,
+    lora: bool = True,
+    variant: str = "",
+) -> Trace:
+    """The trace that the rule's policy asks for."""
+
+    def build(folder: Path) -> None:
+        interact(
+            run.queries["caption"].tolist(),
+            run.trace.candidates,
+            asker(params, lora, variant),
+            run.trace.k_max,
+            run.trace.threshold,
+            run.gallery["path"].tolist(),
+            folder,
+            ask=rule.asking(run, run.trace.k_max),
+        )
+
+    told = {"evidence": asdict(rule.evidence), "policy": rule.policy, "price": rule.price}
+    key = {"trace": run.folder.name, **told, "right": rule.answers.right.tolist()}
+    name = f"evidence-{split}{'' if lora else '-raw'}"
+    return Trace.load(stage(params, name, key, build, variant))
+
+
+def by_evidence(run: Interaction, trace: Trace, evidence: Evidence) -> dict[str, np.ndarray]:
+    """The metrics of every query [Q] once the gallery is ranked by the posterior."""
+    final = rank_by_evidence(run.sim, trace, run.vectors, evidence)
+    return per_query_metrics(final, *run.pids)
