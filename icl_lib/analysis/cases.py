@@ -103,7 +103,12 @@ def pick(table: pd.DataFrame, outcome: str, n: int) -> list[int]:
 
 
 def as_asked(run, K: int, xi: float) -> Trace:
-    """The trace as Algorithm 1 leaves it at (K, xi): K columns, NaN for questions it skips."""
+    """The trace as Algorithm 1 leaves it at (K, xi): K columns, NaN for questions it skips.
+
+    That of evidence is left as it is, for it was asked by evidence's own policy.
+    """
+    if run.evidence is not None:
+        return run.trace
     trace, depth = run.trace, min(K, run.trace.k_max)
     asked = np.arange(depth) < questions(run.sim.max(1), trace, K, xi)[:, None]
     return replace(

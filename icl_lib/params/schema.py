@@ -249,4 +249,9 @@ class Thi(Section):
                 f"K={self.K} needs a trace at least as deep: set k_max={self.K} too "
                 f"(now {self.k_max})"
             )
+        if self.rule == "evidence" and self.variant is not None:
+            raise ValueError(
+                f"variant={self.variant} changes Algorithm 1, but rule=evidence takes its place: "
+                "set rule=algorithm1, or no variant"
+            )
         return self

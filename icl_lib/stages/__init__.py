@@ -18,8 +18,15 @@ from icl_lib.stages.adapters import (
     threshold,
 )
 from icl_lib.stages.backbones import backbone, baseline, evaluated, measured
-from icl_lib.stages.final_results import final
-from icl_lib.stages.interactions import cards, chosen, interaction, tokens, xi_grid
+from icl_lib.stages.final_results import evidence_results, final
+from icl_lib.stages.interactions import (
+    cards,
+    chosen,
+    interaction,
+    tokens,
+    whole_trace,
+    xi_grid,
+)
 from icl_lib.stages.made import timing
 from icl_lib.stages.manifest import data, prerequisites
 from icl_lib.stages.rda import checked, reorganised
@@ -36,6 +43,7 @@ __all__ = [
     "chosen",
     "data",
     "evaluated",
+    "evidence_results",
     "final",
     "interaction",
     "judge",
@@ -47,5 +55,6 @@ __all__ = [
     "threshold",
     "timing",
     "tokens",
+    "whole_trace",
     "xi_grid",
 ]

@@ -7,13 +7,13 @@ import numpy as np
 
 from icl_lib.params import Params
 from icl_lib.results import read_json, write_json
-from icl_lib.retrieval.metrics import per_query_metrics, ranking
+from icl_lib.retrieval.metrics import ranking
 from icl_lib.stages.adapters import asker
-from icl_lib.stages.interactions import chosen, interaction
+from icl_lib.stages.interactions import chosen, interaction, whole_trace
 from icl_lib.stages.made import stage
 from icl_lib.thi import Interaction, Trace, interact
 from icl_lib.thi.cost import questions
-from icl_lib.thi.evidence import Evidence, Hypotheses, fit, rank_by_evidence
+from icl_lib.thi.evidence import Evidence, Hypotheses, fit
 from icl_lib.thi.policies import Answers, Policy, asked_at, play
 
 FITTED = 500  # val queries that the parameters are fitted to
@@ -42,32 +42,6 @@ class Rule:
         columns = ranking(run.sim, depth)
         state = Hypotheses(run.sim, columns, run.vectors, self.evidence)
         return Policy(self.policy, state, self.answers, self.price if price is None else price)
-
-
-def whole_trace(
-    params: Params, run: Interaction, split: str, lora: bool = True, variant: str = ""
-) -> Trace:
-    """The answers about all of the first thi.k_max candidates, beyond the first Yes too.
-
-    What `run` asked already is in the MLLM's memory and is not asked again.
-    """
-    trace = run.trace
-
-    def build(folder: Path) -> None:
-        interact(
-            run.queries["caption"].tolist(),
-            trace.candidates,
-            asker(params, lora, variant),
-            trace.k_max,
-            trace.threshold,
-            run.gallery["path"].tolist(),
-            folder,
-            ask="all",
-        )
-
-    key = {"trace": run.folder.name}
-    name = f"thi-{split}{'' if lora else '-raw'}-all"
-    return Trace.load(stage(params, name, key, build, variant))
 
 
 def fitted(
@@ -171,9 +145,3 @@ def asked(
     key = {"trace": run.folder.name, **told, "right": rule.answers.right.tolist()}
     name = f"evidence-{split}{'' if lora else '-raw'}"
     return Trace.load(stage(params, name, key, build, variant))
-
-
-def by_evidence(run: Interaction, trace: Trace, evidence: Evidence) -> dict[str, np.ndarray]:
-    """The metrics of every query [Q] once the gallery is ranked by the posterior."""
-    final = rank_by_evidence(run.sim, trace, run.vectors, evidence)
-    return per_query_metrics(final, *run.pids)

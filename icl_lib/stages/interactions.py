@@ -76,6 +76,32 @@ def interaction(
     )
 
 
+def whole_trace(
+    params: Params, run: Interaction, split: str, lora: bool = True, variant: str = ""
+) -> Trace:
+    """The answers about all of the first thi.k_max candidates, beyond the first Yes too.
+
+    What `run` asked already is in the MLLM's memory and is not asked again.
+    """
+    trace = run.trace
+
+    def build(folder: Path) -> None:
+        interact(
+            run.queries["caption"].tolist(),
+            trace.candidates,
+            asker(params, lora, variant),
+            trace.k_max,
+            trace.threshold,
+            run.gallery["path"].tolist(),
+            folder,
+            ask="all",
+        )
+
+    key = {"trace": run.folder.name}
+    name = f"thi-{split}{'' if lora else '-raw'}-all"
+    return Trace.load(stage(params, name, key, build, variant))
+
+
 def xi_grid(run: Interaction, points: int = 11) -> list[float]:
     """Thresholds ξ to try: quantiles of the Top-1 similarity, and 1, which no query is above."""
     quantiles = np.quantile(run.sim.max(1), np.linspace(0, 1, points))

@@ -11,37 +11,14 @@ from icl_lib.mllm import aggregate, load_mllm
 from icl_lib.params import Params
 from icl_lib.results import file_hash, read_json, write_json
 from icl_lib.retrieval import load_backbone
-from icl_lib.stages.adapters import asker
 from icl_lib.stages.backbones import backbone
+from icl_lib.stages.interactions import whole_trace
 from icl_lib.stages.made import stage
-from icl_lib.thi import Interaction, Trace, contradictions, interact, refine
+from icl_lib.thi import Interaction, Trace, contradictions, refine
 from icl_lib.thi.variants import find
 
 # A variant should avoid errors at every depth, not only at the first rank, so these are added up.
 SCORE = ("rank1", "rank5", "rank10", "mAP")
-
-
-def asked_to_the_end(params: Params, run: Interaction, split: str, lora: bool = True) -> Trace:
-    """The trace of the first K candidates of each query, asked beyond the first Yes too.
-
-    What `run` asked already is in the MLLM's memory and is not asked again.
-    """
-    depth, trace = params.thi.K, run.trace
-
-    def build(folder: Path) -> None:
-        interact(
-            run.queries["caption"].tolist(),
-            trace.candidates[:, :depth],
-            asker(params, lora),
-            depth,
-            trace.threshold,
-            run.gallery["path"].tolist(),
-            folder,
-            ask="all",
-        )
-
-    key = {"trace": run.folder.name, "K": depth}
-    return Trace.load(stage(params, f"thi-{split}{'' if lora else '-raw'}-all", key, build))
 
 
 def prepared(
@@ -50,7 +27,7 @@ def prepared(
     """What variant `name` replays: the interaction, and the other arguments of its replay."""
     needs = find(name).needs
     if needs == "best":
-        whole = asked_to_the_end(params, run, split)
+        whole = whole_trace(params, run, split).first(params.thi.K)
         texts = _merged_with_best(params, split, run, whole)
         return run, {"whole": whole, "sim_best": _similarity(params, run, texts)}
     if needs == "adding":

@@ -32,8 +32,15 @@ def released_questions(sim_top1, trace: Trace, K: int, xi: float) -> np.ndarray:
 def cost(run, point: dict, anchor: np.ndarray) -> dict:
     """The costs that summary.json reports for a split, at a point that gave `anchor` [Q].
 
-    seconds_asking is the time of the whole trace.
+    seconds_asking is the time of the whole trace. Evidence describes no image, and the released
+    code has nothing like it.
     """
+    if run.evidence is not None:
+        return {
+            "questions": int(run.trace.asked.sum()),
+            "queries": len(run.sim),
+            "seconds_asking": round(float(np.nansum(run.trace.seconds)), 2),
+        }
     top1, at = run.sim.max(1), (run.trace, point["K"], point["xi"])
     return {
         "questions": int(questions(top1, *at).sum()),

@@ -37,6 +37,8 @@ from scipy.special import expit, log_softmax, logit, logsumexp
 from icl_lib.thi.trace import Trace
 
 _EDGE = 1e-6  # P(Yes) is kept this far from 0 and 1, where its logit is infinite
+# Bounds of a fit: log temperature, log trust, logit neutral, log steepness, alike
+_BOUNDS = ((-7, 3), (-7, 3), (-10, 10), (-3, 6), (-1, 1))
 _SAME = 50.0  # logit of κ of an image and itself
 _CELLS = 4_000_000  # of [queries, images, candidates] held in memory at once
 
@@ -208,4 +210,5 @@ def fit(sim, trace: Trace, vectors, query_pids, gallery_pids, look_alikes: bool 
         return -float(logsumexp(log_p, axis=1).mean())
 
     x = [np.log(start.temperature), 0.0, 0.0, np.log(start.steepness), start.alike]
-    return read(minimize(loss, x if look_alikes else x[:3], method="L-BFGS-B").x)
+    free = 5 if look_alikes else 3
+    return read(minimize(loss, x[:free], bounds=_BOUNDS[:free], method="L-BFGS-B").x)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from icl_lib.retrieval.metrics import per_query_metrics
 from icl_lib.thi.algorithm1 import replay
+from icl_lib.thi.evidence import Evidence, rank_by_evidence
 from icl_lib.thi.sweep import grid
 from icl_lib.thi.trace import Trace
 
@@ -29,6 +30,8 @@ class Interaction:
         seconds_refining: the time of describing and merging; None if it was not measured.
         vectors: the gallery's vectors [G, D].
         change: takes the place of `replay`, for a variant of Algorithm 1.
+        evidence: if given, the gallery is ranked by `icl_lib.thi.evidence` instead, whatever K, ξ
+            and λ are; the trace then holds the questions of its policy, and needs `vectors`.
     """
 
     queries: pd.DataFrame
@@ -42,6 +45,7 @@ class Interaction:
     seconds_refining: float | None = None
     vectors: np.ndarray | None = None
     change: Callable | None = None
+    evidence: Evidence | None = None
 
     @property
     def pids(self) -> tuple[np.ndarray, np.ndarray]:
@@ -53,9 +57,18 @@ class Interaction:
         return grid(self.sim, self.sim_refined, self.trace, *self.pids, Ks, xis, lams)
 
     def replay(self, K: int, xi: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
-        """The final similarities [Q, G] and the anchors [Q], by Algorithm 1 or by `change`."""
-        run = self.change or replay
-        return run(self.sim, self.sim_refined, self.trace, K, xi, lam)
+        """The final similarities [Q, G] and the anchors [Q], by this interaction's rule.
+
+        The rule is Algorithm 1, `change` or `evidence`; the anchor of evidence is the image in
+        front, where the MLLM said Yes to it.
+        """
+        if self.evidence is None:
+            return (self.change or replay)(self.sim, self.sim_refined, self.trace, K, xi, lam)
+        final = rank_by_evidence(self.sim, self.trace, self.vectors, self.evidence)
+        first = final.argmax(1)
+        yes = self.trace.p_yes > self.trace.threshold
+        confirmed = ((self.trace.candidates == first[:, None]) & yes).any(1)
+        return final, np.where(confirmed, first, -1)
 
     def per_query(self, K: int, xi: float, lam: float) -> dict[str, np.ndarray]:
         """The metrics of every query after THI, and `anchor` [Q]."""

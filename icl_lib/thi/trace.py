@@ -70,6 +70,11 @@ class Trace:
         """The number of questions [Q] that the MLLM was asked about each query."""
         return (~np.isnan(self.p_yes)).sum(1)
 
+    def first(self, K: int) -> "Trace":
+        """The same answers about the first K candidates only."""
+        parts = (self.candidates[:, :K], self.p_yes[:, :K])
+        return Trace(*parts, self.threshold, self.seconds[:, :K])
+
     def rows(self) -> pd.DataFrame:
         """A table with one row per question: query, rank (from 0), image, p_yes, seconds."""
         query, rank = np.nonzero(~np.isnan(self.p_yes))

@@ -6,6 +6,7 @@ import pytest
 from icl_lib import stages
 from icl_lib.mllm.local import LocalMLLM
 from icl_lib.results import read_summary
+from icl_lib.stages import evidence
 
 
 def test_the_last_stage_alone_makes_all_it_needs(params, done):
@@ -41,3 +42,38 @@ def test_a_variant_replays_the_final_run_and_is_off_by_default(params, tiny, don
     assert same, "the trace stays Algorithm 1's"
     stages.final(params)
     assert "variant" not in read_summary(params)["thi"]["final"] and done[1].change is None
+
+
+def test_evidence_asks_within_its_budget_and_is_reported_beside_algorithm_1(params, done):
+    found = stages.evidence_results(params)
+    told = read_summary(params)["thi"]
+    assert set(told) >= {"final", "evidence", "evidence_all"}
+    for name, values in found.items():
+        assert told[name]["rank1"] == pytest.approx(values["rank1"].mean())
+        assert told[name]["ci95"]["mAP"]
+    assert told["evidence_all"]["questions"] == 4 >= told["evidence"]["questions"] >= 0
+    rule = evidence.fitted(params)
+    val = stages.interaction(params, "val")
+    asked = evidence.asked(params, val, rule, "val").asked.mean()
+    assert asked <= evidence.BUDGET * evidence.algorithm1_questions(params, val)
+
+
+def test_the_rule_evidence_takes_algorithm_1s_place(params, tiny, done):
+    point, run, values = stages.final(tiny(rule="evidence"))
+    final, anchor = run.replay(**point)
+    assert run.evidence is not None and np.array_equal(anchor, values["anchor"])
+    told = read_summary(params)
+    assert told["thi"]["final"]["rule"] == "evidence"
+    assert told["cost"]["questions"] == run.trace.asked.sum()
+    first = final.argmax(1)
+    for q in np.flatnonzero(anchor >= 0):
+        place = run.trace.candidates[q].tolist().index(first[q])
+        assert anchor[q] == first[q] and run.trace.p_yes[q, place] > run.trace.threshold
+    stages.final(params)
+    assert "rule" not in read_summary(params)["thi"]["final"]
+
+
+def test_a_given_price_takes_the_place_of_the_budget(tiny, done):
+    assert evidence.fitted(tiny(price=0.25)).price == 0.25
+    with pytest.raises(ValueError, match="variant=gate changes Algorithm 1"):
+        tiny(rule="evidence", variant="gate")

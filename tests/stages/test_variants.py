@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from icl_lib.stages import variants
+from icl_lib.stages.interactions import whole_trace
 
 
 def test_asking_beyond_the_first_yes_keeps_the_known_answers(params, done):
     run = done[1]
-    whole = variants.asked_to_the_end(params, run, "test")
+    whole = whole_trace(params, run, "test").first(3)
     known = ~np.isnan(run.trace.p_yes[:, :3])
     assert whole.asked.tolist() == [3] * 40
     assert np.array_equal(whole.p_yes[known], run.trace.p_yes[:, :3][known])

@@ -1,12 +1,10 @@
 """A small interaction of THI with known outcomes, without models."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from icl_lib.thi import Trace
+from icl_lib.thi import Interaction, Trace
 
 XI = 0.55
 GALLERY = [1, 1, 2, 3]  # the person of each gallery column
@@ -25,10 +23,10 @@ QUERIES = [
 
 
 def interaction(query_pids, gallery_pids, sim, refined, trace, paths=None):
-    """The fields of `icl_lib.thi.interaction.Interaction` that analysis and figures read."""
+    """An `icl_lib.thi.Interaction` without models."""
     texts = [f"caption {q}" for q in range(len(query_pids))]
     gallery = pd.DataFrame({"pid": gallery_pids})
-    return SimpleNamespace(
+    return Interaction(
         queries=pd.DataFrame({"pid": query_pids, "caption": texts}),
         gallery=gallery if paths is None else gallery.assign(path=paths),
         sim=np.asarray(sim),
@@ -36,7 +34,6 @@ def interaction(query_pids, gallery_pids, sim, refined, trace, paths=None):
         trace=trace,
         texts=texts,
         answers=[{"hat": "red"} for _ in texts],
-        pids=(np.asarray(query_pids), np.asarray(gallery_pids)),
     )
 
 

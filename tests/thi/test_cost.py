@@ -47,6 +47,7 @@ def world():
         trace=trace,
         per_query=per_query,
         seconds_refining=6.0,
+        evidence=None,
         answers=[{"hat": "a hat"}, {"hat": ""}, None],
         queries=pd.DataFrame({"caption": ["a", "bb", "ccc"]}),
         gallery=pd.DataFrame({"path": ["x", "y", "z"]}),

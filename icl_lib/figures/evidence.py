@@ -1,0 +1,45 @@
+"""Rules of interaction against each other, over what they cost."""
+
+import pandas as pd
+
+from icl_lib.figures.style import BLACK, CYCLE, panels, styled
+from icl_lib.retrieval.metrics import LABELS
+
+SHOWN = ("rank1", "rank5", "mAP", "mINP")
+
+
+@styled
+def over_cost(lines: dict[str, pd.DataFrame], cost: str, label: str, limit: float):
+    """Gain in four metrics over what a rule costs per query, a panel for each metric.
+
+    Args:
+        lines: {rule: a row for each setting}, with the column `cost` and the metrics in percent; a
+            rule with one setting is a cross, the others are lines that start without cost.
+        cost: the column on the horizontal axis.
+        label: what that axis is called.
+        limit: the vertical axis ends at so many points.
+    """
+    figure, axes = panels(2, 2, height=2.9)
+    curves = {name: table for name, table in lines.items() if len(table) > 1}
+    start = next(iter(curves.values())).sort_values(cost).iloc[0]
+    colors = dict(zip(curves, CYCLE, strict=False))
+    for ax, metric in zip(axes.flat, SHOWN, strict=True):
+        for name, table in lines.items():
+            gain = table[metric] - start[metric]
+            if name in curves:
+                ax.plot(table[cost], gain, "o-", ms=4, color=colors[name], label=name)
+            else:
+                ax.plot(table[cost], gain, "x", color=BLACK, ms=7)
+                ax.annotate(
+                    name,
+                    (table[cost].iloc[0], gain.iloc[0]),
+                    fontsize=7,
+                    xytext=(4, 3),
+                    textcoords="offset points",
+                )
+        ax.axhline(0, color=BLACK, lw=1)
+        title = LABELS[metric].removesuffix(" (%)")
+        ax.set(title=f"{title}, {start[metric]:.1f} without THI", ylim=(-5, limit))
+        ax.set(xlabel=label, ylabel="gain (points)")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
