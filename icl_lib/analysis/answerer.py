@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from icl_lib.thi import Trace, replay
+from icl_lib.thi.evidence import Evidence
 
 RATES = np.linspace(0, 1, 11)
 
@@ -89,6 +90,51 @@ def rate_map(
         for seed in range(seeds):
             trace = Trace.from_answers(_simulated_yes(right, tpr, fpr, seed), columns)
             first = replay(near, near, trace, K, xi, lam)[0].argmax(1)
+            gains.append(right[np.arange(len(right)), first].mean() - right[:, 0].mean())
+        table.append((round(100 * tpr, 6), round(100 * fpr, 6), 100 * np.mean(gains)))
+    return pd.DataFrame(table, columns=["TPR", "FPR", "gain"])
+
+
+def evidence_map(
+    sim,
+    candidates,
+    query_pids,
+    gallery_pids,
+    K: int,
+    evidence: Evidence,
+    steps=RATES,
+    seeds: int = 3,
+) -> pd.DataFrame:
+    """`rate_map` for evidence: all of the first K candidates are asked, and the rates are known.
+
+    An answer counts for its own image only, by the logarithm of how many times as often it is given
+    about right images as about wrong ones; rates nearer to 0 or 1 than 0.01 are taken for 0.01 and
+    0.99 there.
+
+    Args:
+        sim: Similarities [Q, G].
+        candidates: Gallery columns in rank order [Q, ≥ K].
+        query_pids: Identity of each query [Q].
+        gallery_pids: Identity of each gallery image [G].
+        K: Candidates to ask about.
+        evidence: Its temperature is used.
+        steps: The rates to try, in [0, 1].
+        seeds: Simulations of each pair of rates, whose gains are averaged.
+
+    Returns:
+        A row for each pair of rates with the columns TPR and FPR (percent) and gain (points).
+    """
+    candidates = np.asarray(candidates)[:, : max(K, 1)]
+    near = np.take_along_axis(np.asarray(sim), candidates, axis=1)
+    right = np.asarray(gallery_pids)[candidates] == np.asarray(query_pids)[:, None]
+    table = []
+    for tpr, fpr in product(steps, steps):
+        p, q = np.clip((tpr, fpr), 0.01, 0.99)
+        of_yes, of_no = np.log(p / q), np.log((1 - p) / (1 - q))
+        gains = []
+        for seed in range(seeds):
+            yes = _simulated_yes(right, tpr, fpr, seed)
+            first = (near + evidence.temperature * np.where(yes, of_yes, of_no)).argmax(1)
             gains.append(right[np.arange(len(right)), first].mean() - right[:, 0].mean())
         table.append((round(100 * tpr, 6), round(100 * fpr, 6), 100 * np.mean(gains)))
     return pd.DataFrame(table, columns=["TPR", "FPR", "gain"])

@@ -1,14 +1,15 @@
 """What a rule gains for what it asks: metrics over the number of questions per query."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from icl_lib.retrieval.metrics import NAMES, per_query_metrics
+from icl_lib.analysis.intervals import paired_bootstrap
+from icl_lib.retrieval.metrics import NAMES
 from icl_lib.thi import Interaction, Trace, questions
-from icl_lib.thi.evidence import Evidence, rank_by_evidence
-from icl_lib.thi.policies import Policy, asked_at
+from icl_lib.thi.policies import Answers, Rule, asked_at, play, price_of
 
 BUDGETS = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10)  # questions per query on val
 
@@ -21,7 +22,8 @@ def algorithm1_line(
     They are chosen by Rank-1 + mAP; of equal points, the one with the fewest questions.
 
     Returns:
-        A row for each K: questions (per query), the metrics NAMES (percent), xi and lam.
+        A row for each K: questions and anchors (per query), the metrics NAMES (percent), xi and
+        lam.
     """
     rows = []
     for K in range(test.trace.k_max + 1):
@@ -30,42 +32,89 @@ def algorithm1_line(
         best = table.sort_values(["score", "questions"], ascending=[False, True]).iloc[0]
         at = {"xi": float(best["xi"]), "lam": float(best["lam"])}
         values = test.per_query(K, **at)
-        asked = questions(test.sim.max(1), test.trace, K, at["xi"]).mean()
-        rows.append({"K": K, "questions": asked, **_means(values), **at})
+        asked = float(questions(test.sim.max(1), test.trace, K, at["xi"]).mean())
+        found = float((values["anchor"] >= 0).mean())
+        rows.append({"K": K, "questions": asked, "anchors": found, **_means(values), **at})
     return pd.DataFrame(rows).set_index("K")
 
 
 def evidence_line(
-    free: Policy, run: Interaction, whole: Trace, evidence: Evidence, prices: Sequence[float]
+    rule: Rule,
+    val: Interaction,
+    val_answers: Trace,
+    run: Interaction,
+    answers: Trace,
+    budgets: Sequence[float] = BUDGETS,
 ) -> pd.DataFrame:
-    """Evidence on `run` at each price, replayed from a trace of all answers.
+    """Evidence on `run` at every budget, replayed from all answers; the prices come from val.
 
     Args:
-        free: the policy, played at no price on `whole`.
-        run: the split's interaction.
-        whole: all answers about its candidates.
-        evidence: the parameters of the posterior.
-        prices: the worths at which to stop.
+        rule: fitted on val.
+        val: the interaction of val.
+        val_answers: all answers about its candidates.
+        run: the interaction of the split to look at.
+        answers: all answers about its candidates.
+        budgets: questions per query that a price may cost on val.
 
     Returns:
-        A row for each price: questions (per query) and the metrics NAMES (percent); the first row
-        is without questions.
+        A row for each budget: price, questions (per query of `run`) and the metrics NAMES
+        (percent); the first row is without questions.
+    """
+    prices = rule.asking(val, val_answers.k_max, -np.inf)
+    play(prices, val_answers)
+    free = rule.asking(run, answers.k_max, -np.inf)
+    play(free, answers)
+    rows = []
+    for budget in (0, *budgets):
+        price = price_of(prices, budget)
+        trace = replace(answers, p_yes=asked_at(free, answers, price))
+        values = replace(run, trace=trace, evidence=rule.evidence).per_query(0, 0.0, 1.0)
+        asked = float(trace.asked.mean())
+        rows.append({"budget": budget, "price": price, "questions": asked, **_means(values)})
+    return pd.DataFrame(rows).set_index("budget")
+
+
+def perfect(rule: Rule, run: Interaction, answers: Trace) -> tuple[Rule, Trace]:
+    """The rule and the answers as if the MLLM were always right: an upper bound, no model."""
+    right = run.pids[1][answers.candidates] == run.pids[0][:, None]
+    sure = Answers(np.array([0.01, 0.99]), np.array([0.99, 0.01]))
+    return replace(rule, answers=sure), replace(answers, p_yes=right.astype(float))
+
+
+def gains_over_seeds(runs: dict[int, dict[str, dict]], pairs: dict[str, str]) -> pd.DataFrame:
+    """What some methods gain over others on average over seeds, with intervals over people.
+
+    Args:
+        runs: {seed: {method: `per_query_metrics`}}, all of the same queries.
+        pairs: {method: the method that it is compared with}.
+
+    Returns:
+        A row for each pair ("method", "over") and metric: "before" and "after" (percent), "gain"
+        (points), low and high, "p", and "seeds above 0".
     """
     rows = []
-    for price in (np.inf, *prices):
-        p_yes = asked_at(free, whole, price)
-        values = evidence_values(run, p_yes, whole, evidence)
-        asked = (~np.isnan(p_yes)).sum(1).mean()
-        rows.append({"price": price, "questions": asked, **_means(values)})
-    return pd.DataFrame(rows).set_index("price")
-
-
-def evidence_values(
-    run: Interaction, p_yes: np.ndarray, whole: Trace, evidence: Evidence
-) -> dict[str, np.ndarray]:
-    """The metrics of every query [Q] after the answers p_yes [Q, D]."""
-    trace = Trace(whole.candidates, p_yes, whole.threshold)
-    return per_query_metrics(rank_by_evidence(run.sim, trace, run.vectors, evidence), *run.pids)
+    pids = next(iter(next(iter(runs.values())).values()))["pid"]
+    for method, other in pairs.items():
+        for metric in NAMES:
+            after, before = (
+                np.stack([run[name][metric] for run in runs.values()]) for name in (method, other)
+            )
+            test = paired_bootstrap(after.mean(0), before.mean(0), pids)
+            rows.append(
+                {
+                    "method": method,
+                    "over": other,
+                    "metric": metric,
+                    "before": before.mean(),
+                    "after": after.mean(),
+                    "gain": test["difference"],
+                    "low": test["low"],
+                    "high": test["high"],
+                    "p": test["p"],
+                    "seeds above 0": int(((after - before).mean(1) > 0).sum()),
+                }
+            )
+    return pd.DataFrame(rows).set_index(["method", "over", "metric"])
 
 
 def _means(values: dict[str, np.ndarray]) -> dict[str, float]:

@@ -10,11 +10,12 @@ from icl_lib.retrieval.metrics import LABELS
 
 
 @styled
-def gains(table: pd.DataFrame):
-    """Points of each variant over the first method, with 95% intervals, a panel for each metric.
+def gains(table: pd.DataFrame, xlim: tuple[float, float]):
+    """Points of each method over the first one, with 95% intervals, a panel for each metric.
 
     Args:
         table: What `icl_lib.analysis.compare.side_by_side` returns.
+        xlim: Range in points.
     """
     figure, (axes,) = panels(1, len(METRICS), height=3.0, sharey=True)
     first, *names = table.index.unique("method")
@@ -25,7 +26,7 @@ def gains(table: pd.DataFrame):
             ax.plot([row["low"], row["high"]], [y, y], "|-", color=color)
             ax.plot(row["gain"], y, "o", color=color)
         ax.axvline(0, color=BLACK, lw=1)
-        ax.set(xlim=(-5, 5), title=LABELS[metric].removesuffix(" (%)"), xlabel="points")
+        ax.set(xlim=xlim, title=LABELS[metric].removesuffix(" (%)"), xlabel="points")
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     note = "bars: 95% paired bootstrap over people; in colour where they leave out 0"

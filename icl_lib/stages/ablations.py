@@ -4,6 +4,7 @@ Each is made once, as a variant of its stage. The result is always {seed: …}, 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from icl_lib.analysis import compare, paper_claims
 from icl_lib.analysis.hallucination import without_contradicted
 from icl_lib.data import captions
 from icl_lib.params import Params, load_params
+from icl_lib.stages import evidence
 from icl_lib.stages.backbones import backbone, baseline, measured
-from icl_lib.stages.interactions import chosen, interaction, xi_grid
+from icl_lib.stages.interactions import chosen, interaction, whole_trace, xi_grid
 from icl_lib.stages.manifest import data
 from icl_lib.stages.rda import reorganised
-from icl_lib.thi.cost import cost
+from icl_lib.thi.cost import cost, questions
 
 # The paper's rows 4 to 1, and two rows more.
 TABLE6 = ("baseline", "RDA", "RDA + THI", "RDA + THI + LoRA", "THI", "THI + LoRA")
@@ -88,6 +90,30 @@ def claim_evidence(
         val, test = (interaction(own, split, variant=variant) for split in ("val", "test"))
         found[own.seed] = paper_claims.evidence(runs[own.seed], val, test, xi_grid(val))
     return found
+
+
+def evidence_runs(params: Params, seeds: int) -> dict[int, dict[str, tuple[float, dict]]]:
+    """{seed: {rule: (questions per query, test metrics for each query)}}, every seed trained anew.
+
+    The rules are Algorithm 1 at thi.K and at thi.k_max, with ξ and λ chosen on val for each, and
+    evidence within the first one's budget and with all candidates asked about.
+    """
+    runs = {}
+    for own, variant in _seeds(params, seeds):
+        val, run = (interaction(own, split, variant=variant) for split in ("val", "test"))
+        runs[own.seed] = rows = {}
+        for K in dict.fromkeys([own.thi.K, own.thi.k_max]):
+            point = chosen(own.changed("thi", K=K), val)
+            asked = questions(run.sim.max(1), run.trace, K, point["xi"])
+            rows[f"Algorithm 1, K = {K}"] = float(asked.mean()), run.per_query(**point)
+        rule = evidence.fitted(own, variant=variant)
+        for name, trace in (
+            ("evidence", evidence.asked(own, run, rule, "test", variant=variant)),
+            ("evidence, all asked", whole_trace(own, run, "test", variant=variant)),
+        ):
+            values = replace(run, trace=trace, evidence=rule.evidence).per_query(**point)
+            rows[name] = float(trace.asked.mean()), values
+    return runs
 
 
 def rda_settings(params: Params) -> dict[str, dict]:

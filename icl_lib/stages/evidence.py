@@ -1,47 +1,27 @@
 """The kit's own rule (notebook 06): evidence, fitted and priced on val, then asked on test."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
+from icl_lib.mllm import load_mllm
 from icl_lib.params import Params
+from icl_lib.params.names import digest
 from icl_lib.results import read_json, write_json
-from icl_lib.retrieval.metrics import ranking
+from icl_lib.retrieval import load_backbone
 from icl_lib.stages.adapters import asker
+from icl_lib.stages.backbones import backbone
 from icl_lib.stages.interactions import chosen, interaction, whole_trace
 from icl_lib.stages.made import stage
-from icl_lib.thi import Interaction, Trace, interact
+from icl_lib.thi import Interaction, Trace, interact, refine
 from icl_lib.thi.cost import questions
-from icl_lib.thi.evidence import Evidence, Hypotheses, fit
-from icl_lib.thi.policies import Answers, Policy, asked_at, play
+from icl_lib.thi.evidence import Evidence, fit, rank_by_evidence
+from icl_lib.thi.policies import Answers, Rule, asked_at, play, price_of
 
 FITTED = 500  # val queries that the parameters are fitted to
 # On val, the rule may ask this share of Algorithm 1's questions, so that it stays below on test.
 BUDGET = 0.95
-
-
-@dataclass(frozen=True)
-class Rule:
-    """The posterior's parameters, what the MLLM answers, and how it is asked.
-
-    Attributes:
-        evidence: parameters of the posterior.
-        answers: the kinds of answers and how often the MLLM gives them.
-        policy: a name in `icl_lib.thi.policies.POLICIES`.
-        price: the worth below which no question is asked.
-    """
-
-    evidence: Evidence
-    answers: Answers
-    policy: str
-    price: float
-
-    def asking(self, run: Interaction, depth: int, price: float | None = None) -> Policy:
-        """The policy for the queries of `run`, about `depth` candidates of each."""
-        columns = ranking(run.sim, depth)
-        state = Hypotheses(run.sim, columns, run.vectors, self.evidence)
-        return Policy(self.policy, state, self.answers, self.price if price is None else price)
 
 
 def fitted(
@@ -109,16 +89,6 @@ def algorithm1_questions(params: Params, run: Interaction) -> float:
     return float(questions(run.sim.max(1), run.trace, point["K"], point["xi"]).mean())
 
 
-def price_of(free: Policy, budget: float) -> float:
-    """The lowest price at which a policy, played at no price, asks at most `budget` per query."""
-    worth = np.where(np.isnan(free.worth), -np.inf, free.worth)
-    lowest = np.sort(np.minimum.accumulate(worth, axis=1), axis=None)[::-1]
-    allowed = int(budget * len(worth))
-    if allowed >= lowest.size:
-        return -np.inf
-    return float(np.nextafter(lowest[allowed], np.inf))
-
-
 def asked(
     params: Params,
     run: Interaction,
@@ -145,3 +115,30 @@ def asked(
     key = {"trace": run.folder.name, **told, "right": rule.answers.right.tolist()}
     name = f"evidence-{split}{'' if lora else '-raw'}"
     return Trace.load(stage(params, name, key, build, variant))
+
+
+def merged(
+    params: Params, run: Interaction, split: str, trace: Trace, evidence: Evidence
+) -> np.ndarray:
+    """S(q̂, v) [Q, G] of queries merged (Eq. 4 and 5) with the candidate of the highest posterior.
+
+    Args:
+        params: the settings of the run.
+        run: the interaction of the split.
+        split: val or test.
+        trace: the answers so far.
+        evidence: the parameters of the posterior.
+    """
+    final = rank_by_evidence(run.sim, trace, run.vectors, evidence)
+    best = np.take_along_axis(final, trace.candidates, axis=1).argmax(1)
+    only = np.arange(trace.k_max) == best[:, None]
+
+    def build(folder: Path) -> None:
+        chosen_one = replace(trace, p_yes=np.where(only, 1.0, np.nan))
+        queries, paths = run.queries["caption"].tolist(), run.gallery["path"].tolist()
+        texts, _ = refine(queries, chosen_one, load_mllm(params), paths)
+        write_json(folder / "texts.json", texts)
+
+    key = {"trace": run.folder.name, "best": digest(best.tolist())}
+    texts = read_json(stage(params, f"evidence-{split}-text", key, build) / "texts.json")
+    return load_backbone(params, backbone(params)).encode_texts(texts) @ run.vectors.T

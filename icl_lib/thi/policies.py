@@ -19,7 +19,8 @@ import numpy as np
 from scipy.special import log_softmax, xlogy
 
 from icl_lib.params.names import known
-from icl_lib.thi.evidence import Hypotheses, support
+from icl_lib.retrieval.metrics import ranking
+from icl_lib.thi.evidence import Evidence, Hypotheses, support
 from icl_lib.thi.trace import Trace
 
 
@@ -111,6 +112,28 @@ def _expected(state: Hypotheses, now: np.ndarray, answers: Answers, value: Calla
     return out
 
 
+@dataclass(frozen=True)
+class Rule:
+    """Evidence as a rule: the posterior's parameters, what the MLLM answers, how it is asked.
+
+    Attributes:
+        evidence: parameters of the posterior.
+        answers: the kinds of answers and how often the MLLM gives them.
+        policy: a name in POLICIES.
+        price: the worth below which no question is asked.
+    """
+
+    evidence: Evidence
+    answers: Answers
+    policy: str
+    price: float
+
+    def asking(self, run, depth: int, price: float | None = None) -> "Policy":
+        """The policy for an `Interaction`, about `depth` candidates of each of its queries."""
+        state = Hypotheses(run.sim, ranking(run.sim, depth), run.vectors, self.evidence)
+        return Policy(self.policy, state, self.answers, self.price if price is None else price)
+
+
 class Policy:
     """Chooses what to ask: an `ask` of `icl_lib.thi.interact`.
 
@@ -169,3 +192,13 @@ def asked_at(policy: Policy, whole: Trace, price: float, limit: int | None = Non
     rank = policy.order[query, place]
     p_yes[query, rank] = whole.p_yes[query, rank]
     return p_yes
+
+
+def price_of(free: Policy, budget: float) -> float:
+    """The lowest price at which a policy, played at no price, asks at most `budget` per query."""
+    worth = np.where(np.isnan(free.worth), -np.inf, free.worth)
+    lowest = np.sort(np.minimum.accumulate(worth, axis=1), axis=None)[::-1]
+    allowed = int(budget * len(worth))
+    if allowed >= lowest.size:
+        return -np.inf
+    return float(np.nextafter(lowest[allowed], np.inf))

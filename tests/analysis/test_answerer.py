@@ -6,6 +6,7 @@ import pytest
 from icl_lib.analysis import answerer
 from icl_lib.retrieval.metrics import per_query_metrics
 from icl_lib.thi import Trace, replay
+from icl_lib.thi.evidence import Evidence
 
 
 def test_rates_of_answers_counted_by_hand():
@@ -66,3 +67,17 @@ def test_a_simulated_trace_has_the_rates_it_is_given():
     yes, right = trace.p_yes > 0.5, gallery_pids[candidates] == query_pids[:, None]
     assert yes[right].mean() == pytest.approx(0.9, abs=0.06)
     assert yes[~right].mean() == pytest.approx(0.2, abs=0.02)
+
+
+def test_evidence_gains_by_any_answerer_that_is_better_or_worse_than_chance():
+    rng = np.random.default_rng(0)
+    sim, pids = rng.random((200, 30)), np.arange(30)
+    query_pids = rng.integers(0, 30, 200)
+    candidates = np.argsort(-sim, axis=1)
+    field = answerer.evidence_map(
+        sim, candidates, query_pids, pids, 5, Evidence(0.1), steps=(0.0, 0.5, 1.0), seeds=2
+    ).set_index(["TPR", "FPR"])["gain"]
+    assert field[50, 50] == 0, "an answerer by chance changes nothing"
+    there = (pids[candidates[:, :5]] == query_pids[:, None]).any(1).mean()
+    best = 100 * (there - (pids[candidates[:, 0]] == query_pids).mean())
+    assert field[100, 0] == pytest.approx(best) and field[0, 100] == pytest.approx(best)

@@ -1,0 +1,19 @@
+"""Rules over what they cost."""
+
+import pandas as pd
+
+from icl_lib.figures.evidence import over_cost
+
+
+def test_gains_start_from_the_rule_without_questions():
+    metrics = {"rank1": [40.0, 50], "rank5": [60.0, 61], "mAP": [30.0, 33], "mINP": [10.0, 12]}
+    line = pd.DataFrame({"questions": [0.0, 2], **metrics})
+    point = pd.DataFrame({"questions": [1.5], "rank1": 46.0, "rank5": 62, "mAP": 31, "mINP": 9})
+    figure = over_cost({"evidence": line, "gate": point}, "questions", "questions", 20)
+    first, _, third, last = figure.axes
+    assert first.lines[0].get_ydata().tolist() == [0, 10]
+    assert third.lines[1].get_xydata().tolist() == [[1.5, 1.0]]
+    assert last.lines[1].get_xydata().tolist() == [[1.5, -1.0]]
+    assert "Rank-1, 40.0 without THI" in first.get_title()
+    assert [text.get_text() for text in first.texts] == ["gate"]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["evidence"]
