@@ -34,9 +34,10 @@ def results_block(params: Params) -> str:
         ("backbone without RDA", run["backbone"]["baseline"], "RDE"),
         ("ICL: backbone with RDA", run["backbone"]["rda"], "ICL"),
         ("ICL + THI", final, "ICL+THI"),
+        ("ICL + evidence, notebook 06", run["thi"]["evidence"], None),
     ):
         cells = [f"{ours[metric]:.1f}{_interval(ours, metric)}" for metric in METRICS]
-        theirs = f"{paper.loc[row, 'rank1']:.2f} / {paper.loc[row, 'mAP']:.2f}"
+        theirs = f"{paper.loc[row, 'rank1']:.2f} / {paper.loc[row, 'mAP']:.2f}" if row else ""
         lines.append(f"| {' | '.join([label, *cells, theirs])} |")
     raw, lora = run["mllm"]["raw"]["top10"], run["mllm"]["lora"]["top10"]
     return "\n".join(
@@ -51,7 +52,8 @@ def results_block(params: Params) -> str:
             f"{lora['recall']:.0f}% of the right pictures get a Yes. THI at K = {final['K']}, "
             f"xi = {final['xi']:.3f}, lambda = {final['lam']:.1f} asks {cost['questions']:,} "
             f"questions for {cost['queries']:,} queries; the released code asks "
-            f"{cost['released_questions']:,} for the same ranking.",
+            f"{cost['released_questions']:,} for the same ranking. Evidence asks "
+            f"{run['thi']['evidence']['questions'] * cost['queries']:,.0f}.",
         ]
     )
 

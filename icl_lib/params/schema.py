@@ -234,11 +234,11 @@ class Thi(Section):
     xi: Cosine | None = None  # threshold ξ on S(q, v̂_1); null: chosen on val
     lam: Share | None = None  # λ of Eq. 6; null: chosen on val
     # How answers are used: Algorithm 1 and Eq. 6, or as evidence (notebook 06)
-    rule: Literal["algorithm1", "evidence"] = "algorithm1"
+    rule: Literal["algorithm1", "evidence"]
     # Which candidate evidence asks about next, see icl_lib.thi.policies
-    policy: Literal["best_first", "highest_posterior", "entropy", "rank1"] = "rank1"
+    policy: Literal["best_first", "highest_posterior", "entropy", "rank1"]
     price: float | None = None  # the worth at which evidence stops; null: chosen on val
-    look_alikes: bool = True  # an answer counts for pictures that look alike too
+    look_alikes: bool  # an answer counts for pictures that look alike too
     # null: Algorithm 1 as published; the others are explained in notebook 06
     variant: Literal["argmax", "soft", "gate", "second_look", "adding"] | None = None
 

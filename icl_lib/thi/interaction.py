@@ -64,6 +64,8 @@ class Interaction:
         """
         if self.evidence is None:
             return (self.change or replay)(self.sim, self.sim_refined, self.trace, K, xi, lam)
+        if self.vectors is None:
+            raise ValueError("to rank by evidence, an interaction needs the gallery's vectors")
         final = rank_by_evidence(self.sim, self.trace, self.vectors, self.evidence)
         first = final.argmax(1)
         yes = self.trace.p_yes > self.trace.threshold
