@@ -19,7 +19,7 @@ from icl_lib.results import atomic_write, locked, versions, write_json
 
 PEOPLE, EACH = 10_000, 6  # generic identities, pictures of each
 HELD_OUT = (400, 4, GENERIC_SEED + 1)  # people, pictures of each, seed: never trained on
-STEPS = {"tower": 5000, "clip": 2000, "language": 900, "joint": 2000}
+STEPS = {"tower": 5000, "clip": 2000, "language": 900, "joint": 1500}
 STAGES = {"clip": ("tower", "clip"), "qwen2vl": ("tower", "language", "joint")}
 TITLES = {"clip": "small CLIP", "qwen2vl": "small Qwen2-VL"}
 
