@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from icl_lib.mllm.prompts import load_prompts
 from icl_lib.params.paths import repo_root
@@ -22,6 +23,11 @@ HELD_OUT = (400, 4, GENERIC_SEED + 1)  # people, pictures of each, seed: never t
 STEPS = {"tower": 5000, "clip": 2000, "language": 900, "joint": 1500}
 STAGES = {"clip": ("tower", "clip"), "qwen2vl": ("tower", "language", "joint")}
 TITLES = {"clip": "small CLIP", "qwen2vl": "small Qwen2-VL"}
+STANDS_FOR = {"clip": "OpenAI CLIP ViT-B/16", "qwen2vl": "Qwen2-VL-7B-Instruct"}
+HELD_OUT_TOLD = {
+    "clip": "{held_out_rank1:.1f}% of captions rank their person first among {pictures:,} pictures",
+    "qwen2vl": "{held_out_accuracy:.1f}% of hard Yes/No questions are answered rightly",
+}
 
 
 def pretrain(name: str, work: Path, out: Path, steps: dict = STEPS, people: int = PEOPLE) -> None:
@@ -65,6 +71,7 @@ def record(name: str, work: Path, out: Path, steps: dict, people: int) -> None:
     logs = {stage: (work / f"{stage}.jsonl").read_text() for stage in STAGES[name]}
     last = {stage: json.loads(log.splitlines()[-1]) for stage, log in logs.items()}
     told = {
+        "parameters": sum(x.numel() for x in load_file(out / "model.safetensors").values()),
         "data_seed": GENERIC_SEED,
         "people": people,
         "pictures": people * EACH,
@@ -81,6 +88,11 @@ def record(name: str, work: Path, out: Path, steps: dict, people: int) -> None:
         out / "README.md",
         _CARD.format(
             title=TITLES[name],
+            parameters=told["parameters"] / 1e6,
+            stands_for=STANDS_FOR[name],
+            held_out=HELD_OUT_TOLD[name].format(
+                pictures=HELD_OUT[0] * HELD_OUT[1], **last[STAGES[name][-1]]
+            ),
             name=name,
             pictures=told["pictures"],
             people=people,
@@ -101,17 +113,18 @@ def _commit() -> str | None:
 
 _CARD = """# Model card: {title}
 
-A few million parameters, stored in half precision. In the demo profile it takes the place of the
-paper's OpenAI CLIP or Qwen2-VL-7B: a model that already knows pictures and language in general, and
-has never seen the benchmark.
+{parameters:.1f} million parameters, stored in half precision. In the demo profile it takes the
+place of the paper's {stands_for}: a model that already knows pictures and language in
+general, and has never seen the benchmark.
 
 - **Trained on** {pictures:,} drawn pictures of {people:,} drawn people (the generic world of
   `icl_lib.pretrain.world`, seed {seed}), spoilt at random as photography spoils pictures, and texts
   written about them. It learned from the truth of the drawings; no real picture or text was used.
 - **Never trained on** the stand-ins' identities, cameras or caption grammar.
-- **Recipe** {stages}; {minutes:.0f} minutes on {machine}. `icl pretrain {name}` runs it again;
-  `recipe.json` and `log.jsonl` in this folder hold seeds, losses and versions, and notebooks A1 and
-  A2 explain the stages.
+- **Recipe** {stages}; {minutes:.0f} minutes of wall-clock time on {machine}.
+  `icl pretrain {name}` runs it again. `recipe.json` and `log.jsonl` in this folder hold seeds,
+  losses and versions, and notebooks A1 and A2 explain the stages.
+- **On generic people held out of training** {held_out}.
 - **Good for** running and explaining this kit on a CPU. **Not good for** real photographs: it knows
   drawings only, and nothing that it says about a real person means anything.
 - **Licence** Apache-2.0, as the kit.

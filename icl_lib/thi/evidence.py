@@ -53,16 +53,16 @@ class Evidence:
         trust: w, how much an answer counts; 1 if the MLLM's odds are right as they are, 0 if its
             answers say nothing.
         neutral: p₀ in (0, 1), the P(Yes) that says nothing.
-        steepness: a, how sharply the similarity of two images tells one person from two. 0 with an
-            infinite `alike` means that an answer counts for its own image only.
-        alike: b, the similarity of two images at which they are as likely one person as two.
+        steepness: a, how sharply the similarity of two images tells one person from two.
+        alike: b, the similarity of two images at which they are as likely one person as two. None:
+            an answer counts for its own image only.
     """
 
     temperature: float
     trust: float = 1.0
     neutral: float = 0.5
     steepness: float = 0.0
-    alike: float = np.inf
+    alike: float | None = None
 
     def __post_init__(self):
         if not (self.temperature > 0 and self.trust >= 0 and 0 < self.neutral < 1):
@@ -79,13 +79,13 @@ class Evidence:
     def same(self, cosine) -> np.ndarray:
         """The logit of κ of different images with these similarities [...]; −∞ for κ = 0."""
         cosine = np.asarray(cosine)
-        if self.alike == np.inf:
+        if self.alike is None:
             return np.full(cosine.shape, -np.inf)
         return self.steepness * (cosine - self.alike)
 
     def alone(self) -> "Evidence":
         """The same without look-alikes: an answer counts for its own image only."""
-        return replace(self, steepness=0.0, alike=np.inf)
+        return replace(self, steepness=0.0, alike=None)
 
 
 def support(same: np.ndarray, ratio: np.ndarray) -> np.ndarray:
@@ -193,7 +193,7 @@ def fit(sim, trace: Trace, vectors, query_pids, gallery_pids, look_alikes: bool 
         ValueError: no query has an image of its person among its first hundred.
     """
     columns = _columns(np.asarray(sim), trace)
-    start = Evidence(float(np.std(sim)) / 4, steepness=10.0, alike=0.8)
+    start = Evidence(float(np.std(sim)) / 4)
     state = Hypotheses(sim, columns, vectors, start)
     right = np.asarray(gallery_pids)[state.columns] == np.asarray(query_pids)[:, None]
     known = right.any(1)
@@ -201,7 +201,7 @@ def fit(sim, trace: Trace, vectors, query_pids, gallery_pids, look_alikes: bool 
         raise ValueError("no query has an image of its person among its first hundred")
 
     def read(x: np.ndarray) -> Evidence:
-        alike = (float(np.exp(x[3])), float(x[4])) if look_alikes else (0.0, np.inf)
+        alike = (float(np.exp(x[3])), float(x[4])) if look_alikes else (0.0, None)
         return Evidence(float(np.exp(x[0])), float(np.exp(x[1])), float(expit(x[2])), *alike)
 
     def loss(x: np.ndarray) -> float:
@@ -209,6 +209,6 @@ def fit(sim, trace: Trace, vectors, query_pids, gallery_pids, look_alikes: bool 
         log_p = np.where(right, state.log_posterior(trace.p_yes), -np.inf)[known]
         return -float(logsumexp(log_p, axis=1).mean())
 
-    x = [np.log(start.temperature), 0.0, 0.0, np.log(start.steepness), start.alike]
+    x = [np.log(start.temperature), 0.0, 0.0, np.log(10.0), 0.8]
     free = 5 if look_alikes else 3
     return read(minimize(loss, x[:free], bounds=_BOUNDS[:free], method="L-BFGS-B").x)
