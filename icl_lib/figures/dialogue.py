@@ -37,6 +37,7 @@ class Dialogue:
         before: Rank (from 1) of the first right picture before THI; 0 if the gallery has none.
         after: The same after THI.
         title: A heading.
+        by_evidence: Whether the answers were used as evidence, so that there is no anchor.
     """
 
     query: str
@@ -48,6 +49,7 @@ class Dialogue:
     before: int = 0
     after: int = 0
     title: str = ""
+    by_evidence: bool = False
 
     def __repr__(self) -> str:
         # Without the pictures' paths, which a committed notebook would give away.
@@ -67,7 +69,7 @@ class Dialogue:
         columns = []
         for number, candidate in enumerate(self.candidates, 1):
             if np.isnan(candidate["p_yes"]):
-                break
+                continue
             content, name = BytesIO(), f"candidate_{number}.jpg"
             fitted(candidate["path"], (128, 320)).save(content, "JPEG", quality=80)
             atomic_write(Path(folder) / name, content.getvalue())
@@ -119,17 +121,19 @@ class Dialogue:
     def _outcome(self) -> str:
         if not self.before:
             return "The gallery has no picture of this person."
+        ranks = f"rank {self.before} before, rank {self.after} after"
+        if self.by_evidence:
+            return f"Ranked by evidence. First right picture: {ranks}."
         if self.anchor is None:
             return f"No anchor: the first right picture stays at rank {self.before}."
         what = "right" if self.candidates[self.anchor]["right"] else "wrong"
-        ranks = f"rank {self.before} before, rank {self.after} after"
         return f"The anchor is {what}. First right picture: {ranks}."
 
 
 def dialogue(
     run, q: int, final: np.ndarray, anchor: np.ndarray, K: int, xi: float, title: str = ""
 ) -> Dialogue:
-    """The dialogue of query number `q`, with the questions that Algorithm 1 asks at (K, xi).
+    """The dialogue of query number `q`: the questions of Algorithm 1 at (K, xi), or of evidence.
 
     Args:
         run: An `icl_lib.thi.interaction.Interaction`.
@@ -152,7 +156,9 @@ def dialogue(
     ]
     places = np.flatnonzero(trace.candidates[q] == anchor[q])
     found = {}
-    if len(places):
+    if run.evidence is not None:
+        found = {"by_evidence": True}
+    elif len(places):
         found = {"anchor": int(places[0]), "answers": run.answers[q], "merged": run.texts[q]}
     before, after = (
         int(per_query_metrics(sim[[q]], query_pids[[q]], gallery_pids)["first"][0])

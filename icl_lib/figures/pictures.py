@@ -146,7 +146,8 @@ def before_after(run, q: int, final: np.ndarray, anchor: np.ndarray, n: int = 10
         n: Pictures in a row.
         title: A line above the query.
     """
-    after = "after: Ŝ(q, v)" if anchor[q] >= 0 else "after: no anchor, nothing changes"
+    changed = anchor[q] >= 0 or run.evidence is not None
+    after = "after: Ŝ(q, v)" if changed else "after: no anchor, nothing changes"
     similarities = {"before: S(q, v)": run.sim[q], after: final[q]}
     query, pid = run.queries["caption"].iloc[q], run.pids[0][q]
     return rankings(query, similarities, run.gallery, pid, title, n, anchor[q])

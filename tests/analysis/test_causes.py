@@ -1,6 +1,7 @@
 """Each failed query gets the causes that its ranking and its answers say, one of them first."""
 
 from pathlib import Path
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -138,7 +139,7 @@ def test_every_failure_has_a_cause(seed, K, xi, lam):
 def test_a_description_that_leads_away_from_its_picture(run):
     _, _, anchor = replayed(run, 3)
     assert not causes.bad_descriptions(run, anchor).any(), "the same text finds the same picture"
-    run.sim_refined = run.sim.copy()
+    run = replace(run, sim_refined=run.sim.copy())
     run.sim_refined[1] = [0.5, 0.45, 0.4, 0.1]  # its anchor, column 3, was third and is fourth
     run.sim_refined[4] = 0  # no anchor
     assert np.flatnonzero(causes.bad_descriptions(run, anchor)).tolist() == [1]

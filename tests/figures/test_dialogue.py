@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from icl_lib.figures import Dialogue
 from icl_lib.figures.dialogue import dialogue as dialogue_of
 from icl_lib.thi import Trace, replay
+from icl_lib.thi.evidence import Evidence
 
 HOSTILE = "<script>alert('x')</script> | *bold* [link](http://x) `code` ![i](y)\n# head & $math$"
 
@@ -26,7 +28,7 @@ def dialogue(tmp_path):
     trace = Trace([[0, 1, 2]], [[0.2, 0.4, 0.9]])
     run = interaction([7], [1, 2, 7, 7], sim, refined, trace, paths)
     run.queries["caption"] = [HOSTILE]
-    run.answers, run.texts = [{"hat": HOSTILE, "bag": None}], [HOSTILE + " merged"]
+    run = replace(run, answers=[{"hat": HOSTILE, "bag": None}], texts=[HOSTILE + " merged"])
     final, anchor = replay(sim, refined, trace, 3, 1.0, 0.2)
     assert anchor.tolist() == [2]
     return dialogue_of(run, 0, final, anchor, 3, 1.0, title=HOSTILE)
@@ -35,6 +37,17 @@ def dialogue(tmp_path):
 def test_a_dialogue_collects_what_happened(dialogue):
     assert (dialogue.before, dialogue.after, dialogue.anchor) == (3, 1, 2)
     assert [candidate["right"] for candidate in dialogue.candidates] == [False, False, True]
+
+
+def test_a_dialogue_of_evidence_shows_what_its_policy_asked_and_no_anchor(run):
+    asked = replace(run.trace, p_yes=np.where(np.arange(3) == 2, 0.9, np.full((8, 3), np.nan)))
+    run = replace(run, trace=asked, evidence=Evidence(0.1), vectors=np.eye(4))
+    final, anchor = run.replay(3, XI, 0.2)
+    shown = dialogue_of(run, 1, final, anchor, 3, XI)
+    assert shown.by_evidence and shown.anchor is None and shown.merged is None
+    assert [np.isnan(candidate["p_yes"]) for candidate in shown.candidates] == [True, True, False]
+    page = shown._repr_html_()
+    assert page.count("not asked") == 2 and "Ranked by evidence." in page
 
 
 def test_a_dialogue_shows_only_the_questions_of_algorithm_1(run):
