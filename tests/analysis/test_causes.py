@@ -1,7 +1,7 @@
 """Each failed query gets the causes that its ranking and its answers say, one of them first."""
 
-from pathlib import Path
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
