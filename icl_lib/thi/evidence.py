@@ -15,30 +15,35 @@ with the trust w and the neutral P(Yes) p₀, at which an answer says nothing.
 
 Look-alikes. Two images u and v show one person with probability κ(u, v) = σ(a·(⟨g(u), g(v)⟩ − b)),
 and κ(v, v) = 1; g(v) is the backbone's unit vector. If v shows the person, so does u with
-probability κ(u, v), and therefore
+probability κ(u, v), and the answer about u supports v by log[1 − κ(u, v) + κ(u, v)·e^r(u)].
 
-    P(v | q, answers) ∝ exp(S(q, v) / τ) · Π_u [1 − κ(u, v) + κ(u, v)·e^r(u)]
+Repetition. Answers about several images of one person repeat each other: the MLLM errs about the
+person, not about the image. n answers that are correlated by c count like n / (1 + (n − 1)·c)
+independent ones (the design effect, Kish 1965), and n(v) = Σ_u κ(u, v) of them are about v. So
 
-over all images u that were asked about.
+    P(v | q, answers) ∝ exp(S(q, v)/τ + E(v)),
+    E(v) = Σ_u log[1 − κ(u, v) + κ(u, v)·e^r(u)] / (1 + c·max(0, n(v) − 1))
 
-Ranking. The gallery is ranked by this posterior, on the scale of S:
+over all images u that were asked about. With c = 0 this is Bayes' rule for independent answers;
+with c = 1 the answers about look-alikes are averaged.
 
-    Ŝ(q, v) = S(q, v) + τ·Σ_u log[1 − κ(u, v) + κ(u, v)·e^r(u)]
+Ranking. The gallery is ranked by this posterior, on the scale of S: Ŝ(q, v) = S(q, v) + τ·E(v).
 
 In code, sim [Q, G] is S, and a trace holds the answers about D candidates of each query.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit, logsumexp
+from sklearn.linear_model import LogisticRegression
 
 from icl_lib.thi.trace import Trace
 
 _EDGE = 1e-6  # P(Yes) is kept this far from 0 and 1, where its logit is infinite
-# Bounds of a fit: log temperature, log trust, logit neutral, log steepness, alike
-_BOUNDS = ((-7, 3), (-7, 3), (-10, 10), (-3, 6), (-1, 1))
+# Bounds of a fit: log temperature, log trust, logit of the neutral P(Yes), logit of the repetition
+_BOUNDS = ((-7, 3), (-7, 3), (-10, 10), (-8, 8))
 _SAME = 50.0  # logit of κ of an image and itself
 _CELLS = 4_000_000  # of [queries, images, candidates] held in memory at once
 
@@ -56,6 +61,7 @@ class Evidence:
         steepness: a, how sharply the similarity of two images tells one person from two.
         alike: b, the similarity of two images at which they are as likely one person as two. None:
             an answer counts for its own image only.
+        repetition: c in [0, 1], how much answers about look-alikes repeat each other.
     """
 
     temperature: float
@@ -63,6 +69,7 @@ class Evidence:
     neutral: float = 0.5
     steepness: float = 0.0
     alike: float | None = None
+    repetition: float = 0.0
 
     def __post_init__(self):
         if not (self.temperature > 0 and self.trust >= 0 and 0 < self.neutral < 1):
@@ -83,14 +90,15 @@ class Evidence:
             return np.full(cosine.shape, -np.inf)
         return self.steepness * (cosine - self.alike)
 
-    def alone(self) -> "Evidence":
-        """The same without look-alikes: an answer counts for its own image only."""
-        return replace(self, steepness=0.0, alike=None)
-
 
 def support(same: np.ndarray, ratio: np.ndarray) -> np.ndarray:
     """log(1 − κ + κ·e^r) of arrays of logit κ and r that broadcast: what one answer adds."""
     return np.logaddexp(0, same + ratio) - np.logaddexp(0, same)
+
+
+def pooled(total: np.ndarray, count: np.ndarray, repetition: float) -> np.ndarray:
+    """E(v): the sum of the support by the answers, discounted as `count` = n(v) of them repeat."""
+    return total / (1 + repetition * np.maximum(0, count - 1))
 
 
 def rank_by_evidence(
@@ -117,8 +125,10 @@ def rank_by_evidence(
         asked = vectors[columns[part]]  # [q, depth, D]
         same = evidence.same(np.einsum("gd,qkd->qgk", vectors, asked, optimize=True))
         np.put_along_axis(same, columns[part][:, None], _SAME, axis=1)
-        added = support(same, evidence.ratio(trace.p_yes[part])[:, None])
-        final[part] += evidence.temperature * added.sum(-1)
+        p_yes = trace.p_yes[part][:, None]
+        total = support(same, evidence.ratio(p_yes)).sum(-1)
+        count = (expit(same) * ~np.isnan(p_yes)).sum(-1)
+        final[part] += evidence.temperature * pooled(total, count, evidence.repetition)
     return final
 
 
@@ -170,16 +180,24 @@ class Hypotheses:
 
     def log_posterior(self, p_yes: np.ndarray) -> np.ndarray:
         """Log of P(v | q, answers) [Q, M], from P(Yes) [Q, D], NaN where nothing was asked."""
-        added = support(self.same, self.evidence.ratio(p_yes)[:, None])
-        return log_softmax(self.log_prior + added.sum(-1), axis=1)
+        total, count = self.support(p_yes)
+        return log_softmax(self.log_prior + pooled(total, count, self.evidence.repetition), axis=1)
+
+    def support(self, p_yes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The support by all answers P(Yes) [Q, D], and n(v), how many are about v: [Q, M] both."""
+        asked = ~np.isnan(p_yes)[:, None]
+        total = support(self.same, self.evidence.ratio(p_yes)[:, None]).sum(-1)
+        return total, (self.kappa * asked).sum(-1)
 
 
 def fit(sim, trace: Trace, vectors, query_pids, gallery_pids, look_alikes: bool = True) -> Evidence:
     """The parameters of highest likelihood, from queries whose person is known.
 
-    The likelihood is that of the person: the mean over the queries of log Σ_v P(v | q, answers),
-    where v runs over the images of the query's person among its first hundred. Queries without
-    such an image say nothing.
+    κ is a logistic regression of "one person or two" on the similarity of two images, over the
+    candidates and the first hundred images of each query. Temperature, trust, neutral point and
+    repetition maximise the likelihood of the person: the mean over the queries of
+    log Σ_v P(v | q, answers), where v runs over the images of the query's person among its first
+    hundred. Queries without such an image say nothing.
 
     Args:
         sim: S(q, v) [Q, G].
@@ -195,20 +213,34 @@ def fit(sim, trace: Trace, vectors, query_pids, gallery_pids, look_alikes: bool 
     columns = _columns(np.asarray(sim), trace)
     start = Evidence(float(np.std(sim)) / 4)
     state = Hypotheses(sim, columns, vectors, start)
-    right = np.asarray(gallery_pids)[state.columns] == np.asarray(query_pids)[:, None]
+    query_pids, gallery_pids = np.asarray(query_pids), np.asarray(gallery_pids)
+    right = gallery_pids[state.columns] == query_pids[:, None]
     known = right.any(1)
     if not known.any():
         raise ValueError("no query has an image of its person among its first hundred")
+    steepness, alike = _likeness(state, columns, gallery_pids) if look_alikes else (0.0, None)
 
     def read(x: np.ndarray) -> Evidence:
-        alike = (float(np.exp(x[3])), float(x[4])) if look_alikes else (0.0, None)
-        return Evidence(float(np.exp(x[0])), float(np.exp(x[1])), float(expit(x[2])), *alike)
+        repetition = float(expit(x[3])) if look_alikes else 0.0
+        of_answers = float(np.exp(x[0])), float(np.exp(x[1])), float(expit(x[2]))
+        return Evidence(*of_answers, steepness, alike, repetition)
 
     def loss(x: np.ndarray) -> float:
         state.set(read(x))
         log_p = np.where(right, state.log_posterior(trace.p_yes), -np.inf)[known]
         return -float(logsumexp(log_p, axis=1).mean())
 
-    x = [np.log(start.temperature), 0.0, 0.0, np.log(10.0), 0.8]
-    free = 5 if look_alikes else 3
-    return read(minimize(loss, x[:free], bounds=_BOUNDS[:free], method="L-BFGS-B").x)
+    x, free = [np.log(start.temperature), 0.0, 0.0, 0.0], 4 if look_alikes else 3
+    options = {"eps": 1e-5}
+    return read(minimize(loss, x[:free], bounds=_BOUNDS[:free], options=options).x)
+
+
+def _likeness(state: Hypotheses, columns: np.ndarray, gallery_pids: np.ndarray) -> tuple:
+    """The a and b of κ; 0 and None where the images of one person are not the more similar ones."""
+    other = state.columns[:, :, None] != columns[:, None]
+    one = (gallery_pids[state.columns][:, :, None] == gallery_pids[columns][:, None])[other]
+    if one.all() or not one.any():
+        return 0.0, None
+    found = LogisticRegression(C=np.inf).fit(state.cosine[other][:, None], one)
+    steepness, offset = float(found.coef_[0, 0]), float(found.intercept_[0])
+    return (steepness, -offset / steepness) if steepness > 0 else (0.0, None)

@@ -20,7 +20,7 @@ from scipy.special import log_softmax, xlogy
 
 from icl_lib.params.names import known
 from icl_lib.retrieval.metrics import ranking
-from icl_lib.thi.evidence import Evidence, Hypotheses, support
+from icl_lib.thi.evidence import Evidence, Hypotheses, pooled, support
 from icl_lib.thi.trace import Trace
 
 
@@ -74,15 +74,14 @@ def entropy(state: Hypotheses, p_yes: np.ndarray, answers: Answers) -> np.ndarra
     """The expected reduction of the entropy by an answer about each candidate [Q, D]."""
     now = state.log_posterior(p_yes)
     before = -xlogy(np.exp(now), np.exp(now)).sum(1)
-    after = _expected(state, now, answers, lambda p: -xlogy(p, p).sum(1))
+    after = _expected(state, p_yes, answers, lambda p: -xlogy(p, p).sum(1))
     return before[:, None] - after
 
 
 def rank1(state: Hypotheses, p_yes: np.ndarray, answers: Answers) -> np.ndarray:
     """The expected gain in the probability that the best candidate shows the person [Q, D]."""
-    now = state.log_posterior(p_yes)
-    before = _shows(state, np.exp(now)).max(1)
-    after = _expected(state, now, answers, lambda p: _shows(state, p).max(1))
+    before = _shows(state, np.exp(state.log_posterior(p_yes))).max(1)
+    after = _expected(state, p_yes, answers, lambda p: _shows(state, p).max(1))
     return after - before[:, None]
 
 
@@ -99,16 +98,20 @@ def _shows(state: Hypotheses, posterior: np.ndarray) -> np.ndarray:
     return np.einsum("qm,qmk->qk", posterior, state.kappa)
 
 
-def _expected(state: Hypotheses, now: np.ndarray, answers: Answers, value: Callable) -> np.ndarray:
+def _expected(
+    state: Hypotheses, p_yes: np.ndarray, answers: Answers, value: Callable
+) -> np.ndarray:
     """The expected `value` of the posterior after an answer about each candidate [Q, D]."""
     queries, _, depth = state.same.shape
     out = np.zeros((queries, depth))
-    shows = _shows(state, np.exp(now))
+    shows = _shows(state, np.exp(state.log_posterior(p_yes)))
+    total, count = state.support(p_yes)
     for k in range(depth):
         for right, wrong, ratio in zip(answers.right, answers.wrong, answers.ratio, strict=True):
             chance = shows[:, k] * right + (1 - shows[:, k]) * wrong
-            after = log_softmax(now + support(state.same[:, :, k], ratio), axis=1)
-            out[:, k] += chance * value(np.exp(after))
+            support_then = total + support(state.same[:, :, k], ratio)
+            added = pooled(support_then, count + state.kappa[:, :, k], state.evidence.repetition)
+            out[:, k] += chance * value(np.exp(log_softmax(state.log_prior + added, axis=1)))
     return out
 
 

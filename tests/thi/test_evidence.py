@@ -25,7 +25,7 @@ def bayes(sim, vectors, trace, evidence, q):
     """P(v | q, answers) of all images v, image by image and answer by answer."""
     weights = []
     for v in range(sim.shape[1]):
-        weight = math.exp(sim[q, v] / evidence.temperature)
+        support, count = 0.0, 0.0
         for u, p in zip(trace.candidates[q].tolist(), trace.p_yes[q].tolist(), strict=True):
             if math.isnan(p):
                 continue
@@ -36,8 +36,10 @@ def bayes(sim, vectors, trace, evidence, q):
             elif u != v:
                 z = evidence.steepness * (float(vectors[u] @ vectors[v]) - evidence.alike)
                 kappa = 1 / (1 + math.exp(-z))
-            weight *= 1 - kappa + kappa * odds**evidence.trust
-        weights.append(weight)
+            support += math.log(1 - kappa + kappa * odds**evidence.trust)
+            count += kappa
+        support /= 1 + evidence.repetition * max(0.0, count - 1)
+        weights.append(math.exp(sim[q, v] / evidence.temperature + support))
     return np.array(weights) / sum(weights)
 
 
@@ -48,6 +50,7 @@ parameters = st.builds(
     neutral=st.floats(0.05, 0.95),
     steepness=st.floats(0, 20),
     alike=st.one_of(st.floats(-1, 1), st.none()),
+    repetition=st.floats(0, 1),
 )
 
 
@@ -85,7 +88,7 @@ def test_a_yes_lifts_and_a_no_lowers_an_image_and_its_look_alike():
         trace = Trace(np.array([[0]]), np.array([[p]]))
         change = rank_by_evidence(sim, trace, vectors, evidence) - sim
         assert (sign * change[0, :2] > 0.1).all() and abs(change[0, 2]) < 1e-3
-        alone = rank_by_evidence(sim, trace, vectors, evidence.alone()) - sim
+        alone = rank_by_evidence(sim, trace, vectors, Evidence(0.1)) - sim
         assert sign * alone[0, 0] > 0.1 and (alone[0, 1:] == 0).all()
 
 
