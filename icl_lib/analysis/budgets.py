@@ -75,10 +75,15 @@ def evidence_line(
 
 
 def perfect(rule: Rule, run: Interaction, answers: Trace) -> tuple[Rule, Trace]:
-    """The rule and the answers as if the MLLM were always right: an upper bound, no model."""
+    """The rule and the answers as if the MLLM were right 99 times in 100: an upper bound, no model.
+
+    The answers are all right, and count as much as those of such an MLLM.
+    """
     right = run.pids[1][answers.candidates] == run.pids[0][:, None]
     sure = Answers(np.array([0.01, 0.99]), np.array([0.99, 0.01]))
-    return replace(rule, answers=sure), replace(answers, p_yes=right.astype(float))
+    evidence = replace(rule.evidence, trust=1.0, neutral=0.5)
+    p_yes = np.where(right, 0.99, 0.01)
+    return replace(rule, answers=sure, evidence=evidence), replace(answers, p_yes=p_yes)
 
 
 def gains_over_seeds(runs: dict[int, dict[str, dict]], pairs: dict[str, str]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from icl_lib.figures.style import BLACK, CYCLE, panels, styled
 from icl_lib.retrieval.metrics import LABELS
 
 SHOWN = ("rank1", "rank5", "mAP", "mINP")
+MARKS = "x+s^vD*"  # of rules with one setting
 
 
 @styled
@@ -14,7 +15,7 @@ def over_cost(lines: dict[str, pd.DataFrame], cost: str, label: str, limit: floa
 
     Args:
         lines: {rule: a row for each setting}, with the column `cost` and the metrics in percent; a
-            rule with one setting is a cross, the others are lines that start without cost.
+            rule with one setting is a black mark, the others are lines that start without cost.
         cost: the column on the horizontal axis.
         label: what that axis is called.
         limit: the vertical axis ends at so many points.
@@ -29,17 +30,11 @@ def over_cost(lines: dict[str, pd.DataFrame], cost: str, label: str, limit: floa
             if name in curves:
                 ax.plot(table[cost], gain, "o-", ms=4, color=colors[name], label=name)
             else:
-                ax.plot(table[cost], gain, "x", color=BLACK, ms=7)
-                ax.annotate(
-                    name,
-                    (table[cost].iloc[0], gain.iloc[0]),
-                    fontsize=7,
-                    xytext=(4, 3),
-                    textcoords="offset points",
-                )
+                mark = MARKS[list(lines).index(name) % len(MARKS)]
+                ax.plot(table[cost], gain, mark, color=BLACK, ms=7, mfc="none", label=name)
         ax.axhline(0, color=BLACK, lw=1)
         title = LABELS[metric].removesuffix(" (%)")
         ax.set(title=f"{title}, {start[metric]:.1f} without THI", ylim=(-5, limit))
         ax.set(xlabel=label, ylabel="gain (points)")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure

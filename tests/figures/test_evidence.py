@@ -15,5 +15,4 @@ def test_gains_start_from_the_rule_without_questions():
     assert third.lines[1].get_xydata().tolist() == [[1.5, 1.0]]
     assert last.lines[1].get_xydata().tolist() == [[1.5, -1.0]]
     assert "Rank-1, 40.0 without THI" in first.get_title()
-    assert [text.get_text() for text in first.texts] == ["gate"]
-    assert [text.get_text() for text in figure.legends[0].texts] == ["evidence"]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["evidence", "gate"]
