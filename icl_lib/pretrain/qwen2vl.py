@@ -121,7 +121,10 @@ def make_processor(tokenizer) -> Qwen2VLProcessor:
 def adopt_tower(
     model: Qwen2VLForConditionalGeneration, tower: AttributeTower, rms: float = 0.5
 ) -> None:
-    """Put the trained tower into the model and scale its tokens to the size of word embeddings."""
+    """Put the trained tower into the model and scale its tokens to the size of word embeddings.
+
+    From then on the two share one vision tower.
+    """
     sample = torch.zeros(8, 3, SIZE[1], SIZE[0]).uniform_(
         -1.5, 1.5, generator=torch.Generator().manual_seed(0)
     )
@@ -137,6 +140,7 @@ def adopt_tower(
     last.weight.data *= rms / now
     last.bias.data *= rms / now
     model.model.visual.load_state_dict(tower.visual.state_dict())
+    tower.visual = model.model.visual
     nn.init.normal_(model.get_input_embeddings().weight, std=rms)
 
 

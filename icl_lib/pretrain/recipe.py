@@ -20,7 +20,7 @@ from icl_lib.results import atomic_write, locked, versions, write_json
 
 PEOPLE, EACH = 10_000, 6  # generic identities, pictures of each
 HELD_OUT = (400, 4, GENERIC_SEED + 1)  # people, pictures of each, seed: never trained on
-STEPS = {"tower": 5000, "clip": 2000, "language": 900, "joint": 1500}
+STEPS = {"tower": 5000, "clip": 2000, "language": 900, "joint": 3000}
 STAGES = {"clip": ("tower", "clip"), "qwen2vl": ("tower", "language", "joint")}
 TITLES = {"clip": "small CLIP", "qwen2vl": "small Qwen2-VL"}
 STANDS_FOR = {"clip": "OpenAI CLIP ViT-B/16", "qwen2vl": "Qwen2-VL-7B-Instruct"}
@@ -52,7 +52,7 @@ def pretrain(name: str, work: Path, out: Path, steps: dict = STEPS, people: int 
         save_clip(clip, out)
     else:
         pupil = new_pupil(data, tower, prompts)
-        for stage, learns, lr in (("language", False, 1.5e-3), ("joint", True, 8e-4)):
+        for stage, learns, lr in (("language", None, 1.5e-3), ("joint", tower, 4e-4)):
             teach(pupil, data, prompts, work, stage, steps[stage], held_out, learns, lr)
         save_model(pupil, out)
     record(name, work, out, steps, people)

@@ -56,7 +56,11 @@ class AttributeTower(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
         """Turn pictures [B, 3, H, W] into logits [B, values], one tensor per attribute."""
-        x = self.norm(self.tokens(pictures))
+        return self.read(self.tokens(pictures))
+
+    def read(self, tokens: torch.Tensor) -> list[torch.Tensor]:
+        """Turn visual tokens [B, 12, hidden] into logits [B, values], one tensor per attribute."""
+        x = self.norm(tokens)
         look = (self.query @ x.transpose(1, 2)).softmax(-1)  # [B, attributes, tokens]
         pooled = look @ x  # [B, attributes, hidden]
         return [head(pooled[:, i]) for i, head in enumerate(self.heads)]
@@ -105,8 +109,7 @@ def train_tower(
         return attribute_loss(logits, y), {"accuracy": right.nanmean().item()}
 
     def check(_):
-        accuracy = attribute_accuracy(model, held_out)
-        return {"held_out_accuracy": round(sum(accuracy.values()) / len(accuracy), 2)}
+        return {"held_out_accuracy": mean_accuracy(model, held_out)}
 
     train(model, loss_of, steps, lr, Path(folder), "tower", check)
     return model.cpu().eval()
@@ -125,3 +128,9 @@ def attribute_accuracy(model: AttributeTower, data: GenericSet) -> dict[str, flo
         guess, y = torch.cat([scores[j] for scores in logits]).argmax(-1), labels[:, j]
         hits[name] = 100 * (guess == y)[y >= 0].float().mean().item()
     return hits
+
+
+def mean_accuracy(model: AttributeTower, data: GenericSet) -> float:
+    """Mean of `attribute_accuracy` over the attributes, in percent with two decimals."""
+    accuracy = attribute_accuracy(model, data)
+    return round(sum(accuracy.values()) / len(accuracy), 2)

@@ -145,7 +145,8 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipe, "HELD_OUT", (20, 2, 1))
         patch.setattr(lessons, "PICTURES", 6)
-        patch.setattr(lessons, "SHARES", dict.fromkeys(TASKS, 2))
+        for shares in ("FROZEN", "JOINT"):
+            patch.setattr(lessons, shares, dict.fromkeys(TASKS, 2))
         patch.setattr(lessons.shutil, "which", lambda name: None)
         folder = tmp_path_factory.mktemp("recipe")
         for name in recipe.STAGES:
@@ -186,14 +187,17 @@ def test_the_recipe_writes_its_card_log_and_numbers(made):
         assert recipe.TITLES[name] in card and f"icl pretrain {name}" in card
 
 
-def test_the_joint_stage_trains_the_tower_too(made):
+def test_the_joint_stage_trains_the_tower_and_its_attributes_too(made):
     tower, language, joint = (
         torch.load(made / f"{stage}.pt", weights_only=True)["model"]
         for stage in ("tower", "language", "joint")
     )
     part = "visual.blocks.0.attn.qkv.weight"
     assert torch.equal(tower[part], language[f"model.model.{part}"])
-    assert not torch.equal(tower[part], joint[f"model.model.{part}"])
+    assert not torch.equal(tower[part], joint[f"0.model.model.{part}"])
+    assert torch.equal(joint[f"1.{part}"], joint[f"0.model.model.{part}"])  # one and the same
+    assert not torch.equal(tower["query"], joint["1.query"])
+    assert "attributes" in json.loads((made / "joint.jsonl").read_text())
 
 
 def test_exercises_are_true(exercises, world):
