@@ -80,19 +80,12 @@ def rate_map(
     Returns:
         A row for each pair of rates with the columns TPR and FPR (percent) and gain (points).
     """
-    candidates = np.asarray(candidates)[:, : max(K, 1)]
-    near = np.take_along_axis(np.asarray(sim), candidates, axis=1)
-    right = np.asarray(gallery_pids)[candidates] == np.asarray(query_pids)[:, None]
-    columns = np.broadcast_to(np.arange(candidates.shape[1]), candidates.shape)
-    table = []
-    for tpr, fpr in product(steps, steps):
-        gains = []
-        for seed in range(seeds):
-            trace = Trace.from_answers(_simulated_yes(right, tpr, fpr, seed), columns)
-            first = replay(near, near, trace, K, xi, lam)[0].argmax(1)
-            gains.append(right[np.arange(len(right)), first].mean() - right[:, 0].mean())
-        table.append((round(100 * tpr, 6), round(100 * fpr, 6), 100 * np.mean(gains)))
-    return pd.DataFrame(table, columns=["TPR", "FPR", "gain"])
+
+    def first(near: np.ndarray, yes: np.ndarray, *_) -> np.ndarray:
+        columns = np.broadcast_to(np.arange(yes.shape[1]), yes.shape)
+        return replay(near, near, Trace.from_answers(yes, columns), K, xi, lam)[0].argmax(1)
+
+    return _map(sim, candidates, query_pids, gallery_pids, K, first, steps, seeds)
 
 
 def evidence_map(
@@ -124,18 +117,29 @@ def evidence_map(
     Returns:
         A row for each pair of rates with the columns TPR and FPR (percent) and gain (points).
     """
+
+    def first(near: np.ndarray, yes: np.ndarray, tpr: float, fpr: float) -> np.ndarray:
+        p, q = np.clip((tpr, fpr), 0.01, 0.99)
+        ratio = np.where(yes, np.log(p / q), np.log((1 - p) / (1 - q)))
+        return (near + evidence.temperature * ratio).argmax(1)
+
+    return _map(sim, candidates, query_pids, gallery_pids, K, first, steps, seeds)
+
+
+def _map(sim, candidates, query_pids, gallery_pids, K, first, steps, seeds) -> pd.DataFrame:
+    """The gain in Rank-1 over the rates, where `first` puts a candidate first [Q].
+
+    It gets the candidates' similarities [Q, K], the simulated answers [Q, K], TPR and FPR.
+    """
     candidates = np.asarray(candidates)[:, : max(K, 1)]
     near = np.take_along_axis(np.asarray(sim), candidates, axis=1)
     right = np.asarray(gallery_pids)[candidates] == np.asarray(query_pids)[:, None]
     table = []
     for tpr, fpr in product(steps, steps):
-        p, q = np.clip((tpr, fpr), 0.01, 0.99)
-        of_yes, of_no = np.log(p / q), np.log((1 - p) / (1 - q))
         gains = []
         for seed in range(seeds):
-            yes = _simulated_yes(right, tpr, fpr, seed)
-            first = (near + evidence.temperature * np.where(yes, of_yes, of_no)).argmax(1)
-            gains.append(right[np.arange(len(right)), first].mean() - right[:, 0].mean())
+            chosen = first(near, _simulated_yes(right, tpr, fpr, seed), tpr, fpr)
+            gains.append(right[np.arange(len(right)), chosen].mean() - right[:, 0].mean())
         table.append((round(100 * tpr, 6), round(100 * fpr, 6), 100 * np.mean(gains)))
     return pd.DataFrame(table, columns=["TPR", "FPR", "gain"])
 

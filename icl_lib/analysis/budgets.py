@@ -6,20 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from icl_lib.analysis.intervals import paired_bootstrap
+from icl_lib.analysis.intervals import holm, paired_bootstrap
 from icl_lib.retrieval.metrics import NAMES
 from icl_lib.thi import Interaction, Trace, questions
-from icl_lib.thi.policies import Answers, Rule, asked_at, play, price_of
+from icl_lib.thi.policies import Rule, asked_at, play, price_of
+from icl_lib.thi.sweep import LAMBDAS, best_point
 
 BUDGETS = (0.5, 1, 2, 3, 5, 10)  # questions per query on val
 
 
-def algorithm1_line(
-    val: Interaction, test: Interaction, xis: Sequence[float], lams: Sequence[float]
-) -> pd.DataFrame:
-    """Algorithm 1 on test for each K from 0 on, with ξ and λ chosen for it on val.
-
-    They are chosen by Rank-1 + mAP; of equal points, the one with the fewest questions.
+def algorithm1_line(val: Interaction, test: Interaction, xis: Sequence[float]) -> pd.DataFrame:
+    """Algorithm 1 on test for each K from 0 on, with ξ (of `xis`) and λ chosen for it on val.
 
     Returns:
         A row for each K: questions and anchors (per query), the metrics NAMES (percent), xi and
@@ -27,14 +24,11 @@ def algorithm1_line(
     """
     rows = []
     for K in range(test.trace.k_max + 1):
-        table = val.grid([K], xis, lams)
-        table = table.assign(score=table["rank1"] + table["mAP"])
-        best = table.sort_values(["score", "questions"], ascending=[False, True]).iloc[0]
-        at = {"xi": float(best["xi"]), "lam": float(best["lam"])}
-        values = test.per_query(K, **at)
-        asked = float(questions(test.sim.max(1), test.trace, K, at["xi"]).mean())
+        point = best_point(val.grid([K], xis, LAMBDAS))
+        values = test.per_query(**point)
+        asked = float(questions(test.sim.max(1), test.trace, K, point["xi"]).mean())
         found = float((values["anchor"] >= 0).mean())
-        rows.append({"K": K, "questions": asked, "anchors": found, **_means(values), **at})
+        rows.append({**point, "questions": asked, "anchors": found, **_means(values)})
     return pd.DataFrame(rows).set_index("K")
 
 
@@ -62,28 +56,24 @@ def evidence_line(
     """
     prices = rule.asking(val, val_answers.k_max, -np.inf)
     play(prices, val_answers)
-    free = rule.asking(run, answers.k_max, -np.inf)
-    play(free, answers)
+    free = prices
+    if run is not val:
+        free = rule.asking(run, answers.k_max, -np.inf)
+        play(free, answers)
     rows = []
     for budget in (0, *budgets):
         price = price_of(prices, budget)
         trace = replace(answers, p_yes=asked_at(free, answers, price))
-        values = replace(run, trace=trace, evidence=rule.evidence).per_query(0, 0.0, 1.0)
+        values = run.by_evidence(trace, rule.evidence)
         asked = float(trace.asked.mean())
         rows.append({"budget": budget, "price": price, "questions": asked, **_means(values)})
     return pd.DataFrame(rows).set_index("budget")
 
 
-def perfect(rule: Rule, run: Interaction, answers: Trace) -> tuple[Rule, Trace]:
-    """The rule and the answers as if the MLLM were right 99 times in 100: an upper bound, no model.
-
-    The answers are all right, and count as much as those of such an MLLM.
-    """
+def always_right(run: Interaction, answers: Trace) -> Trace:
+    """The answers as they would be if the MLLM were always right: P(Yes) = 0.99 or 0.01."""
     right = run.pids[1][answers.candidates] == run.pids[0][:, None]
-    sure = Answers(np.array([0.01, 0.99]), np.array([0.99, 0.01]))
-    evidence = replace(rule.evidence, trust=1.0, neutral=0.5)
-    p_yes = np.where(right, 0.99, 0.01)
-    return replace(rule, answers=sure, evidence=evidence), replace(answers, p_yes=p_yes)
+    return replace(answers, p_yes=np.where(right, 0.99, 0.01))
 
 
 def gains_over_seeds(runs: dict[int, dict[str, dict]], pairs: dict[str, str]) -> pd.DataFrame:
@@ -95,7 +85,8 @@ def gains_over_seeds(runs: dict[int, dict[str, dict]], pairs: dict[str, str]) ->
 
     Returns:
         A row for each pair ("method", "over") and metric: "before" and "after" (percent), "gain"
-        (points), low and high, "p", and "seeds above 0".
+        (points), low and high, "p, Holm" (corrected for all rows; the intervals are not), and
+        "seeds above 0".
     """
     rows = []
     pids = next(iter(next(iter(runs.values())).values()))["pid"]
@@ -119,7 +110,9 @@ def gains_over_seeds(runs: dict[int, dict[str, dict]], pairs: dict[str, str]) ->
                     "seeds above 0": int(((after - before).mean(1) > 0).sum()),
                 }
             )
-    return pd.DataFrame(rows).set_index(["method", "over", "metric"])
+    table = pd.DataFrame(rows).set_index(["method", "over", "metric"])
+    table["p, Holm"] = holm(table.pop("p"))
+    return table
 
 
 def _means(values: dict[str, np.ndarray]) -> dict[str, float]:

@@ -5,9 +5,9 @@ import pandas as pd
 
 from icl_lib.analysis.intervals import holm, interval_text, paired_bootstrap
 from icl_lib.thi import Interaction
+from icl_lib.thi.sweep import LAMBDAS
 
 LEVEL = 0.05
-LAMBDAS = [round(0.1 * i, 1) for i in range(11)]
 # claim -> what its evidence is; positive evidence speaks for the claim.
 CLAIMS = {
     "RDA helps alone (Rank-1)": "Rank-1 with RDA minus without, no THI",

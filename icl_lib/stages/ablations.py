@@ -4,7 +4,6 @@ Each is made once, as a variant of its stage. The result is always {seed: …}, 
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,11 @@ from icl_lib.analysis import compare, paper_claims
 from icl_lib.analysis.hallucination import without_contradicted
 from icl_lib.data import captions
 from icl_lib.params import Params, load_params
-from icl_lib.stages import evidence
 from icl_lib.stages.backbones import backbone, baseline, measured
-from icl_lib.stages.interactions import chosen, interaction, whole_trace, xi_grid
+from icl_lib.stages.interactions import chosen, interaction, xi_grid
 from icl_lib.stages.manifest import data
 from icl_lib.stages.rda import reorganised
-from icl_lib.thi.cost import cost, questions
+from icl_lib.thi.cost import cost
 
 # The paper's rows 4 to 1, and two rows more.
 TABLE6 = ("baseline", "RDA", "RDA + THI", "RDA + THI + LoRA", "THI", "THI + LoRA")
@@ -29,7 +27,7 @@ def trained(params: Params, seeds: int) -> dict[int, dict[str, Path]]:
     """{seed: {"without RDA": folder, "with RDA": folder}} of `seeds` trainings of each backbone."""
     return {
         own.seed: {"without RDA": baseline(own, variant), "with RDA": backbone(own, variant)}
-        for own, variant in _seeds(params, seeds)
+        for own, variant in each_seed(params, seeds)
     }
 
 
@@ -42,7 +40,7 @@ def table6(params: Params, seeds: int = 1) -> dict[int, dict[str, tuple]]:
     `icl_lib.thi.cost.cost`); both are {} for the others.
     """
     runs = {}
-    for own, variant in _seeds(params, seeds):
+    for own, variant in each_seed(params, seeds):
         rows: dict[str, tuple] = {
             "baseline": (measured(own, baseline(own, variant)), {}, {}),
             "RDA": (measured(own, backbone(own, variant)), {}, {}),
@@ -86,34 +84,10 @@ def claim_evidence(
         runs: what `table6` returns for them.
     """
     found = {}
-    for own, variant in _seeds(params, len(runs)):
+    for own, variant in each_seed(params, len(runs)):
         val, test = (interaction(own, split, variant=variant) for split in ("val", "test"))
         found[own.seed] = paper_claims.evidence(runs[own.seed], val, test, xi_grid(val))
     return found
-
-
-def evidence_runs(params: Params, seeds: int) -> dict[int, dict[str, tuple[float, dict]]]:
-    """{seed: {rule: (questions per query, test metrics for each query)}}, every seed trained anew.
-
-    The rules are Algorithm 1 at thi.K and at thi.k_max, with ξ and λ chosen on val for each, and
-    evidence within the first one's budget and with all candidates asked about.
-    """
-    runs = {}
-    for own, variant in _seeds(params, seeds):
-        val, run = (interaction(own, split, variant=variant) for split in ("val", "test"))
-        runs[own.seed] = rows = {}
-        for K in dict.fromkeys([own.thi.K, own.thi.k_max]):
-            point = chosen(own.changed("thi", K=K), val)
-            asked = questions(run.sim.max(1), run.trace, K, point["xi"])
-            rows[f"Algorithm 1, K = {K}"] = float(asked.mean()), run.per_query(**point)
-        rule = evidence.fitted(own, variant=variant)
-        for name, trace in (
-            ("evidence", evidence.asked(own, run, rule, "test", variant=variant)),
-            ("evidence, all asked", whole_trace(own, run, "test", variant=variant)),
-        ):
-            values = replace(run, trace=trace, evidence=rule.evidence).per_query(**point)
-            rows[name] = float(trace.asked.mean()), values
-    return runs
 
 
 def rda_settings(params: Params) -> dict[str, dict]:
@@ -143,7 +117,7 @@ def rda_settings(params: Params) -> dict[str, dict]:
 def rda_trainings(params: Params, seeds: int = 1) -> dict[int, dict[str, Path]]:
     """{seed: {label: folder}} of a training with each of `rda_settings`."""
     runs: dict[int, dict[str, Path]] = {}
-    for own, variant in _seeds(params, seeds):
+    for own, variant in each_seed(params, seeds):
         runs[own.seed] = {}
         for label, changed in rda_settings(params).items():
             marks = [f"{name}-{value}" for name, value in changed.items() if name != "rda"]
@@ -160,7 +134,7 @@ def filtered(params: Params, drop: float, seeds: int = 1) -> dict[int, dict[str,
     reorganised; and, on a stand-in, all that the drawing contradicts.
     """
     runs: dict[int, dict[str, Path]] = {}
-    for own, variant in _seeds(params, seeds):
+    for own, variant in each_seed(params, seeds):
         runs[own.seed] = {"no filter": backbone(own, variant)}
         for label, share in {f"P(Yes), {drop:.0%} out": drop, "no additions": 1.0}.items():
             name = f"drop{share}{variant}"
@@ -172,7 +146,7 @@ def filtered(params: Params, drop: float, seeds: int = 1) -> dict[int, dict[str,
     return runs
 
 
-def _seeds(params: Params, seeds: int) -> Iterator[tuple[Params, str]]:
+def each_seed(params: Params, seeds: int) -> Iterator[tuple[Params, str]]:
     """The settings and the variant's name of `seeds` seeds; the first seed is the run's own."""
     for seed in range(params.seed, params.seed + seeds):
         own = params.model_copy(update={"seed": seed})

@@ -16,10 +16,9 @@ from icl_lib.stages.interactions import chosen, interaction, whole_trace
 from icl_lib.stages.made import stage
 from icl_lib.thi import Interaction, Trace, interact, refine
 from icl_lib.thi.cost import questions
-from icl_lib.thi.evidence import Evidence, fit, rank_by_evidence
-from icl_lib.thi.policies import Answers, Rule, asked_at, play, price_of
+from icl_lib.thi.evidence import Evidence, rank_by_evidence
+from icl_lib.thi.policies import Answers, Rule, asked_at, fit_rule, play, price_of
 
-FITTED = 500  # val queries that the parameters are fitted to
 # On val, the rule may ask this share of Algorithm 1's questions, so that it stays below on test.
 BUDGET = 0.95
 
@@ -44,26 +43,14 @@ def fitted(
     given, policy = params.thi, policy or params.thi.policy
 
     def build(folder: Path) -> None:
-        query_pids, gallery_pids = run.pids
-        some = np.unique(np.linspace(0, len(run.sim) - 1, min(FITTED, len(run.sim))).astype(int))
-        part = Trace(trace.candidates[some], trace.p_yes[some], trace.threshold)
-        evidence = fit(
-            run.sim[some],
-            part,
-            run.vectors,
-            query_pids[some],
-            gallery_pids,
-            given.look_alikes,
-        )
-        right = gallery_pids[trace.candidates] == query_pids[:, None]
-        answers = Answers.measured(trace.p_yes.ravel(), right.ravel())
-        free = Rule(evidence, answers, policy, -np.inf).asking(run, trace.k_max)
+        rule = fit_rule(run, trace, policy, given.look_alikes)
+        free = rule.asking(run, trace.k_max)
         play(free, trace)
         budget = algorithm1_questions(params, run) if given.price is None else None
         price = given.price if budget is None else price_of(free, BUDGET * budget)
         told = {
-            "evidence": asdict(evidence),
-            "answers": {"right": answers.right.tolist(), "wrong": answers.wrong.tolist()},
+            "evidence": asdict(rule.evidence),
+            "answers": {side: shares.tolist() for side, shares in vars(rule.answers).items()},
             "policy": policy,
             "price": price,
             "questions_val": float((~np.isnan(asked_at(free, trace, price))).sum(1).mean()),
@@ -74,7 +61,6 @@ def fitted(
     key = {
         "trace": run.folder.name,
         "settings": given.model_dump(exclude={"rule", "variant"}) | {"policy": policy},
-        "fitted": FITTED,
         "budget": BUDGET,
     }
     mark = f"{'' if lora else '-raw'}{'' if rda else '-without-rda'}"

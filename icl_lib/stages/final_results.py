@@ -53,10 +53,9 @@ def evidence_results(params: Params) -> dict[str, dict[str, np.ndarray]]:
         "evidence": evidence.asked(params, run, rule, "test"),
         "evidence_all": whole_trace(params, run, "test"),
     }
-    point, found = chosen(params, interaction(params, "val")), {}
+    found = {}
     for name, trace in traces.items():
-        values = replace(run, trace=trace, evidence=rule.evidence).per_query(**point)
-        found[name] = values
+        found[name] = values = run.by_evidence(trace, rule.evidence)
         told = with_intervals(values) | {"questions": float(trace.asked.mean())}
         stops = {"policy": rule.policy, "price": rule.price} if name == "evidence" else {}
         update_summary(params, f"thi.{name}", {**told, **stops, **asdict(rule.evidence)})

@@ -18,6 +18,7 @@ from icl_lib.stages.made import stage
 from icl_lib.stages.manifest import data, queries_and_gallery
 from icl_lib.thi import Interaction, Trace, interact, refine
 from icl_lib.thi.cost import count_tokens
+from icl_lib.thi.sweep import LAMBDAS, best_point
 
 
 def interaction(
@@ -109,17 +110,11 @@ def xi_grid(run: Interaction, points: int = 11) -> list[float]:
 
 
 def chosen(params: Params, val: Interaction) -> dict:
-    """K, xi and lam: those of the settings, or else the best on val by Rank-1 + mAP.
-
-    If several points are equally good, the one with the fewest questions is taken.
-    """
+    """K, xi and lam: those of the settings, or else the best on val, see `best_point`."""
     given = params.thi
     xis = xi_grid(val) if given.xi is None else [given.xi]
-    lams = [round(0.1 * i, 1) for i in range(11)] if given.lam is None else [given.lam]
-    table = val.grid([given.K], xis, lams)
-    table = table.assign(score=table["rank1"] + table["mAP"])
-    best = table.sort_values(["score", "questions"], ascending=[False, True]).iloc[0]
-    return {"K": int(best["K"]), "xi": float(best["xi"]), "lam": float(best["lam"])}
+    lams = LAMBDAS if given.lam is None else [given.lam]
+    return best_point(val.grid([given.K], xis, lams))
 
 
 def tokens(params: Params, run: Interaction) -> dict[str, np.ndarray] | None:

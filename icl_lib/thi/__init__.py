@@ -1,7 +1,8 @@
 """Test-time human-centred interaction (THI): ask the MLLM about candidates, then re-rank.
 
 Algorithm 1 and Eq. 6 are in `algorithm1`; the questions are asked in `ask` and recorded in
-`trace`; the anchor's details are merged into the query in `refined_query`.
+`trace`; the anchor's details are merged into the query in `refined_query`. `evidence` is another
+rule for the same answers, and `policies` choose its questions.
 """
 
 from icl_lib.thi.algorithm1 import replay

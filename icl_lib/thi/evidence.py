@@ -45,7 +45,7 @@ _EDGE = 1e-6  # P(Yes) is kept this far from 0 and 1, where its logit is infinit
 # Bounds of a fit: log temperature, log trust, logit of the neutral P(Yes), logit of the repetition
 _BOUNDS = ((-7, 3), (-7, 3), (-10, 10), (-8, 8))
 _SAME = 50.0  # logit of κ of an image and itself
-_CELLS = 4_000_000  # of [queries, images, candidates] held in memory at once
+_CELLS = 4_000_000  # of [queries, images] held in memory at once
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Evidence:
         cosine = np.asarray(cosine)
         if self.alike is None:
             return np.full(cosine.shape, -np.inf)
-        return self.steepness * (cosine - self.alike)
+        return cosine.dtype.type(self.steepness) * (cosine - cosine.dtype.type(self.alike))
 
 
 def support(same: np.ndarray, ratio: np.ndarray) -> np.ndarray:
@@ -116,19 +116,21 @@ def rank_by_evidence(
         ValueError: the shapes do not fit, or the candidates are not gallery columns.
     """
     sim = np.asarray(sim)
-    columns = _columns(sim, trace)
+    columns, ratio = _columns(sim, trace), evidence.ratio(trace.p_yes).astype(vectors.dtype)
     final = sim.astype(np.result_type(sim, np.float32))
-    depth = max(1, trace.k_max)
-    rows = max(1, _CELLS // (max(1, sim.shape[1]) * depth))
+    rows = max(1, _CELLS // max(1, sim.shape[1]))
     for start in range(0, len(sim), rows):
-        part = slice(start, start + rows)
-        asked = vectors[columns[part]]  # [q, depth, D]
-        same = evidence.same(np.einsum("gd,qkd->qgk", vectors, asked, optimize=True))
-        np.put_along_axis(same, columns[part][:, None], _SAME, axis=1)
-        p_yes = trace.p_yes[part][:, None]
-        total = support(same, evidence.ratio(p_yes)).sum(-1)
-        count = (expit(same) * ~np.isnan(p_yes)).sum(-1)
-        final[part] += evidence.temperature * pooled(total, count, evidence.repetition)
+        total = np.zeros(sim[start : start + rows].shape)
+        count = np.zeros_like(total)
+        for k in range(trace.k_max):
+            asked = np.flatnonzero(~np.isnan(trace.p_yes[start : start + rows, k]))
+            own = columns[start + asked, k]
+            same = evidence.same(vectors[own] @ vectors.T)  # [asked, G]
+            same[np.arange(len(own)), own] = _SAME
+            total[asked] += support(same, ratio[start + asked, k, None])
+            count[asked] += expit(same)
+        added = pooled(total, count, evidence.repetition)
+        final[start : start + rows] += evidence.temperature * added
     return final
 
 

@@ -1,7 +1,7 @@
 """The interaction: all that THI knows of a split before K, ξ and λ are chosen."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +76,7 @@ class Interaction:
         """The metrics of every query after THI, and `anchor` [Q]."""
         final, anchor = self.replay(K, xi, lam)
         return {**per_query_metrics(final, *self.pids), "anchor": anchor}
+
+    def by_evidence(self, trace: Trace, evidence: Evidence) -> dict[str, np.ndarray]:
+        """`per_query` with the answers of `trace` used as evidence; K, ξ and λ play no part."""
+        return replace(self, trace=trace, evidence=evidence).per_query(trace.k_max, 1.0, 1.0)

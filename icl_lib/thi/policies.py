@@ -20,7 +20,7 @@ from scipy.special import log_softmax, xlogy
 
 from icl_lib.params.names import known
 from icl_lib.retrieval.metrics import ranking
-from icl_lib.thi.evidence import Evidence, Hypotheses, pooled, support
+from icl_lib.thi.evidence import Evidence, Hypotheses, fit, pooled, support
 from icl_lib.thi.trace import Trace
 
 
@@ -43,11 +43,11 @@ class Answers:
 
     @classmethod
     def measured(cls, p_yes, right, kinds: int = 8) -> "Answers":
-        """Counts answers p_yes [N] to questions about right [N] candidates, in `kinds` quantiles.
+        """Counts answers p_yes [...] about right [...] candidates, in `kinds` quantiles.
 
         Each kind starts at half a count, so that none is impossible.
         """
-        p_yes, right = np.asarray(p_yes, dtype=float), np.asarray(right, dtype=bool)
+        p_yes, right = np.ravel(p_yes).astype(float), np.ravel(right).astype(bool)
         inner = np.linspace(0, 1, kinds + 1)[1:-1]
         edges = np.unique(np.quantile(p_yes, inner, method="inverted_cdf"))
         edges = edges[edges < p_yes.max()]
@@ -67,21 +67,24 @@ def best_first(state: Hypotheses, p_yes: np.ndarray, answers: Answers) -> np.nda
 
 def highest_posterior(state: Hypotheses, p_yes: np.ndarray, answers: Answers) -> np.ndarray:
     """The probability that each candidate shows the person [Q, D]."""
-    return _shows(state, np.exp(state.log_posterior(p_yes)))
+    return _shows(state.kappa, np.exp(state.log_posterior(p_yes)))
 
 
 def entropy(state: Hypotheses, p_yes: np.ndarray, answers: Answers) -> np.ndarray:
-    """The expected reduction of the entropy by an answer about each candidate [Q, D]."""
+    """The expected reduction of the entropy by an answer about each candidate [Q, D].
+
+    NaN where the MLLM has answered already, as in `rank1`.
+    """
     now = state.log_posterior(p_yes)
     before = -xlogy(np.exp(now), np.exp(now)).sum(1)
-    after = _expected(state, p_yes, answers, lambda p: -xlogy(p, p).sum(1))
+    after = _expected(state, p_yes, answers, lambda p, _: -xlogy(p, p).sum(1))
     return before[:, None] - after
 
 
 def rank1(state: Hypotheses, p_yes: np.ndarray, answers: Answers) -> np.ndarray:
     """The expected gain in the probability that the best candidate shows the person [Q, D]."""
-    before = _shows(state, np.exp(state.log_posterior(p_yes))).max(1)
-    after = _expected(state, p_yes, answers, lambda p: _shows(state, p).max(1))
+    before = _shows(state.kappa, np.exp(state.log_posterior(p_yes))).max(1)
+    after = _expected(state, p_yes, answers, lambda p, rows: _shows(state.kappa[rows], p).max(1))
     return after - before[:, None]
 
 
@@ -93,25 +96,32 @@ POLICIES: dict[str, Callable] = {
 }
 
 
-def _shows(state: Hypotheses, posterior: np.ndarray) -> np.ndarray:
+def _shows(kappa: np.ndarray, posterior: np.ndarray) -> np.ndarray:
     """The probability that each candidate shows the person [Q, D], from a posterior [Q, M]."""
-    return np.einsum("qm,qmk->qk", posterior, state.kappa)
+    return np.einsum("qm,qmk->qk", posterior, kappa)
 
 
 def _expected(
     state: Hypotheses, p_yes: np.ndarray, answers: Answers, value: Callable
 ) -> np.ndarray:
-    """The expected `value` of the posterior after an answer about each candidate [Q, D]."""
-    queries, _, depth = state.same.shape
-    out = np.zeros((queries, depth))
-    shows = _shows(state, np.exp(state.log_posterior(p_yes)))
+    """The expected `value` of the posterior after an answer about each candidate [Q, D].
+
+    `value` gets posteriors [q, M] and the queries [q] they belong to. NaN where the MLLM has
+    answered already.
+    """
+    out = np.full(p_yes.shape, np.nan)
+    shows = _shows(state.kappa, np.exp(state.log_posterior(p_yes)))
     total, count = state.support(p_yes)
-    for k in range(depth):
+    for k in range(p_yes.shape[1]):
+        rows = np.flatnonzero(np.isnan(p_yes[:, k]))
+        same, prior = state.same[rows, :, k], state.log_prior[rows]
+        about = count[rows] + state.kappa[rows, :, k]
+        chance_right, expected = shows[rows, k], np.zeros(len(rows))
         for right, wrong, ratio in zip(answers.right, answers.wrong, answers.ratio, strict=True):
-            chance = shows[:, k] * right + (1 - shows[:, k]) * wrong
-            support_then = total + support(state.same[:, :, k], ratio)
-            added = pooled(support_then, count + state.kappa[:, :, k], state.evidence.repetition)
-            out[:, k] += chance * value(np.exp(log_softmax(state.log_prior + added, axis=1)))
+            chance = chance_right * right + (1 - chance_right) * wrong
+            added = pooled(total[rows] + support(same, ratio), about, state.evidence.repetition)
+            expected += chance * value(np.exp(log_softmax(prior + added, axis=1)), rows)
+        out[rows, k] = expected
     return out
 
 
@@ -137,6 +147,26 @@ class Rule:
         return Policy(self.policy, state, self.answers, self.price if price is None else price)
 
 
+def fit_rule(
+    run, answers: Trace, policy: str, look_alikes: bool = True, queries: int = 500
+) -> Rule:
+    """A rule fitted to the answers about all candidates of a split, at no price.
+
+    Args:
+        run: the `Interaction` of the split.
+        answers: the answers [Q, D].
+        policy: a name in POLICIES.
+        look_alikes: whether an answer also counts for images that look alike.
+        queries: the evidence is fitted to this many queries, evenly spread over the split.
+    """
+    query_pids, gallery_pids = run.pids
+    some = np.unique(np.linspace(0, len(run.sim) - 1, min(queries, len(run.sim))).astype(int))
+    part = Trace(answers.candidates[some], answers.p_yes[some], answers.threshold)
+    evidence = fit(run.sim[some], part, run.vectors, query_pids[some], gallery_pids, look_alikes)
+    right = gallery_pids[answers.candidates] == query_pids[:, None]
+    return Rule(evidence, Answers.measured(answers.p_yes, right), policy, -np.inf)
+
+
 class Policy:
     """Chooses what to ask: an `ask` of `icl_lib.thi.interact`.
 
@@ -144,14 +174,11 @@ class Policy:
     where the query is asked no more), and `worth` [Q, D] what each was worth when it was chosen.
     """
 
-    def __init__(
-        self, name: str, state: Hypotheses, answers: Answers, price: float, limit: int | None = None
-    ):
-        """Takes the policy's name, the price of a question, and the most questions per query."""
+    def __init__(self, name: str, state: Hypotheses, answers: Answers, price: float):
+        """Takes the policy's name and the price of a question."""
         self.of = POLICIES[known("thi.policy", name, POLICIES)]
         self.state, self.answers, self.price = state, answers, price
         queries, _, depth = state.same.shape
-        self.limit = depth if limit is None else min(limit, depth)
         self.order = np.full((queries, depth), -1)
         self.worth = np.full((queries, depth), np.nan)
         self.round = 0
@@ -159,7 +186,7 @@ class Policy:
     def __call__(self, p_yes: np.ndarray) -> np.ndarray:
         """The rank [Q] to ask about next, −1 for no more, given P(Yes) [Q, D] so far."""
         queries = np.arange(len(p_yes))
-        if self.round >= self.limit:
+        if self.round == self.order.shape[1]:
             return np.full(len(p_yes), -1)
         worth = np.where(np.isnan(p_yes), self.of(self.state, p_yes, self.answers), -np.inf)
         best = worth.argmax(1)
@@ -183,13 +210,12 @@ def play(policy: Policy, whole: Trace) -> np.ndarray:
         p_yes[asking, rank[asking]] = whole.p_yes[asking, rank[asking]]
 
 
-def asked_at(policy: Policy, whole: Trace, price: float, limit: int | None = None) -> np.ndarray:
-    """The answers [Q, D] at another price and limit, from a policy that was played at no price.
+def asked_at(policy: Policy, whole: Trace, price: float) -> np.ndarray:
+    """The answers [Q, D] at another price, from a policy that was played at no price.
 
     A price does not change the order of the questions, only where it ends.
     """
     enough = np.logical_and.accumulate(policy.worth >= price, axis=1)  # NaN is not enough
-    enough[:, whole.k_max if limit is None else limit :] = False
     p_yes = np.full(whole.p_yes.shape, np.nan)
     query, place = np.nonzero(enough)
     rank = policy.order[query, place]

@@ -8,6 +8,18 @@ from icl_lib.thi.algorithm1 import anchor_ranks, check_answers, gallery_columns,
 from icl_lib.thi.cost import questions, released_questions
 from icl_lib.thi.trace import Trace
 
+LAMBDAS = [round(0.1 * i, 1) for i in range(11)]
+
+
+def best_point(table: pd.DataFrame) -> dict:
+    """K, xi and lam of the grid's row with the highest Rank-1 + mAP, on val.
+
+    If several rows are equally good, the one with the fewest questions is taken.
+    """
+    table = table.assign(score=table["rank1"] + table["mAP"])
+    best = table.sort_values(["score", "questions"], ascending=[False, True]).iloc[0]
+    return {"K": int(best["K"]), "xi": float(best["xi"]), "lam": float(best["lam"])}
+
 
 def grid(sim, sim_refined, trace: Trace, query_pids, gallery_pids, Ks, xis, lams) -> pd.DataFrame:
     """Replays every (K, ξ, λ): one row each, with metrics (percent), anchors and questions.

@@ -12,7 +12,7 @@ from icl_lib.analysis import budgets
 from icl_lib.retrieval.metrics import NAMES
 from icl_lib.thi import Trace
 from icl_lib.thi.evidence import Evidence
-from icl_lib.thi.policies import Answers, Rule
+from icl_lib.thi.policies import Answers, Rule, fit_rule
 
 
 def split(seed, P=12, each=3, depth=5):
@@ -47,7 +47,7 @@ def test_evidence_runs_from_no_question_to_all_of_them():
     assert line["questions"].iloc[[0, -1]].tolist() == [0, 5]
     assert line["questions"].is_monotonic_increasing
     assert line.loc[0, NAMES[0]] == pytest.approx(plain["rank1"].mean())
-    whole = replace(test, trace=of_test, evidence=RULE.evidence).per_query(0, 0.0, 1.0)
+    whole = test.by_evidence(of_test, RULE.evidence)
     assert line["mAP"].iloc[-1] == pytest.approx(whole["mAP"].mean())
     on_val = budgets.evidence_line(RULE, val, of_val, val, of_val, budgets=(2, 3))
     assert (on_val["questions"] <= on_val.index).all(), "val is asked within the budget"
@@ -55,7 +55,7 @@ def test_evidence_runs_from_no_question_to_all_of_them():
 
 def test_algorithm_1_has_a_row_for_each_K_with_its_own_point():
     (val, _), (test, _) = split(0), split(1)
-    line = budgets.algorithm1_line(val, test, [0.3, 1.0], [0.2, 0.8])
+    line = budgets.algorithm1_line(val, test, [0.3, 1.0])
     assert line.index.tolist() == list(range(6))
     assert line.loc[0, ["questions", "anchors"]].tolist() == [0, 0]
     at = line.loc[3]
@@ -64,15 +64,14 @@ def test_algorithm_1_has_a_row_for_each_K_with_its_own_point():
     assert at["anchors"] == pytest.approx((values["anchor"] >= 0).mean())
 
 
-def test_a_perfect_answerer_knows_who_is_who():
+def test_a_rule_fitted_to_answers_that_are_always_right_puts_the_person_first():
     run, answers = split(0)
-    rule, right = budgets.perfect(RULE, run, answers)
-    assert np.array_equal(
-        right.p_yes == 0.99, run.pids[1][right.candidates] == run.pids[0][:, None]
-    )
+    right = budgets.always_right(run, answers)
+    truth = run.pids[1][right.candidates] == run.pids[0][:, None]
+    assert np.array_equal(right.p_yes == 0.99, truth)
+    rule = fit_rule(run, right, "best_first")
     line = budgets.evidence_line(rule, run, right, run, right, budgets=(5,))
-    found = (right.p_yes == 0.99).any(1).mean()
-    assert line["rank1"].iloc[-1] >= 95 * found, "whoever is among the candidates comes first"
+    assert line["rank1"].iloc[-1] >= 95 * truth.any(1).mean()
 
 
 def test_gains_are_averaged_over_seeds_before_people_are_drawn():

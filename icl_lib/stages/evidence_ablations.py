@@ -1,0 +1,109 @@
+"""Evidence against Algorithm 1: step by step, over seeds, and on all data sets."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from icl_lib.analysis import budgets
+from icl_lib.analysis.cases import as_asked
+from icl_lib.mllm.load import load_calibration
+from icl_lib.params import Params, load_params
+from icl_lib.params.load import available
+from icl_lib.stages import evidence
+from icl_lib.stages.ablations import each_seed
+from icl_lib.stages.adapters import answering
+from icl_lib.stages.interactions import chosen, interaction, whole_trace
+from icl_lib.thi.cost import questions
+from icl_lib.thi.sweep import LAMBDAS
+
+
+def steps(params: Params) -> dict[str, dict[str, np.ndarray]]:
+    """What brings evidence's gain: {step: test metrics for each query}, Algorithm 1 first.
+
+    Its own answers as evidence, then the policy's questions, then look-alikes, then the query
+    merged with the most believed candidate, with the weight of that text chosen on val; and
+    evidence without calibration, and with the raw MLLM.
+    """
+    runs = {split: interaction(params, split) for split in ("val", "test")}
+    run, point = runs["test"], chosen(params, runs["val"])
+    rule = evidence.fitted(params)
+    alone = evidence.fitted(params.changed("thi", look_alikes=False))
+    traces = {split: evidence.asked(params, own, rule, split) for split, own in runs.items()}
+    steps = {
+        "Algorithm 1": run.per_query(**point),
+        "its answers as evidence": run.by_evidence(
+            as_asked(run, point["K"], point["xi"]), alone.evidence
+        ),
+        "+ policy": run.by_evidence(evidence.asked(params, run, alone, "test"), alone.evidence),
+        "+ look-alikes": run.by_evidence(traces["test"], rule.evidence),
+    }
+    texts = {
+        split: evidence.merged(params, own, split, traces[split], rule.evidence)
+        for split, own in runs.items()
+    }
+
+    def with_text(split: str, weight: float) -> dict[str, np.ndarray]:
+        sim = (1 - weight) * runs[split].sim + weight * texts[split]
+        return replace(runs[split], sim=sim).by_evidence(traces[split], rule.evidence)
+
+    def score(weight: float) -> float:
+        values = with_text("val", weight)
+        return values["rank1"].mean() + values["mAP"].mean()
+
+    weight = max(LAMBDAS, key=score)
+    steps[f"+ merged text (mu = {weight})"] = with_text("test", weight)
+    platt = load_calibration(answering(params))
+    said = replace(rule.evidence, trust=1 / platt.slope, neutral=float(platt(0.5)))
+    steps["not calibrated"] = run.by_evidence(traces["test"], said)
+    raw, raw_rule = interaction(params, "test", lora=False), evidence.fitted(params, lora=False)
+    trace = evidence.asked(params, raw, raw_rule, "test", lora=False)
+    steps["raw MLLM"] = raw.by_evidence(trace, raw_rule.evidence)
+    return steps
+
+
+def over_seeds(params: Params, seeds: int) -> dict[int, dict[str, tuple[float, dict]]]:
+    """{seed: {rule: (questions per query, test metrics for each query)}}, every seed trained anew.
+
+    The rules are Algorithm 1 at thi.K and at thi.k_max, with ξ and λ chosen on val for each, and
+    evidence within the first one's budget and with all candidates asked about.
+    """
+    runs = {}
+    for own, variant in each_seed(params, seeds):
+        val, run = (interaction(own, split, variant=variant) for split in ("val", "test"))
+        runs[own.seed] = rows = {}
+        for K in dict.fromkeys([own.thi.K, own.thi.k_max]):
+            point = chosen(own.changed("thi", K=K), val)
+            asked = questions(run.sim.max(1), run.trace, K, point["xi"])
+            rows[f"Algorithm 1, K = {K}"] = float(asked.mean()), run.per_query(**point)
+        rule = evidence.fitted(own, variant=variant)
+        for name, trace in (
+            ("evidence", evidence.asked(own, run, rule, "test", variant=variant)),
+            ("evidence, all asked", whole_trace(own, run, "test", variant=variant)),
+        ):
+            values = run.by_evidence(trace, rule.evidence)
+            rows[name] = float(trace.asked.mean()), values
+    return runs
+
+
+def everywhere(params: Params, seeds: int) -> pd.DataFrame:
+    """Evidence against Algorithm 1 on all data sets, with the profile and seeds of `params`.
+
+    Returns:
+        `icl_lib.analysis.budgets.gains_over_seeds` of each data set, indexed by dataset, method,
+        over and metric, with the mean number of questions per query of both methods.
+    """
+    tables = {}
+    for dataset in available("datasets"):
+        limit, thi = params.data.limit_ids, params.thi
+        own = load_params(dataset, params.profile, seed=params.seed, limit_ids=limit)
+        runs = over_seeds(own, seeds)
+        values = {seed: {name: v for name, (_, v) in rows.items()} for seed, rows in runs.items()}
+        deepest = f"Algorithm 1, K = {thi.k_max}"
+        pairs = {"evidence": f"Algorithm 1, K = {thi.K}", "evidence, all asked": deepest}
+        table = budgets.gains_over_seeds(values, pairs)
+        asked = pd.DataFrame({s: {n: q for n, (q, _) in rows.items()} for s, rows in runs.items()})
+        for column, level in (("questions", "method"), ("questions before", "over")):
+            table[column] = asked.mean(axis=1)[table.index.get_level_values(level)].to_numpy()
+        tables[dataset] = table
+    return pd.concat(tables, names=["dataset"])
