@@ -141,6 +141,7 @@ def test_notebook_04_runs_with_the_papers_shapes(home, thi):
     assert "replay equals Algorithm 1 written as loops on 24 queries: True" in text
     summary = read_summary(params)
     assert summary["thi"]["final"]["xi"] == 0.5 and summary["thi"]["final"]["lam"] == 0.8
+    assert {"evidence", "evidence_all"} <= set(summary["thi"])
     table = pd.read_csv(params.results_dir / "tables" / "04_table6.csv")
     assert table["method"].tolist() == ["baseline", "+ RDA", "+ THI raw", "+ THI LoRA"]
 

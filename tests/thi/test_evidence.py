@@ -149,6 +149,16 @@ def test_fitted_parameters_discount_an_overconfident_answerer_and_help_other_peo
     assert scores[False]["mAP"] + 5 < scores[True]["mAP"]
 
 
+def test_plain_words_count_with_the_rates_at_which_they_are_right_on_val():
+    sim, trace, vectors, pids = people(0, P=600, each=1)
+    right = pids[trace.candidates] == pids[:, None]
+    yes = np.random.default_rng(0).random(right.shape) < np.where(right, 0.8, 0.3)
+    words = Trace(trace.candidates, yes.astype(float))
+    evidence = fit(sim, words, vectors, pids, pids, False)
+    assert evidence.ratio(1.0) == pytest.approx(math.log(0.8 / 0.3), abs=0.3)
+    assert evidence.ratio(0.0) == pytest.approx(math.log(0.2 / 0.7), abs=0.3)
+
+
 def test_a_fit_without_any_right_image_is_refused():
     sim, vectors, trace = small_world()
     with pytest.raises(ValueError, match="no query has an image of its person"):
