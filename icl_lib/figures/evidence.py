@@ -13,6 +13,8 @@ MARKS = "x+s^vD*"  # of rules with one setting
 def over_cost(lines: dict[str, pd.DataFrame], cost: str, label: str, limit: float):
     """Gain in four metrics over what a rule costs per query, a panel for each metric.
 
+    Gains are over the first line where it costs least.
+
     Args:
         lines: {rule: a row for each setting}, with the column `cost` and the metrics in percent; a
             rule with one setting is a black mark, the others are lines that start without cost.
@@ -34,7 +36,7 @@ def over_cost(lines: dict[str, pd.DataFrame], cost: str, label: str, limit: floa
                 ax.plot(table[cost], gain, mark, color=BLACK, ms=7, mfc="none", label=name)
         ax.axhline(0, color=BLACK, lw=1)
         title = LABELS[metric].removesuffix(" (%)")
-        ax.set(title=f"{title}, {start[metric]:.1f} without THI", ylim=(-5, limit))
+        ax.set(title=f"{title}, gain over {start[metric]:.1f}", ylim=(-5, limit))
         ax.set(xlabel=label, ylabel="gain (points)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure

@@ -239,6 +239,8 @@ class Thi(Section):
     policy: Literal["best_first", "highest_posterior", "entropy", "rank1"]
     price: float | None = None  # the worth at which evidence stops; null: chosen on val
     look_alikes: bool  # an answer counts for pictures that look alike too
+    # how much look-alikes of the believed pictures are raised; null: chosen on val
+    spread: float | None = Field(default=None, ge=0)
     # null: Algorithm 1 as published; the others are explained in notebook 06
     variant: Literal["argmax", "soft", "gate", "second_look", "adding"] | None = None
 

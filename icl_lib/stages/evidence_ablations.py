@@ -10,24 +10,28 @@ from icl_lib.analysis.cases import as_asked
 from icl_lib.mllm.load import load_calibration
 from icl_lib.params import Params, load_params
 from icl_lib.params.load import available
+from icl_lib.retrieval.metrics import per_query_metrics
 from icl_lib.stages import evidence
 from icl_lib.stages.ablations import each_seed
 from icl_lib.stages.adapters import answering
 from icl_lib.stages.interactions import chosen, interaction, whole_trace
 from icl_lib.thi.cost import questions
+from icl_lib.thi.evidence import spread_out
 from icl_lib.thi.sweep import LAMBDAS
 
 
 def steps(params: Params) -> dict[str, dict[str, np.ndarray]]:
     """What brings evidence's gain: {step: test metrics for each query}, Algorithm 1 first.
 
-    Its own answers as evidence, then the policy's questions, then look-alikes, then the query
-    merged with the most believed candidate, with the weight of that text chosen on val; and
-    evidence without calibration, and with the raw MLLM.
+    Its own answers as evidence, then the policy's questions, then look-alikes, then the spread,
+    then the query merged with the most believed candidate, with the weight of that text chosen on
+    val; evidence without calibration, and with the raw MLLM; and the spread by itself, without any
+    question and after Algorithm 1.
     """
     runs = {split: interaction(params, split) for split in ("val", "test")}
     run, point = runs["test"], chosen(params, runs["val"])
     rule = evidence.fitted(params)
+    posterior = replace(rule.evidence, spread=0.0)
     alone = evidence.fitted(params.changed("thi", look_alikes=False))
     traces = {split: evidence.asked(params, own, rule, split) for split, own in runs.items()}
     steps = {
@@ -36,7 +40,8 @@ def steps(params: Params) -> dict[str, dict[str, np.ndarray]]:
             as_asked(run, point["K"], point["xi"]), alone.evidence
         ),
         "+ policy": run.by_evidence(evidence.asked(params, run, alone, "test"), alone.evidence),
-        "+ look-alikes": run.by_evidence(traces["test"], rule.evidence),
+        "+ look-alikes": run.by_evidence(traces["test"], posterior),
+        "+ spread": run.by_evidence(traces["test"], rule.evidence),
     }
     texts = {
         split: evidence.merged(params, own, split, traces[split], rule.evidence)
@@ -59,6 +64,12 @@ def steps(params: Params) -> dict[str, dict[str, np.ndarray]]:
     raw, raw_rule = interaction(params, "test", lora=False), evidence.fitted(params, lora=False)
     trace = evidence.asked(params, raw, raw_rule, "test", lora=False)
     steps["raw MLLM"] = raw.by_evidence(trace, raw_rule.evidence)
+    for name, final in (
+        ("no question, spread", run.sim),
+        ("Algorithm 1, spread", run.replay(**point)[0]),
+    ):
+        final = spread_out(final, run.vectors, rule.evidence)
+        steps[name] = per_query_metrics(final, *run.pids)
     return steps
 
 

@@ -14,5 +14,5 @@ def test_gains_start_from_the_rule_without_questions():
     assert first.lines[0].get_ydata().tolist() == [0, 10]
     assert third.lines[1].get_xydata().tolist() == [[1.5, 1.0]]
     assert last.lines[1].get_xydata().tolist() == [[1.5, -1.0]]
-    assert "Rank-1, 40.0 without THI" in first.get_title()
+    assert "Rank-1, gain over 40.0" in first.get_title()
     assert [text.get_text() for text in figure.legends[0].texts] == ["evidence", "gate"]

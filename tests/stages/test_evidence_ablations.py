@@ -10,13 +10,14 @@ from icl_lib.stages import evidence_ablations
 
 def test_the_steps_lead_from_algorithm_1_to_evidence(params, done):
     steps = evidence_ablations.steps(params)
-    first, *middle, text, uncalibrated, raw = steps
+    first, *middle, text, uncalibrated, raw, unasked, after = steps
     assert first == "Algorithm 1" and text.startswith("+ merged text (mu = ")
-    assert middle == ["its answers as evidence", "+ policy", "+ look-alikes"]
+    assert middle == ["its answers as evidence", "+ policy", "+ look-alikes", "+ spread"]
     assert [uncalibrated, raw] == ["not calibrated", "raw MLLM"]
+    assert [unasked, after] == ["no question, spread", "Algorithm 1, spread"]
     assert np.array_equal(steps[first]["rank1"], done[2]["rank1"])
     whole = stages.evidence_results(params)["evidence"]
-    assert np.array_equal(steps["+ look-alikes"]["mAP"], whole["mAP"])
+    assert np.array_equal(steps["+ spread"]["mAP"], whole["mAP"])
     if text.endswith("0.0)"):
         assert np.array_equal(steps[text]["mAP"], whole["mAP"])
 

@@ -1,12 +1,16 @@
 """The last stage makes all that it needs, once, and replays a variant if it is told to."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from icl_lib import stages
 from icl_lib.mllm.local import LocalMLLM
 from icl_lib.results import read_summary
+from icl_lib.retrieval.metrics import NAMES
 from icl_lib.stages import evidence
+from icl_lib.thi import questions
 
 
 def test_the_last_stage_alone_makes_all_it_needs(params, done):
@@ -55,7 +59,23 @@ def test_evidence_asks_within_its_budget_and_is_reported_beside_algorithm_1(para
     rule = evidence.fitted(params)
     val = stages.interaction(params, "val")
     asked = evidence.asked(params, val, rule, "val").asked.mean()
-    assert asked <= evidence.BUDGET * evidence.algorithm1_questions(params, val)
+    point = stages.chosen(params, val)
+    of_algorithm1 = questions(val.sim.max(1), val.trace, point["K"], point["xi"]).mean()
+    assert asked <= evidence.BUDGET * of_algorithm1
+
+
+def test_the_spread_is_the_one_whose_smallest_gain_on_val_is_largest(params, tiny, done):
+    rule, val = evidence.fitted(params), stages.interaction(params, "val")
+    before = val.per_query(**stages.chosen(params, val))
+    trace = evidence.asked(params, val, rule, "val")
+
+    def smallest(spread):
+        after = val.by_evidence(trace, replace(rule.evidence, spread=spread))
+        return min(after[name].mean() - before[name].mean() for name in NAMES)
+
+    assert smallest(rule.evidence.spread) == max(map(smallest, evidence.SPREADS))
+    assert evidence.fitted(tiny(spread=0.3)).evidence.spread == 0.3
+    assert evidence.fitted(tiny(look_alikes=False)).evidence.spread == 0
 
 
 def test_the_rule_evidence_takes_algorithm_1s_place(params, tiny, done):

@@ -1,6 +1,7 @@
 """The posterior of answers against a brute-force Bayes, and what it does to a ranking."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,40 @@ def test_the_posterior_is_bayes_rule(evidence, seed):
         assert scores / scores.sum() == pytest.approx(expected, rel=1e-4, abs=1e-9)
 
 
+@settings(max_examples=30, deadline=None)
+@given(parameters, st.floats(0, 2), st.integers(0, 999))
+def test_the_spread_raises_what_shows_the_person_by_plain_summation(evidence, spread, seed):
+    sim, vectors, trace = small_world(seed)
+    wide = replace(evidence, spread=spread)
+    raised = rank_by_evidence(sim, trace, vectors, wide)
+    raised = raised - rank_by_evidence(sim, trace, vectors, evidence)
+    for q in range(len(sim)):
+        posterior = bayes(sim, vectors, trace, evidence, q)
+        for v in range(sim.shape[1]):
+            shows = posterior[v]
+            for u in set(range(sim.shape[1])) - {v}:
+                if evidence.alike is not None:
+                    z = evidence.steepness * (float(vectors[u] @ vectors[v]) - evidence.alike)
+                    shows += posterior[u] / (1 + math.exp(-z))
+            expected = spread * evidence.temperature * math.log(shows)
+            assert raised[q, v] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_only_the_first_images_of_the_posterior_spread(monkeypatch):
+    sim, vectors, trace = small_world(Q=5, G=9)
+    evidence = Evidence(0.1, steepness=5.0, alike=0.2, spread=1.0)
+    plain = rank_by_evidence(sim, trace, vectors, replace(evidence, spread=0.0))
+    monkeypatch.setattr("icl_lib.thi.evidence._FIRST", 2)
+    raised = rank_by_evidence(sim, trace, vectors, evidence) - plain
+    kappa = 1 / (1 + np.exp(-5 * (vectors @ vectors.T - 0.2)))
+    np.fill_diagonal(kappa, 1)
+    for q in range(5):
+        best = np.argsort(-plain[q])[:2]
+        weight = np.exp((plain[q, best] - plain[q, best[0]]) / 0.1)
+        expected = 0.1 * np.log(weight / weight.sum() @ kappa[best])
+        assert raised[q] == pytest.approx(expected, abs=1e-6)
+
+
 def test_images_about_which_nothing_is_said_keep_their_similarity():
     sim, vectors, trace = small_world()
     plain = Evidence(0.1)
@@ -94,13 +129,15 @@ def test_a_yes_lifts_and_a_no_lowers_an_image_and_its_look_alike():
 
 def test_a_gallery_is_ranked_in_parts_as_in_one(monkeypatch):
     sim, vectors, trace = small_world(Q=9)
-    evidence = Evidence(0.1, steepness=5.0, alike=0.2)
+    evidence = Evidence(0.1, steepness=5.0, alike=0.2, spread=0.5)
     whole = rank_by_evidence(sim, trace, vectors, evidence)
     monkeypatch.setattr("icl_lib.thi.evidence._CELLS", 50)
     assert np.allclose(rank_by_evidence(sim, trace, vectors, evidence), whole)
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": 0}, {"trust": -1}, {"neutral": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": 0}, {"trust": -1}, {"neutral": 1}, {"spread": -1}]
+)
 def test_parameters_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Evidence(**{"temperature": 1, **wrong})
