@@ -12,7 +12,11 @@ from icl_lib.retrieval.evaluate import epoch_score
 from icl_lib.retrieval.metrics import LABELS
 
 TRAINED = ("accuracy", "yes_no_accuracy")  # columns of a log, in [0, 1], on the training batches
-HELD_OUT = ("held_out_accuracy", "held_out_rank1")  # columns of a log, in percent
+HELD_OUT = {  # columns of a log, in percent: the mark and the name of a figure
+    "held_out_accuracy": ("o", "accuracy or Rank-1 on held-out people, right axis"),
+    "held_out_rank1": ("o", "accuracy or Rank-1 on held-out people, right axis"),
+    "held_out_attributes": ("^", "attributes of held-out people, right axis"),
+}
 
 
 @styled
@@ -86,8 +90,8 @@ def pretraining_curves(log: pd.DataFrame):
                 (line,) = twin.plot(shown["step"], 100 * shown[name], color=GREY, ls="--")
                 lines["accuracy on the training batches, right axis"] = line
             else:
-                (line,) = twin.plot(shown["step"], shown[name], "o", color=BLACK, ms=4)
-                lines["accuracy or Rank-1 on held-out people, right axis"] = line
+                mark, label = HELD_OUT[name]
+                (lines[label],) = twin.plot(shown["step"], shown[name], mark, color=BLACK, ms=4)
         twin.set(ylim=(0, 100), ylabel="percent")
         twin.grid(False)
     figure.legend(lines.values(), lines, loc="outside lower center", ncols=3)

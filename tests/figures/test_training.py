@@ -112,12 +112,13 @@ def test_a_loss_has_one_colour_in_all_panels():
             {"stage": "tower", "step": 1, "loss": 3.0, "accuracy": 0.5},
             {"stage": "tower", "step": 2, "loss": 2.0, "accuracy": 0.5, "held_out_accuracy": 70.0},
             {"stage": "both", "step": 1, "loss": 3.0, "yes_no": 1.0, "vqa": 2.0},
-            {"stage": "vqa", "step": 1, "loss": 2.0, "vqa": 2.0},
+            {"stage": "vqa", "step": 1, "loss": 2.0, "vqa": 2.0, "held_out_attributes": 80.0},
         ]
     )
-    *panels, twin, _, _ = training.pretraining_curves(log).axes
+    *panels, twin, _, last = training.pretraining_curves(log).axes
     assert [ax.get_title() for ax in panels] == ["tower", "both", "vqa"]
     assert [len(ax.lines) for ax in (*panels, twin)] == [1, 2, 1, 2]
     assert panels[2].lines[0].get_color() == panels[1].lines[1].get_color()
     assert twin.lines[0].get_ydata().tolist() == [50, 50]
     assert twin.lines[1].get_xydata().tolist() == [[2, 70]]
+    assert last.lines[0].get_xydata().tolist() == [[1, 80]]
