@@ -26,7 +26,12 @@ SPREADS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
 def fitted(
-    params: Params, lora: bool = True, rda: bool = True, variant: str = "", policy: str = ""
+    params: Params,
+    lora: bool = True,
+    rda: bool = True,
+    variant: str = "",
+    policy: str = "",
+    val: Interaction | None = None,
 ) -> Rule:
     """The rule, from val: parameters of highest likelihood, and a price for Algorithm 1's budget.
 
@@ -41,8 +46,9 @@ def fitted(
         rda: for the backbone with RDA; False for the baseline.
         variant: as for `icl_lib.stages.backbones.baseline`.
         policy: another policy than thi.policy.
+        val: another interaction of val than the run's own, see `icl_lib.stages.plugged`.
     """
-    run = interaction(params, "val", lora, rda, variant)
+    run = val or interaction(params, "val", lora, rda, variant)
     trace = whole_trace(params, run, "val", lora, variant)
     given, policy = params.thi, policy or params.thi.policy
 

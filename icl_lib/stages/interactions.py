@@ -1,6 +1,7 @@
 """The stage of notebook 04: traces, refined queries, and K, xi and lambda chosen on val."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from icl_lib.params import Params
 from icl_lib.results import read_json, update_summary, write_json
 from icl_lib.retrieval import load_backbone
 from icl_lib.retrieval.metrics import ranking
+from icl_lib.retrieval.plug_in import Ranked, rank_with, ranked
 from icl_lib.stages.adapters import answering, asker, mllm_hash
 from icl_lib.stages.backbones import backbone, baseline
 from icl_lib.stages.made import stage
@@ -33,47 +35,75 @@ def interaction(
         rda: rank by the backbone with RDA; False ranks by the baseline.
         variant: as for `icl_lib.stages.backbones.baseline`.
     """
+    folder = (backbone if rda else baseline)(params, variant)
+    model, mark = load_backbone(params, folder), "" if rda else "-without-rda"
+    return _asked(params, split, rank_with, model, folder.name, mark, lora, variant)
+
+
+def plugged(
+    params: Params, split: str, source, lora: bool = True, name: str = "own"
+) -> Interaction:
+    """`interaction` with a retrieval model of one's own; the MLLM and its adapter are the run's.
+
+    Without an encoder for new texts nothing is described or merged: Eq. 6 then only moves the
+    anchor. Without vectors, an answer as evidence counts for its own picture only.
+
+    Args:
+        params: the settings of the run.
+        split: val or test.
+        source: a model with `encode_images(paths)` and `encode_texts(texts)`, which return unit
+            vectors [N, D]; or a folder of features or similarities, see
+            `icl_lib.retrieval.plug_in.rank_from`.
+        lora: ask the adapted MLLM; False asks the raw one.
+        name: part of the names of stored results.
+    """
+    return _asked(params, split, ranked, source, None, f"-{name}", lora, "")
+
+
+def _asked(
+    params: Params, split: str, rank: Callable, source, model: str | None, mark: str, lora, variant
+) -> Interaction:
+    """The interaction of a split ranked by `rank(source, …)`; `model` stands for it in keys."""
     queries, gallery = queries_and_gallery(params, split)
-    model = (backbone if rda else baseline)(params, variant)
     answers = answering(params, lora, variant)
     reading = read_json(answers / ANSWERING)
-    f = load_backbone(params, model)
     texts, paths = queries["caption"].tolist(), gallery["path"].tolist()
-    vectors = f.encode_images(paths)  # [G, D]
-    sim = f.encode_texts(texts) @ vectors.T  # [Q, G]
+    f: Ranked = rank(source, texts, paths)
     depth = params.thi.k_max
 
     def build(folder: Path) -> None:
         mllm, limit = asker(params, lora, variant), reading["threshold"]
-        trace = interact(texts, ranking(sim, depth), mllm, depth, limit, paths, folder)
-        start = time.monotonic()
-        refined, answers = refine(texts, trace, mllm, paths)
+        trace = interact(texts, ranking(f.sim, depth), mllm, depth, limit, paths, folder)
+        start, refined, answers = time.monotonic(), texts, [None] * len(texts)
+        if f.encode_texts:
+            refined, answers = refine(texts, trace, mllm, paths)
         seconds = round(time.monotonic() - start, 2)
         stored = {"texts": refined, "answers": answers, "seconds": seconds}
         write_json(folder / "refined.json", stored)
 
     key = {
         **params.key("mllm"),
-        "backbone": model.name,
+        "backbone": model or f.name,
         "asker": answers.name if lora else mllm_hash(params),
         "split": split,
         **reading,
         "k_max": depth,
     }
-    name = f"thi-{split}{'' if lora else '-raw'}{'' if rda else '-without-rda'}"
+    name = f"thi-{split}{'' if lora else '-raw'}{mark}"
     folder = stage(params, name, key, build, variant)
     stored = read_json(folder / "refined.json")
+    refined = f.encode_texts(stored["texts"]) @ f.vectors.T if f.encode_texts else f.sim
     return Interaction(
         queries,
         gallery,
-        sim,
-        sim_refined=f.encode_texts(stored["texts"]) @ vectors.T,
+        f.sim,
+        sim_refined=refined,
         trace=Trace.load(folder),
         texts=stored["texts"],
         answers=stored["answers"],
         folder=folder,
         seconds_refining=stored["seconds"],
-        vectors=vectors,
+        vectors=f.vectors,
     )
 
 

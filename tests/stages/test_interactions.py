@@ -8,6 +8,8 @@ from icl_lib.mllm import load_mllm
 from icl_lib.mllm.calibration import Calibration
 from icl_lib.mllm.local import LocalMLLM
 from icl_lib.results import read_json, read_summary
+from icl_lib.retrieval import load_backbone
+from icl_lib.stages import evidence
 
 
 def test_without_rounds_the_ranking_is_the_backbones(params, done):
@@ -97,3 +99,31 @@ def test_a_given_threshold_is_on_what_the_mllm_says_and_holds_for_both(tiny, don
         calibration = Calibration(told["slope"], told["offset"])
         assert told["chosen_on"] == "params"
         assert calibration.said(told["threshold"]) == pytest.approx(0.5)
+
+
+def test_a_model_of_ones_own_is_asked_about_as_the_runs_own(params, done, capsys):
+    model = load_backbone(params, stages.backbone(params))
+    run, own = done[1], stages.plugged(params, "test", model)
+    assert own.trace.candidates.tolist() == run.trace.candidates.tolist()
+    assert np.allclose(own.trace.p_yes, run.trace.p_yes, equal_nan=True, atol=1e-5)
+    assert own.texts == run.texts and np.allclose(own.sim_refined, run.sim_refined, atol=1e-4)
+
+
+def test_features_of_another_repository_are_interacted_with(params, done, tmp_path):
+    runs = {}
+    for split in ("val", "test"):
+        found = stages.interaction(params, split)
+        folder = tmp_path / split
+        folder.mkdir()
+        captions, images = found.queries["caption"], found.gallery["path"]
+        (folder / "captions.txt").write_text("\n".join(" ".join(c.split()) for c in captions))
+        (folder / "images.txt").write_text("\n".join(images))
+        np.save(folder / "similarity.npy", found.sim)
+        runs[split] = stages.plugged(params, split, folder)
+    run = runs["test"]
+    assert run.texts == run.queries["caption"].tolist() and set(run.answers) == {None}
+    assert np.array_equal(run.sim_refined, run.sim)
+    rule = evidence.fitted(params, val=runs["val"])
+    assert rule.evidence.alike is None, "without vectors, no picture looks like another"
+    values = run.by_evidence(evidence.asked(params, run, rule, "test"), rule.evidence)
+    assert 0 <= values["rank1"].mean() <= 100
