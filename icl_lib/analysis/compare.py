@@ -10,11 +10,11 @@ import pandas as pd
 from icl_lib.analysis.intervals import bootstrap_ci, holm, interval_text, paired_bootstrap
 from icl_lib.retrieval.metrics import LABELS
 
-METRICS = ("rank1", "rank5", "rank10", "mAP")
+METRICS = tuple(LABELS)
 MAIN = ("rank1", "mAP")
 
 
-def differences(after: dict, before: dict, metrics=tuple(LABELS)) -> pd.DataFrame:
+def differences(after: dict, before: dict, metrics=METRICS) -> pd.DataFrame:
     """Paired bootstrap of every metric between two runs.
 
     Args:
@@ -47,7 +47,7 @@ def side_by_side(runs: dict[str, dict]) -> pd.DataFrame:
         the table. The intervals are not corrected.
     """
     first = next(iter(runs.values()))
-    tables = {label: differences(run, first, METRICS) for label, run in runs.items()}
+    tables = {label: differences(run, first) for label, run in runs.items()}
     table = pd.concat(tables, names=["method", "metric"])
     table = table.rename(columns={"after": "percent", "difference": "gain"})
     others = table.index.get_level_values("method") != next(iter(runs))

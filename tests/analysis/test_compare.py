@@ -41,7 +41,7 @@ def test_side_by_side_compares_with_the_first():
     assert table.loc["first", "p, Holm"].isna().all()
     alone = [paired_bootstrap(r["mAP"], first, [0, 0, 1, 1])["p"] for r in list(rows.values())[1:]]
     assert table.loc[["same", "all"], "p, Holm"].tolist() == pytest.approx(
-        holm(np.repeat(alone, 4)).tolist()
+        holm(np.repeat(alone, len(compare.METRICS))).tolist()
     )
     assert list(compare.wide(table).index) == list(rows)
     assert list(compare.wide(table)) == list(compare.METRICS)

@@ -16,7 +16,9 @@ def test_gains_are_coloured_where_their_interval_leaves_out_0():
     table.loc[("better", "mAP")] = [1.0, 0.5, 1.5, True]
     table.loc[("worse", "mAP")] = [-1.0, -1.5, -0.5, True]
     figure = variants.gains(table, (-5, 5))
-    bars = [line for line in figure.axes[-1].lines if len(line.get_xdata()) == 2][:2]
+    bars = [line for line in figure.axes[METRICS.index("mAP")].lines if len(line.get_xdata()) == 2][
+        :2
+    ]
     assert [bar.get_xdata().tolist() for bar in bars] == [[0.5, 1.5], [-1.5, -0.5]]
     assert [bar.get_color() for bar in bars] == [GREEN, RED]
 
