@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from icl_lib.analysis.intervals import bootstrap_ci, holm, interval_text, paired_bootstrap
-from icl_lib.retrieval.metrics import LABELS
+from icl_lib.retrieval.metrics import NAMES
 
-METRICS = tuple(LABELS)
 MAIN = ("rank1", "mAP")
 
 
-def differences(after: dict, before: dict, metrics=METRICS) -> pd.DataFrame:
+def differences(after: dict, before: dict, metrics=NAMES) -> pd.DataFrame:
     """Paired bootstrap of every metric between two runs.
 
     Args:
@@ -62,7 +61,7 @@ def wide(table: pd.DataFrame) -> pd.DataFrame:
         for row in table.itertuples()
     ]
     cells = pd.Series(cells, table.index).unstack("metric")
-    return cells[list(METRICS)].reindex(table.index.unique("method"))
+    return cells[list(NAMES)].reindex(table.index.unique("method"))
 
 
 def compared(runs: dict[str, dict]) -> pd.DataFrame:

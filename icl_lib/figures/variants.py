@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from icl_lib.analysis.compare import METRICS
 from icl_lib.figures.marks import write_values
 from icl_lib.figures.style import BLACK, GREEN, RED, panel_list, panels, styled
-from icl_lib.retrieval.metrics import LABELS
+from icl_lib.retrieval.metrics import LABELS, NAMES
 
 
 @styled
@@ -17,9 +16,9 @@ def gains(table: pd.DataFrame, xlim: tuple[float, float]):
         table: What `icl_lib.analysis.compare.side_by_side` returns.
         xlim: Range in points.
     """
-    figure, (axes,) = panels(1, len(METRICS), height=3.0, sharey=True)
+    figure, (axes,) = panels(1, len(NAMES), height=3.0, sharey=True)
     first, *names = table.index.unique("method")
-    for ax, metric in zip(axes, METRICS, strict=True):
+    for ax, metric in zip(axes, NAMES, strict=True):
         for y, name in enumerate(names):
             row = table.loc[name, metric]
             color = BLACK if not row["excludes_0"] else GREEN if row["gain"] > 0 else RED

@@ -4,6 +4,7 @@ THI needs S(q, v), and nothing else of a retrieval model. The gallery's vectors 
 for look-alikes too, and an encoder for new texts lets the query be refined (Eq. 5).
 """
 
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,13 +130,26 @@ def _found(folder: Path, name: str) -> Path | None:
 
 def _array(path: Path, shape: tuple[int, int | None]) -> np.ndarray:
     """A finite array of this shape (None: any); no pickled code is run."""
-    if path.suffix == ".npy":
-        array = np.load(path, allow_pickle=False)
-    else:
-        array = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(array, torch.Tensor):
-            raise ValueError(f"{path} must hold one tensor, not a {type(array).__name__}")
-        array = array.float().numpy()
+    try:
+        if path.suffix == ".npy":
+            array = np.load(path, allow_pickle=False)
+        else:
+            array = torch.load(path, map_location="cpu", weights_only=True)
+            if isinstance(array, torch.Tensor):
+                array = array.float().numpy()
+        array = np.asarray(array, np.float32)
+    except (
+        TypeError,
+        ValueError,
+        KeyError,
+        EOFError,
+        RuntimeError,
+        pickle.UnpicklingError,
+    ) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"{path} must hold one array of numbers and nothing else, and be whole ({reason})"
+        ) from None
     if array.ndim != 2 or len(array) != shape[0] or shape[1] not in (None, array.shape[1]):
         wanted = f"[{shape[0]}, {'D' if shape[1] is None else shape[1]}]"
         raise ValueError(

@@ -40,9 +40,7 @@ def interaction(
     return _asked(params, split, rank_with, model, folder.name, mark, lora, variant)
 
 
-def plugged(
-    params: Params, split: str, source, lora: bool = True, name: str = "own"
-) -> Interaction:
+def plugged(params: Params, split: str, source, lora: bool = True) -> Interaction:
     """`interaction` with a retrieval model of one's own; the MLLM and its adapter are the run's.
 
     Without an encoder for new texts nothing is described or merged: Eq. 6 then only moves the
@@ -55,9 +53,8 @@ def plugged(
             vectors [N, D]; or a folder of features or similarities, see
             `icl_lib.retrieval.plug_in.rank_from`.
         lora: ask the adapted MLLM; False asks the raw one.
-        name: part of the names of stored results.
     """
-    return _asked(params, split, ranked, source, None, f"-{name}", lora, "")
+    return _asked(params, split, ranked, source, None, "-own", lora, "")
 
 
 def _asked(

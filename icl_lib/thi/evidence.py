@@ -158,20 +158,22 @@ def spread_out(final: np.ndarray, vectors: np.ndarray, evidence: Evidence) -> np
     if not evidence.spread:
         return final
     count = min(_FIRST, final.shape[1])
-    first = np.argpartition(-final, count - 1, axis=1)[:, :count]
+    rows = max(1, _CELLS // final.shape[1])
+    parts = [final[start : start + rows] for start in range(0, len(final), rows)]
+    first = np.concatenate([np.argpartition(-x, count - 1, axis=1)[:, :count] for x in parts])
     posterior = softmax(np.take_along_axis(final, first, 1) / evidence.temperature, axis=1)
     used, place = np.unique(first, return_inverse=True)
     ends = np.arange(0, first.size + 1, count)
     believed = csr_array((posterior.ravel(), place.ravel(), ends), (len(final), len(used)))
-    shows = np.empty(final.shape)
-    width = max(1, _CELLS // len(used))
+    out, scale = final.copy(), evidence.spread * evidence.temperature
+    width = max(1, _CELLS // max(believed.shape))
     for start in range(0, final.shape[1], width):
         same = evidence.same(vectors[used] @ vectors[start : start + width].T)  # [used, width]
         own = np.flatnonzero((used >= start) & (used < start + width))
         same[own, used[own] - start] = _SAME
-        shows[:, start : start + width] = believed @ expit(same)
-    raised = np.log(np.maximum(shows, np.finfo(shows.dtype).tiny))
-    return (final + evidence.spread * evidence.temperature * raised).astype(final.dtype)
+        shows = believed @ expit(same).astype(float)  # [Q, width]
+        out[:, start : start + width] += scale * np.log(np.maximum(shows, np.finfo(float).tiny))
+    return out
 
 
 def _columns(sim: np.ndarray, trace: Trace) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 
 from icl_lib.analysis import compare
 from icl_lib.analysis.intervals import holm, paired_bootstrap
-from icl_lib.retrieval.metrics import LABELS
+from icl_lib.retrieval.metrics import LABELS, NAMES
 
 
 def values(rank1):
@@ -41,10 +41,10 @@ def test_side_by_side_compares_with_the_first():
     assert table.loc["first", "p, Holm"].isna().all()
     alone = [paired_bootstrap(r["mAP"], first, [0, 0, 1, 1])["p"] for r in list(rows.values())[1:]]
     assert table.loc[["same", "all"], "p, Holm"].tolist() == pytest.approx(
-        holm(np.repeat(alone, len(compare.METRICS))).tolist()
+        holm(np.repeat(alone, len(NAMES))).tolist()
     )
     assert list(compare.wide(table).index) == list(rows)
-    assert list(compare.wide(table)) == list(compare.METRICS)
+    assert list(compare.wide(table)) == list(NAMES)
     assert compare.wide(table).loc["same", "mAP"] == "25.00 (+0.00, +0.00 to +0.00)"
 
 

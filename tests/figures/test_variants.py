@@ -4,21 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from icl_lib.analysis.compare import METRICS
 from icl_lib.figures import variants
 from icl_lib.figures.style import GREEN, RED
+from icl_lib.retrieval.metrics import NAMES
 
 
 def test_gains_are_coloured_where_their_interval_leaves_out_0():
-    index = pd.MultiIndex.from_product([["Algorithm 1", "better", "worse"], METRICS])
+    index = pd.MultiIndex.from_product([["Algorithm 1", "better", "worse"], NAMES])
     table = pd.DataFrame({"gain": 0.0, "low": 0.0, "high": 0.0, "excludes_0": False}, index)
     table.index.names = ["method", "metric"]
     table.loc[("better", "mAP")] = [1.0, 0.5, 1.5, True]
     table.loc[("worse", "mAP")] = [-1.0, -1.5, -0.5, True]
     figure = variants.gains(table, (-5, 5))
-    bars = [line for line in figure.axes[METRICS.index("mAP")].lines if len(line.get_xdata()) == 2][
-        :2
-    ]
+    lines = figure.axes[NAMES.index("mAP")].lines
+    bars = [line for line in lines if len(line.get_xdata()) == 2][:2]
     assert [bar.get_xdata().tolist() for bar in bars] == [[0.5, 1.5], [-1.5, -0.5]]
     assert [bar.get_color() for bar in bars] == [GREEN, RED]
 

@@ -97,7 +97,7 @@ def test_what_does_not_fit_is_refused_with_a_reason(folder, tmp_path):
     (folder / "similarity.npy").unlink()
     torch.save({"model": torch.zeros(1)}, folder / "text_features.pt")
     (folder / "text_features.npy").unlink()
-    with pytest.raises(ValueError, match="one tensor, not a dict"):
+    with pytest.raises(ValueError, match=r"text_features\.pt must hold one array of numbers"):
         rank_from(folder, TEXTS, PATHS)
     (folder / "text_features.pt").unlink()
     with pytest.raises(FileNotFoundError, match="holds no similarities"):
@@ -118,5 +118,12 @@ def test_a_row_of_zeros_is_refused(folder):
 
 def test_pickled_code_is_not_run(folder):
     np.save(folder / "text_features.npy", np.array([Own()] * 3), allow_pickle=True)
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(ValueError, match=r"text_features\.npy must hold .* and be whole .*pickle"):
+        rank_from(folder, TEXTS, PATHS)
+
+
+@pytest.mark.parametrize("name", ["similarity.npy", "similarity.pt"])
+def test_half_a_file_is_named(folder, name):
+    (folder / name).write_bytes(b"half")
+    with pytest.raises(ValueError, match=f"{name} must hold one array"):
         rank_from(folder, TEXTS, PATHS)
