@@ -15,6 +15,7 @@ import torch
 from icl_lib.retrieval.gallery import fingerprint
 
 SUFFIXES = (".npy", ".pt")
+_UNREADABLE = (TypeError, ValueError, LookupError, EOFError, RuntimeError, pickle.UnpicklingError)
 
 
 @dataclass(frozen=True, eq=False)
