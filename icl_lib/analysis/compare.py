@@ -140,6 +140,31 @@ def over_seeds(runs: dict[int, dict[str, dict]]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("seed")
 
 
+def averaged(runs: dict[int, dict[str, dict]]) -> pd.DataFrame:
+    """Each method's metrics on average over seeds, with intervals over people.
+
+    Args:
+        runs: {seed: {method: run}}, with the same methods for every seed.
+
+    Returns:
+        A row for each "method" and "metric": percent, its interval low and high, sd over seeds (NaN
+        for one seed), seeds (their number).
+    """
+    rows = {}
+    for method, first in next(iter(runs.values())).items():
+        for name in NAMES:
+            values = np.stack([methods[method][name] for methods in runs.values()])
+            low, high = bootstrap_ci(values.mean(0), first["pid"])
+            rows[method, name] = {
+                "percent": float(values.mean()),
+                "low": low,
+                "high": high,
+                "sd over seeds": float(values.mean(1).std(ddof=1)) if len(values) > 1 else np.nan,
+                "seeds": len(values),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["method", "metric"])
+
+
 def grid_at(grid: pd.DataFrame, **fixed: float) -> pd.DataFrame:
     """The grid's rows at the nearest K, xi or lam that it holds, e.g. `grid_at(grid, xi=0.5)`."""
     for name, value in fixed.items():

@@ -21,7 +21,9 @@ def diamonds(ax, x, y) -> None:
 
 
 def write_values(ax, image, xs, ys, form: str, size: float = 8) -> np.ndarray:
-    """Writes the values of a heat map into its cells, in white where the colour is dark.
+    """Writes a heat map's values into its cells, in white where the colour is dark.
+
+    Masked cells stay empty.
 
     Args:
         ax: The axes.
@@ -36,7 +38,7 @@ def write_values(ax, image, xs, ys, form: str, size: float = 8) -> np.ndarray:
     """
     values = image.get_array()
     dark = image.to_rgba(values)[..., :3] @ (0.299, 0.587, 0.114) < 0.5
-    for (row, column), value in np.ndenumerate(values):
+    for (row, column), value in np.ma.ndenumerate(values):
         ax.text(
             xs[column],
             ys[row],

@@ -139,14 +139,7 @@ def _array(path: Path, shape: tuple[int, int | None]) -> np.ndarray:
             if isinstance(array, torch.Tensor):
                 array = array.float().numpy()
         array = np.asarray(array, np.float32)
-    except (
-        TypeError,
-        ValueError,
-        KeyError,
-        EOFError,
-        RuntimeError,
-        pickle.UnpicklingError,
-    ) as error:
+    except _UNREADABLE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"{path} must hold one array of numbers and nothing else, and be whole ({reason})"

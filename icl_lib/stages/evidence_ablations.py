@@ -11,11 +11,9 @@ from icl_lib.mllm.load import load_calibration
 from icl_lib.params import Params, load_params
 from icl_lib.params.load import available
 from icl_lib.retrieval.metrics import per_query_metrics
-from icl_lib.stages import evidence
-from icl_lib.stages.ablations import each_seed
+from icl_lib.stages import evidence, paper_tables
 from icl_lib.stages.adapters import answering
 from icl_lib.stages.interactions import chosen, interaction, whole_trace
-from icl_lib.thi.cost import questions
 from icl_lib.thi.evidence import spread_out
 from icl_lib.thi.sweep import LAMBDAS
 
@@ -73,30 +71,6 @@ def steps(params: Params) -> dict[str, dict[str, np.ndarray]]:
     return steps
 
 
-def over_seeds(params: Params, seeds: int) -> dict[int, dict[str, tuple[float, dict]]]:
-    """{seed: {rule: (questions per query, test metrics for each query)}}, every seed trained anew.
-
-    The rules are Algorithm 1 at thi.K and at thi.k_max, with ξ and λ chosen on val for each, and
-    evidence within the first one's budget and with all candidates asked about.
-    """
-    runs = {}
-    for own, variant in each_seed(params, seeds):
-        val, run = (interaction(own, split, variant=variant) for split in ("val", "test"))
-        runs[own.seed] = rows = {}
-        for K in dict.fromkeys([own.thi.K, own.thi.k_max]):
-            point = chosen(own.changed("thi", K=K), val)
-            asked = questions(run.sim.max(1), run.trace, K, point["xi"])
-            rows[f"Algorithm 1, K = {K}"] = float(asked.mean()), run.per_query(**point)
-        rule = evidence.fitted(own, variant=variant)
-        for name, trace in (
-            ("evidence", evidence.asked(own, run, rule, "test", variant=variant)),
-            ("evidence, all asked", whole_trace(own, run, "test", variant=variant)),
-        ):
-            values = run.by_evidence(trace, rule.evidence)
-            rows[name] = float(trace.asked.mean()), values
-    return runs
-
-
 def everywhere(params: Params, seeds: int) -> pd.DataFrame:
     """Evidence against Algorithm 1 on all data sets, with the profile and seeds of `params`.
 
@@ -106,12 +80,12 @@ def everywhere(params: Params, seeds: int) -> pd.DataFrame:
     """
     tables = {}
     for dataset in available("datasets"):
-        limit, thi = params.data.limit_ids, params.thi
+        limit = params.data.limit_ids
         own = load_params(dataset, params.profile, seed=params.seed, limit_ids=limit)
-        runs = over_seeds(own, seeds)
+        runs = paper_tables.main_results(own, seeds)
         values = {seed: {name: v for name, (_, v) in rows.items()} for seed, rows in runs.items()}
-        deepest = f"Algorithm 1, K = {thi.k_max}"
-        pairs = {"evidence": f"Algorithm 1, K = {thi.K}", "evidence, all asked": deepest}
+        pairs = paper_tables.steps(own)
+        pairs = {name: over for name, over in pairs.items() if "evidence" in name}
         table = budgets.gains_over_seeds(values, pairs)
         asked = pd.DataFrame({s: {n: q for n, (q, _) in rows.items()} for s, rows in runs.items()})
         for column, level in (("questions", "method"), ("questions before", "over")):

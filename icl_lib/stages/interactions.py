@@ -40,7 +40,9 @@ def interaction(
     return _asked(params, split, rank_with, model, folder.name, mark, lora, variant)
 
 
-def plugged(params: Params, split: str, source, lora: bool = True) -> Interaction:
+def plugged(
+    params: Params, split: str, source, lora: bool = True, adapter_of: Params | None = None
+) -> Interaction:
     """`interaction` with a retrieval model of one's own; the MLLM and its adapter are the run's.
 
     Without an encoder for new texts nothing is described or merged: Eq. 6 then only moves the
@@ -53,23 +55,34 @@ def plugged(params: Params, split: str, source, lora: bool = True) -> Interactio
             vectors [N, D]; or a folder of features or similarities, see
             `icl_lib.retrieval.plug_in.rank_from`.
         lora: ask the adapted MLLM; False asks the raw one.
+        adapter_of: the settings of another run, such as one on another data set, whose adapter,
+            calibration and threshold are used.
     """
-    return _asked(params, split, ranked, source, None, "-own", lora, "")
+    return _asked(params, split, ranked, source, None, "-own", lora, "", adapter_of)
 
 
 def _asked(
-    params: Params, split: str, rank: Callable, source, model: str | None, mark: str, lora, variant
+    params: Params,
+    split: str,
+    rank: Callable,
+    source,
+    model: str | None,
+    mark: str,
+    lora: bool,
+    variant: str,
+    adapter_of: Params | None = None,
 ) -> Interaction:
     """The interaction of a split ranked by `rank(source, …)`; `model` stands for it in keys."""
     queries, gallery = queries_and_gallery(params, split)
-    answers = answering(params, lora, variant)
+    own = adapter_of or params
+    answers = answering(own, lora, variant)
     reading = read_json(answers / ANSWERING)
     texts, paths = queries["caption"].tolist(), gallery["path"].tolist()
     f: Ranked = rank(source, texts, paths)
     depth = params.thi.k_max
 
     def build(folder: Path) -> None:
-        mllm, limit = asker(params, lora, variant), reading["threshold"]
+        mllm, limit = asker(own, lora, variant), reading["threshold"]
         trace = interact(texts, ranking(f.sim, depth), mllm, depth, limit, paths, folder)
         start, refined, answers = time.monotonic(), texts, [None] * len(texts)
         if f.encode_texts:

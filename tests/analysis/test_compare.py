@@ -53,7 +53,7 @@ def runs():
     rng = np.random.default_rng(0)
     made = {}
     for seed, gain in ((0, 2.0), (1, -1.0)):
-        start = {name: rng.uniform(0, 100, 40) for name in ("rank1", "mAP")}
+        start = {name: rng.uniform(0, 100, 40) for name in NAMES}
         made[seed] = {
             "first": start | {"pid": np.arange(40)},
             "other": {name: values + gain for name, values in start.items()}
@@ -86,6 +86,17 @@ def test_each_seed_is_compared_with_itself(runs):
     assert table["rank1 gain"].tolist() == pytest.approx([2, -1])
     assert list(table.index) == [0, 1]
     assert table.loc[1, "mAP other"] == pytest.approx(runs[1]["other"]["mAP"].mean())
+
+
+def test_averages_are_over_seeds_and_their_intervals_over_people(runs):
+    table = compare.averaged(runs)
+    means = [run["other"]["mAP"].mean() for run in runs.values()]
+    row = table.loc[("other", "mAP")]
+    assert row["percent"] == pytest.approx(np.mean(means)) and row["seeds"] == 2
+    assert row["sd over seeds"] == pytest.approx(np.std(means, ddof=1))
+    assert row["low"] < row["percent"] < row["high"]
+    assert len(table) == 2 * len(NAMES)
+    assert compare.averaged({0: runs[0]})["sd over seeds"].isna().all()
 
 
 def test_grid_at_takes_the_nearest_value_held():

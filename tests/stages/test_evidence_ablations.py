@@ -28,8 +28,8 @@ def test_all_data_sets_are_compared_in_one_table(params, done, monkeypatch):
     table = evidence_ablations.everywhere(params, seeds=1)
     assert len(table) == 2 * len(NAMES) and (table["seeds above 0"] <= 1).all()
     results = stages.evidence_results(params)
-    row = table.loc[("rstp", "evidence, all asked", "Algorithm 1, K = 4", "mAP")]
+    row = table.loc[("rstp", "ICL + evidence, all asked", "ICL + THI, K = 4", "mAP")]
     assert row["after"] == pytest.approx(results["evidence_all"]["mAP"].mean())
     assert row["questions"] == 4
-    row = table.loc[("rstp", "evidence", "Algorithm 1, K = 3", "rank1")]
+    row = table.loc[("rstp", "ICL + evidence", "ICL + THI", "rank1")]
     assert row["before"] == pytest.approx(done[2]["rank1"].mean())

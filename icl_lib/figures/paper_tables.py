@@ -1,0 +1,67 @@
+"""The paper's Tables 1 to 5 as figures: methods on several data sets, and one domain to another."""
+
+import numpy as np
+import pandas as pd
+
+from icl_lib.analysis.compare import MAIN
+from icl_lib.figures.marks import diamonds, write_values
+from icl_lib.figures.style import CYCLE, panels, styled
+from icl_lib.retrieval.metrics import LABELS
+
+
+@styled
+def grouped_bars(table: pd.DataFrame, paper: pd.Series, ylim: tuple[float, float] = (0, 100)):
+    """Rank-1 and mAP as groups of bars, with 95% intervals and the paper's values as diamonds.
+
+    Args:
+        table: Indexed by group, bar and metric; the columns percent, low and high.
+        paper: The paper's values with the same index; rows may be missing.
+        ylim: Range in percent.
+    """
+    figure, axes = panels(len(MAIN), 1, height=2.8)
+    groups, names = (table.index.unique(level) for level in (0, 1))
+    width = 0.84 / len(names)
+    for (ax,), metric in zip(axes, MAIN, strict=True):
+        for place, (name, color) in enumerate(zip(names, CYCLE, strict=False)):
+            index = [(group, name, metric) for group in groups]
+            rows = table.reindex(index)
+            x = np.arange(len(groups)) + (place - (len(names) - 1) / 2) * width
+            error = np.nan_to_num([rows["percent"] - rows["low"], rows["high"] - rows["percent"]])
+            look = {"color": color, "alpha": 0.85, "label": name, "capsize": 2}
+            bars = ax.bar(x, rows["percent"], width, yerr=error, **look)
+            labels = ["" if np.isnan(value) else f"{value:.1f}" for value in rows["percent"]]
+            ax.bar_label(bars, labels, label_type="center", fontsize=8, color="white")
+            diamonds(ax, x, paper.reindex(index))
+        ax.set_xticks(range(len(groups)), groups)
+        ax.set(ylabel=LABELS[metric], ylim=ylim)
+        ax.grid(axis="x", visible=False)
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=len(names))
+    figure.supxlabel("bars: 95% bootstrap over people; ◇ the paper's value", fontsize=8)
+    return figure
+
+
+@styled
+def domain_maps(maps: dict[str, pd.DataFrame], vmin: float = 0, vmax: float = 100):
+    """Heat maps of one metric, source (rows) by target (columns), two in a row.
+
+    Args:
+        maps: {title: values in percent; NaN where there is none}.
+        vmin: Lower end of the colours' range.
+        vmax: Its upper end.
+    """
+    rows = -(-len(maps) // 2)
+    figure, axes = panels(rows, 2, height=3.0)
+    for ax, (title, table) in zip(axes.flat, maps.items(), strict=False):
+        shown = np.ma.masked_invalid(table.to_numpy(float))
+        image = ax.imshow(shown, vmin=vmin, vmax=vmax, cmap="cividis", aspect="auto")
+        write_values(ax, image, range(table.shape[1]), range(len(table)), ".1f")
+        ax.set_xticks(range(table.shape[1]), [f"on {name}" for name in table.columns], fontsize=8)
+        ax.set_yticks(range(len(table)), table.index, fontsize=8)
+        ax.set_title(title)
+        ax.grid(False)
+    for ax in axes.flat[len(maps) :]:
+        ax.set_axis_off()
+    axes[0, 0].set_ylabel("trained on")
+    figure.colorbar(image, ax=axes, label="percent, fixed range", shrink=0.8)
+    return figure
