@@ -13,7 +13,7 @@ from icl_lib.params.load import available
 from icl_lib.retrieval.metrics import per_query_metrics
 from icl_lib.stages import evidence, paper_tables
 from icl_lib.stages.adapters import answering
-from icl_lib.stages.interactions import chosen, interaction, whole_trace
+from icl_lib.stages.interactions import chosen, interaction
 from icl_lib.thi.evidence import spread_out
 from icl_lib.thi.sweep import LAMBDAS
 

@@ -28,7 +28,7 @@ def test_the_main_results_are_those_of_the_single_stages(params, done):
 
 
 def test_from_a_domain_to_itself_the_result_is_the_runs_own(params, done):
-    point, run, values = done
+    _, run, values = done
     found = paper_tables.cross_domain(params, params, own_choice=True)
     assert list(found) == ["alone", "+ THI", "+ THI, chosen on target"]
     alone = per_query_metrics(run.sim, *run.pids)
