@@ -7,10 +7,11 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
+SWEEPS    := .venv/.sweeps
 STORY     := 00_data_prep 01_rda 02_lora_sft 03_backbone 04_thi 05_failure_gallery
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test notebook clean
+.PHONY: help install sweeps demo lint test notebook clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -24,7 +25,7 @@ lint: $(INSTALLED) ## check code and notebooks with ruff and mypy (settings: pyp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint ## lint, then run the unit tests and every notebook
+test: lint $(SWEEPS) ## lint, then run the unit tests and every notebook
 	$(BIN)/python -m pytest $(ARGS)
 
 notebook: $(INSTALLED) ## run one notebook, as in: make notebook NB=04_thi DATASET=rstp PROFILE=demo
@@ -42,7 +43,13 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+sweeps: $(SWEEPS) ## add Snakemake, which runs whole studies (params/sweeps)
+
+$(SWEEPS): $(INSTALLED) params/sweeps/requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check -r params/sweeps/requirements.lock
+	@touch $@
+
 clean: ## remove what the demo can make again (.venv, results/paper and your data stay)
-	rm -rf results/demo/*/cache data/standin .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
-	rm -f results/demo/*/*.ipynb results/demo/*/*.html
+	rm -rf results/demo/*/cache data/standin .snakemake .pytest_cache .hypothesis .mypy_cache .ruff_cache build dist
+	rm -f results/demo/*/*.ipynb results/demo/*/*.html results/demo/*/*.log
 	find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +

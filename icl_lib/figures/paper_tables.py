@@ -5,8 +5,8 @@ import pandas as pd
 
 from icl_lib.analysis.compare import MAIN
 from icl_lib.figures.marks import diamonds, write_values
-from icl_lib.figures.style import CYCLE, panels, styled
-from icl_lib.retrieval.metrics import LABELS
+from icl_lib.figures.style import BLACK, CYCLE, GREEN, RED, panels, styled
+from icl_lib.retrieval.metrics import LABELS, NAMES
 
 
 @styled
@@ -38,6 +38,40 @@ def grouped_bars(table: pd.DataFrame, paper: pd.Series, ylim: tuple[float, float
     handles = axes[0, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=len(names))
     figure.supxlabel("bars: 95% bootstrap over people; ◇ the paper's value", fontsize=8)
+    return figure
+
+
+@styled
+def step_gains(table: pd.DataFrame, steps: dict[str, str], xlim: tuple[float, float]):
+    """What each step gains on each data set: a row of panels per step, a column per metric.
+
+    Args:
+        table: Indexed by group, method and metric; the columns gain, low and high (points).
+        steps: {method: what the step is called}.
+        xlim: Range in points; what lies outside is drawn at its edge, as an arrow.
+    """
+    figure, axes = panels(len(steps), len(NAMES), height=1.5, sharex=True, sharey=True)
+    groups = table.index.unique(0)
+    for line, (method, step) in zip(axes, steps.items(), strict=True):
+        for ax, metric in zip(line, NAMES, strict=True):
+            rows = table.xs((method, metric), level=("method", "metric")).reindex(groups)
+            for y, row in enumerate(rows.itertuples()):
+                color = GREEN if row.low > 0 else RED if row.high < 0 else BLACK
+                ax.plot(np.clip([row.low, row.high], *xlim), [y, y], "|-", color=color)
+                inside = xlim[0] <= row.gain <= xlim[1]
+                mark = "o" if inside else ">" if row.gain > xlim[1] else "<"
+                ax.plot(np.clip(row.gain, *xlim), y, mark, color=color)
+            ax.axvline(0, color=BLACK, lw=1)
+            ax.set_xlim(xlim)
+            if ax in axes[0]:
+                ax.set_title(LABELS[metric].removesuffix(" (%)"))
+            if ax in axes[-1]:
+                ax.set_xlabel("points")
+        line[0].set_yticks(range(len(groups)), groups, fontsize=8)
+        line[0].set_ylim(len(groups) - 0.5, -0.5)
+        line[0].set_ylabel(step, fontsize=8)
+    note = "lines: 95% paired bootstrap over people; in colour where they leave out 0"
+    figure.supxlabel(note, fontsize=8)
     return figure
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from icl_lib.figures import paper_tables
+from icl_lib.retrieval.metrics import NAMES
 
 INDEX = ["group", "bar", "metric"]
 
@@ -37,6 +38,24 @@ def test_a_method_missing_on_one_data_set_leaves_a_gap(table):
         table.sort_index().drop(("CUHK", "ICL")), pd.Series(dtype=float)
     )
     assert len([b for b in figure.axes[0].patches if np.isfinite(b.get_height())]) == 3
+
+
+def test_the_gain_of_each_step_stands_in_its_panel_and_never_leaves_the_frame():
+    keys = [(g, m, n) for g in ("RSTP", "CUHK") for m in ("ICL", "ICL + THI") for n in NAMES]
+    gain = np.linspace(-3, 30, len(keys))
+    table = pd.DataFrame(
+        {"gain": gain, "low": gain - 1, "high": gain + 1},
+        pd.MultiIndex.from_tuples(keys, names=["group", "method", "metric"]),
+    )
+    steps = {"ICL": "+ RDA", "ICL + THI": "+ THI"}
+    figure = paper_tables.step_gains(table, steps, (-5, 20))
+    assert len(figure.axes) == 2 * len(NAMES)
+    panel = figure.axes[len(NAMES) + 1]  # + THI, Rank-5
+    dots = [line for line in panel.lines if line.get_marker() in "o<>"]
+    assert [dot.get_ydata()[0] for dot in dots] == [0, 1]
+    wanted = table.xs(("ICL + THI", "rank5"), level=("method", "metric"))["gain"]
+    assert dots[0].get_xdata()[0] == pytest.approx(wanted["RSTP"])
+    assert wanted["CUHK"] > 20 and dots[1].get_xdata()[0] == 20 and dots[1].get_marker() == ">"
 
 
 def test_maps_share_one_range_and_leave_missing_pairs_empty(texts):
