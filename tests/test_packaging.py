@@ -16,6 +16,7 @@ import icl_lib
 from icl_lib.params.paths import repo_root
 
 ROOT = repo_root()
+SWEEPS_LOCK = "params/sweeps/requirements.lock"
 CONDA_NAMES = {"torch": "pytorch"}  # PyPI's name: conda-forge's
 CONDA_ONLY = {"python", "pip", "setuptools"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -25,11 +26,11 @@ WANTED = [
 ]
 
 
-def locked():
-    """{canonical name: version} of every line of the lock."""
+def locked(name="requirements.lock"):
+    """{canonical name: version} of every line of a lock."""
     lines = [
         line
-        for line in (ROOT / "requirements.lock").read_text().splitlines()
+        for line in (ROOT / name).read_text().splitlines()
         if line and not line.startswith("#")
     ]
     matches = [re.fullmatch(r"([A-Za-z0-9._-]+)==([^\s;@]+)", line) for line in lines]
@@ -99,6 +100,14 @@ def test_the_lock_has_every_dependency_of_its_packages():
     assert not missing
 
 
+def test_the_lock_of_the_sweeps_adds_to_the_kits_and_changes_nothing():
+    added = locked(SWEEPS_LOCK)
+    assert not set(added) & set(locked())
+    for line in PROJECT["optional-dependencies"]["sweeps"]:
+        wanted = Requirement(line)
+        assert wanted.specifier.contains(added[canonicalize_name(wanted.name)])
+
+
 def test_the_lock_names_no_host_and_no_local_file():
     text = (ROOT / "requirements.lock").read_text()
     assert not re.search(r"https?:|file:|--index|--extra|--find| @ |\+", text)
@@ -154,7 +163,7 @@ def make(*arguments):
 def test_make_alone_lists_the_targets():
     printed = make()
     assert printed == make("help")
-    for target in ("demo", "lint", "test", "notebook", "clean"):
+    for target in ("demo", "lint", "test", "sweeps", "notebook", "clean"):
         assert f"make {target} " in printed
 
 
@@ -186,12 +195,13 @@ def test_pre_commit_runs_make_lint_and_downloads_nothing():
 
 
 def test_a_finished_installation_is_left_alone(tmp_path):
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / "params" / "sweeps").mkdir(parents=True)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml", SWEEPS_LOCK):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    stamp = tmp_path / ".venv" / ".installed"
-    stamp.parent.mkdir()
     fresh = make("-C", str(tmp_path), "-n", "test")
-    stamp.touch()
+    for stamp in (".installed", ".sweeps"):
+        (tmp_path / ".venv" / stamp).touch()
     again = make("-C", str(tmp_path), "-n", "test")
     os.utime(tmp_path / "requirements.lock", (2**31, 2**31))
     changed = make("-C", str(tmp_path), "-n", "test")

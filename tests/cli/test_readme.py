@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from icl_lib import load_params
-from icl_lib.cli.readme import cost_block, put, results_block
+from icl_lib.cli.readme import cost_block, data_sets_block, put, results_block
 from icl_lib.params.paths import repo_root
 
 
@@ -17,6 +17,7 @@ def test_the_readmes_numbers_are_those_of_the_committed_summary():
     text, params = (repo_root() / "README.md").read_text(), load_params("rstp", "demo")
     assert put(text, "results", results_block(params)) == text
     assert put(text, "cost", cost_block(params)) == text
+    assert put(text, "data sets", data_sets_block()) == text
 
 
 def test_every_picture_and_file_that_the_readme_links_to_exists():
