@@ -29,9 +29,7 @@ WANTED = [
 def locked(name="requirements.lock"):
     """{canonical name: version} of every line of a lock."""
     lines = [
-        line
-        for line in (ROOT / name).read_text().splitlines()
-        if line and not line.startswith("#")
+        line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")
     ]
     matches = [re.fullmatch(r"([A-Za-z0-9._-]+)==([^\s;@]+)", line) for line in lines]
     assert all(matches), [line for line, match in zip(lines, matches, strict=True) if not match]

@@ -1,12 +1,13 @@
-"""Writes the numbers and the dialogue of a run into the README: `python -m icl_lib.cli.readme`."""
+"""Writes a run's numbers and dialogue into README and pages: `python -m icl_lib.cli.readme`."""
 
 import re
 import sys
 from pathlib import Path
 
 from icl_lib.analysis.paper import METRICS, paper_results
+from icl_lib.figures import stored_table
 from icl_lib.params import Params, load_params
-from icl_lib.params.paths import repo_root
+from icl_lib.params.paths import available, repo_root
 from icl_lib.results import atomic_write, read_summary
 
 STAGES = {
@@ -58,6 +59,24 @@ def results_block(params: Params) -> str:
     )
 
 
+def data_sets_block(profile: str = "demo") -> str:
+    """Rank-1 and mAP of the methods on all data sets, from notebook 08's stored tables."""
+    methods = ["RDE", "ICL", "ICL + THI", "ICL + evidence"]
+    lines = [
+        f"| stand-in of | {' | '.join(methods)} | paper: RDE | ICL | ICL+THI |",
+        "|---" * (len(methods) + 4) + "|",
+    ]
+    for dataset in available("datasets"):
+        params, paper = load_params(dataset, profile), paper_results(dataset)
+        found = stored_table(params, "08_main", ["method", "metric"])
+        if found is not None:
+            ours, theirs = found["percent"].unstack(), paper.loc[["RDE", "ICL", "ICL+THI"]]
+            cells = [f"{ours.loc[m, 'rank1']:.1f} / {ours.loc[m, 'mAP']:.1f}" for m in methods]
+            cells += [f"{row.rank1:.1f} / {row.mAP:.1f}" for row in theirs.itertuples()]
+            lines.append(f"| {' | '.join([params.data.title, *cells])} |")
+    return "\n".join(lines)
+
+
 def cost_block(params: Params) -> str:
     """The seconds of each stage, and how much THI asks, from summary.json."""
     run = read_summary(params)
@@ -101,15 +120,25 @@ def put(text: str, name: str, block: str) -> str:
     return re.sub(pattern, lambda m: m[1] + block + m[2], text, flags=re.S)
 
 
+def blocks(params: Params) -> dict[str, dict[str, str]]:
+    """What stands between which marks: {file: {name: block}}, all but the dialogue."""
+    readme = {"results": results_block(params), "data sets": data_sets_block(params.profile)}
+    return {"README.md": readme, "notebooks/pages/costs.md": {"cost": cost_block(params)}}
+
+
 def main() -> None:
-    """Rewrites README.md with the results of the demo run on rstp."""
-    params, path = load_params("rstp", "demo"), repo_root() / "README.md"
+    """Rewrites README.md and the pages with the results of the demo runs."""
+    params = load_params("rstp", "demo")
     link = "results/demo/rstp/figures/readme"
-    text = put(path.read_text(), "results", results_block(params))
-    text = put(text, "cost", cost_block(params))
-    text = put(text, "dialogue", dialogue_block(params, repo_root() / link, link))
-    atomic_write(path, text)
-    print(f"{path} rewritten", file=sys.stderr)
+    written = blocks(params)
+    written["README.md"]["dialogue"] = dialogue_block(params, repo_root() / link, link)
+    for file, parts in written.items():
+        path = repo_root() / file
+        text = path.read_text(encoding="utf-8")
+        for name, block in parts.items():
+            text = put(text, name, block)
+        atomic_write(path, text)
+        print(f"{path} rewritten", file=sys.stderr)
 
 
 def _interval(metrics: dict, metric: str) -> str:

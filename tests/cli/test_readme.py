@@ -1,4 +1,4 @@
-"""The README's numbers are those of the committed run."""
+"""The numbers in README and pages are those of the committed runs."""
 
 import re
 import subprocess
@@ -6,24 +6,27 @@ import subprocess
 import pytest
 
 from icl_lib import load_params
-from icl_lib.cli.readme import cost_block, data_sets_block, put, results_block
+from icl_lib.cli.readme import blocks, put
 from icl_lib.params.paths import repo_root
 
+TEXTS = [repo_root() / "README.md", *sorted((repo_root() / "notebooks" / "pages").glob("*.md"))]
 
-def test_the_readmes_numbers_are_those_of_the_committed_summary():
-    command = ["git", "diff", "--quiet", "HEAD", "--", "results/demo/rstp/summary.json"]
+
+def test_the_numbers_are_those_of_the_committed_results():
+    command = ["git", "diff", "--quiet", "HEAD", "--", "results/demo"]
     if subprocess.run(command, cwd=repo_root()).returncode:
-        pytest.skip("summary.json is of a run of your own, or this is no git checkout")
-    text, params = (repo_root() / "README.md").read_text(), load_params("rstp", "demo")
-    assert put(text, "results", results_block(params)) == text
-    assert put(text, "cost", cost_block(params)) == text
-    assert put(text, "data sets", data_sets_block()) == text
+        pytest.skip("results/demo is of a run of your own, or this is no git checkout")
+    for file, parts in blocks(load_params("rstp", "demo")).items():
+        text = (repo_root() / file).read_text(encoding="utf-8")
+        for name, block in parts.items():
+            assert put(text, name, block) == text, f"run python -m icl_lib.cli.readme ({file})"
 
 
-def test_every_picture_and_file_that_the_readme_links_to_exists():
-    links = re.findall(r"\]\(([^)#]+)\)", (repo_root() / "README.md").read_text())
-    missing = [link for link in links if "://" not in link and not (repo_root() / link).exists()]
-    assert links and not missing
+@pytest.mark.parametrize("file", TEXTS, ids=lambda path: path.name)
+def test_every_picture_and_file_that_a_text_links_to_exists(file):
+    links = re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (file.parent / link).exists()]
+    assert not missing
 
 
 def test_what_stands_between_two_marks_is_replaced():
