@@ -8,10 +8,11 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
 SWEEPS    := .venv/.sweeps
+SITE      := .venv/site/.installed
 STORY     := 00_data_prep 01_rda 02_lora_sft 03_backbone 04_thi 05_failure_gallery
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweeps demo lint test notebook clean
+.PHONY: help install sweeps demo lint test notebook site clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -47,6 +48,15 @@ sweeps: $(SWEEPS) ## add Snakemake, which runs whole studies (params/sweeps)
 
 $(SWEEPS): $(INSTALLED) params/sweeps/requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check -r params/sweeps/requirements.lock
+	@touch $@
+
+site: $(INSTALLED) $(SITE) ## build the report site from the executed notebooks and stored tables: build/site/index.html
+	$(BIN)/python -m icl_lib.cli.site build/site-source
+	.venv/site/bin/sphinx-build -q -b html build/site-source build/site
+
+$(SITE): notebooks/pages/requirements.lock
+	test -x .venv/site/bin/python || $(PYTHON) -m venv .venv/site
+	.venv/site/bin/python -m pip install --disable-pip-version-check -r notebooks/pages/requirements.lock
 	@touch $@
 
 clean: ## remove what the demo can make again (.venv, results/paper and your data stay)

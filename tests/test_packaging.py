@@ -161,7 +161,7 @@ def make(*arguments):
 def test_make_alone_lists_the_targets():
     printed = make()
     assert printed == make("help")
-    for target in ("demo", "lint", "test", "sweeps", "notebook", "clean"):
+    for target in ("demo", "lint", "test", "sweeps", "notebook", "site", "clean"):
         assert f"make {target} " in printed
 
 
