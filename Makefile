@@ -52,7 +52,7 @@ $(SWEEPS): $(INSTALLED) params/sweeps/requirements.lock
 
 site: $(INSTALLED) $(SITE) ## build the report site from the executed notebooks and stored tables: build/site/index.html
 	$(BIN)/python -m icl_lib.cli.site build/site-source
-	.venv/site/bin/sphinx-build -q -b html build/site-source build/site
+	.venv/site/bin/sphinx-build -q -E -a -b html build/site-source build/site
 
 $(SITE): notebooks/pages/requirements.lock
 	test -x .venv/site/bin/python || $(PYTHON) -m venv .venv/site

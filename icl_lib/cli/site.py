@@ -50,12 +50,16 @@ def data_set_page(params: Params, pages: Path) -> str:
     parts.append(
         f"# {title}\n\nThe {kind}, on average over {table['seeds'].iloc[0]} trainings, in "
     )
-    parts.append("percent, with 95% intervals over people.\n\n" + markdown(["", *LABELS], ours))
+    parts.append(
+        "percent, with 95% intervals over people.\n\n" + markdown(["", *LABELS.values()], ours)
+    )
     theirs = paper_results(params.dataset).round(2)
     rows = [
         [name, *("–" if pd.isna(v) else f"{v:.2f}" for v in r)] for name, *r in theirs.itertuples()
     ]
-    parts.append("\n## The paper, on the real benchmark\n\n" + markdown(["", *LABELS], rows))
+    parts.append(
+        "\n## The paper, on the real benchmark\n\n" + markdown(["", *LABELS.values()], rows)
+    )
     links = []
     for notebook in sorted(params.results_dir.glob("[01]*.ipynb")):
         copied = pages / params.dataset / notebook.name
@@ -81,7 +85,7 @@ def claims_page(params: Params) -> str:
     text += f"{params.data.title} (notebook 04, last section, says how).\n\n"
     if table is None:
         return text + "No verdicts are stored yet: notebook 04 says how to make them.\n"
-    shown = table.drop(columns="evidence").round(2).astype(str)
+    shown = table.drop(columns="evidence").round(3).astype(str)
     rows = [[claim, *row] for claim, *row in shown.itertuples()]
     return text + markdown(["claim", *shown.columns], rows)
 

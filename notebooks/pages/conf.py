@@ -1,5 +1,6 @@
 """Sphinx settings of the report site: static, built and viewed without a network (`make site`)."""
 
+from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
 project = "ICL, reproduced in notebooks"
@@ -30,15 +31,10 @@ def setup(app):
 
 def _inline(writer, node):
     writer.body.append(convert(node.astext()))
-    raise _skip()
+    raise SkipNode
 
 
 def _block(writer, node):
-    writer.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
-    raise _skip()
-
-
-def _skip():
-    from docutils.nodes import SkipNode
-
-    return SkipNode()
+    formula = convert(node.astext(), display="block")
+    writer.body.append(f'<div style="margin: 1em 0; overflow-x: auto">{formula}</div>')
+    raise SkipNode
