@@ -9,6 +9,7 @@ from icl_lib.figures import stored_table
 from icl_lib.params import Params, load_params
 from icl_lib.params.paths import available, repo_root
 from icl_lib.results import atomic_write, read_summary
+from icl_lib.retrieval.metrics import LABELS
 
 STAGES = {
     "data": "draw the stand-in",
@@ -74,7 +75,23 @@ def data_sets_block(profile: str = "demo") -> str:
             cells = [f"{ours.loc[m, 'rank1']:.1f} / {ours.loc[m, 'mAP']:.1f}" for m in methods]
             cells += [f"{row.rank1:.1f} / {row.mAP:.1f}" for row in theirs.itertuples()]
             lines.append(f"| {' | '.join([params.data.title, *cells])} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", evidence_sentence(load_params(profile=profile))])
+
+
+def evidence_sentence(params: Params) -> str:
+    """What evidence gains over Algorithm 1 on average over the data sets, from notebook 06."""
+    table = stored_table(params, "06_standins", ["method", "metric"])
+    if table is None:
+        return ""
+    mean = table[["gain", "questions", "questions before"]].groupby(level=[0, 1]).mean()
+    told = []
+    for method in ("ICL + evidence", "ICL + evidence, all asked"):
+        named = ((m, LABELS[m].removesuffix(" (%)")) for m in METRICS)
+        gains = ", ".join(f"{name} {mean.loc[(method, m), 'gain']:+.1f}" for m, name in named)
+        asked = mean.loc[(method, "rank1")]
+        before = f"{asked['questions before']:.2f} of Algorithm 1"
+        told.append(f"{gains} at {asked['questions']:.2f} questions per query ({before})")
+    return f"Evidence over Algorithm 1, mean of the four, in points: {told[0]}; {told[1]}."
 
 
 def cost_block(params: Params) -> str:
