@@ -28,9 +28,11 @@ def grouped_bars(table: pd.DataFrame, paper: pd.Series, ylim: tuple[float, float
             x = np.arange(len(groups)) + (place - (len(names) - 1) / 2) * width
             error = np.nan_to_num([rows["percent"] - rows["low"], rows["high"] - rows["percent"]])
             look = {"color": color, "alpha": 0.85, "label": name, "capsize": 2}
-            bars = ax.bar(x, rows["percent"], width, yerr=error, **look)
-            labels = ["" if np.isnan(value) else f"{value:.1f}" for value in rows["percent"]]
-            ax.bar_label(bars, labels, label_type="center", fontsize=8, color="white")
+            ax.bar(x, rows["percent"], width, yerr=error, **look)
+            drawn = rows["percent"].notna().to_numpy()
+            for middle, value in zip(x[drawn], rows["percent"][drawn], strict=True):
+                foot, how = (middle, ylim[0]), {"textcoords": "offset points", "ha": "center"}
+                ax.annotate(f"{value:.1f}", foot, (0, 4), fontsize=8, color="white", **how)
             diamonds(ax, x, paper.reindex(index))
         ax.set_xticks(range(len(groups)), groups)
         ax.set(ylabel=LABELS[metric], ylim=ylim)

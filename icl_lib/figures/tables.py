@@ -34,8 +34,8 @@ def stored_table(
     Args:
         params: The run.
         name: The table's name.
-        index: The column, or columns, that become the index; a single one is kept even if it is
-            part of the stamp.
+        index: The column, or columns, that become the index; they are kept even if they are part
+            of the stamp.
 
     Returns:
         The table, or None (and a printed line) if it has not been made yet.
@@ -44,7 +44,8 @@ def stored_table(
     if not path.is_file():
         print(f"no {path.name} among the tables yet: the parameters cell says how to make it")
         return None
-    stamp = [column for column in (*STAMP, "epoch_picked_on") if column != index]
+    kept = [index] if isinstance(index, str) else index or []
+    stamp = [column for column in (*STAMP, "epoch_picked_on") if column not in kept]
     table = pd.read_csv(path).drop(columns=stamp, errors="ignore")
     return table.set_index(index) if index else table
 

@@ -38,3 +38,7 @@ def test_a_table_of_an_earlier_run_is_found_again(tmp_path, monkeypatch, capsys)
     pd.testing.assert_frame_equal(stored_table(params, "03_seeds", "seed"), table)
     save_table(pd.DataFrame({"epoch": [0, 1]}), params, "03_noise")
     assert list(stored_table(params, "03_noise").columns) == ["epoch"]
+    over_sets = pd.DataFrame({"dataset": ["cuhk"], "method": ["ICL"], "gain": [1.5]})
+    save_table(over_sets, params, "06_standins")
+    found = stored_table(params, "06_standins", ["dataset", "method"])
+    assert found.loc[("cuhk", "ICL"), "gain"] == 1.5 and list(found.columns) == ["gain"]
