@@ -73,7 +73,7 @@ def step_gains(table: pd.DataFrame, steps: dict[str, str], xlim: tuple[float, fl
         line[0].set_ylim(len(groups) - 0.5, -0.5)
         line[0].set_ylabel(step, fontsize=8)
     note = "lines: 95% paired bootstrap over people; in colour where they leave out 0"
-    figure.supxlabel(note, fontsize=8)
+    figure.supxlabel(note, fontsize=8, x=0.01, ha="left")
     return figure
 
 
@@ -92,12 +92,12 @@ def domain_maps(maps: dict[str, pd.DataFrame], vmin: float = 0, vmax: float = 10
         shown = np.ma.masked_invalid(table.to_numpy(float))
         image = ax.imshow(shown, vmin=vmin, vmax=vmax, cmap="cividis", aspect="auto")
         write_values(ax, image, range(table.shape[1]), range(len(table)), ".1f")
-        ax.set_xticks(range(table.shape[1]), [f"on {name}" for name in table.columns], fontsize=8)
+        ax.set_xticks(range(table.shape[1]), table.columns, fontsize=7)
         ax.set_yticks(range(len(table)), table.index, fontsize=8)
         ax.set_title(title)
         ax.grid(False)
     for ax in axes.flat[len(maps) :]:
         ax.set_axis_off()
-    axes[0, 0].set_ylabel("trained on")
+    axes[0, 0].set(ylabel="trained on", xlabel="searched in")
     figure.colorbar(image, ax=axes, label="percent, fixed range", shrink=0.8)
     return figure
