@@ -56,7 +56,8 @@ def plugged(
             `icl_lib.retrieval.plug_in.rank_from`.
         lora: ask the adapted MLLM; False asks the raw one.
         adapter_of: the settings of another run, such as one on another data set, whose adapter,
-            calibration and threshold are used.
+            calibration and threshold are used. The further questions of evidence
+            (`icl_lib.stages.evidence`) are asked with the adapter of `params`.
     """
     return _asked(params, split, ranked, source, None, "-own", lora, "", adapter_of)
 
