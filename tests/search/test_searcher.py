@@ -33,7 +33,7 @@ class Knowing(MLLM):
 
     def __init__(self, right: str):
         names = ["bag"]
-        question = SimpleNamespace(name="bag", question="bag")
+        question = SimpleNamespace(name="bag", question="What is carried?")
         prompts = SimpleNamespace(
             characteristics=[question], names=names, ask_answers=lambda: "Answer:"
         )
