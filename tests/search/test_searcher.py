@@ -46,7 +46,7 @@ class Knowing(MLLM):
 
     def write(self, prompts, images=None):
         self.described += images
-        return ["a backpack" if int(image) % 2 else "no backpack" for image in images]
+        return ["1. a backpack" if int(image) % 2 else "1. no backpack" for image in images]
 
 
 @dataclass
