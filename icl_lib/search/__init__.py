@@ -1,0 +1,1 @@
+"""Interactive search: a person and the MLLM look for someone in a gallery of pictures."""
