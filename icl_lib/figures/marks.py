@@ -29,11 +29,11 @@ def at_the_edge(ax, values: dict[str, float], form: str = ".2f") -> None:
 
     Args:
         ax: The axes.
-        values: {label: value}, as many as can be written below each other.
+        values: {label: value}, as many as can be written below each other; NaN is left out.
         form: How a value is formatted.
     """
     low, high = ax.get_ylim()
-    names = sorted(values, key=values.get)
+    names = sorted((name for name in values if not np.isnan(values[name])), key=values.get)
     places = np.clip([values[name] for name in names], low, high)
     gap = 0.09 * (high - low)  # a line of text in a panel of a figure with two rows
     if (np.diff(places) < gap).any():

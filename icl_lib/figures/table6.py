@@ -17,7 +17,7 @@ def bars(rows: pd.DataFrame, paper: pd.DataFrame, ylim: tuple[float, float]):
     Args:
         rows: What `icl_lib.analysis.table6.rows_of` returns.
         paper: What `icl_lib.analysis.table6.paper_rows` returns.
-        ylim: Range in percent, widened where a bar, a dot or a diamond would leave it.
+        ylim: Range in percent, widened where an interval, a dot or a diamond would leave it.
     """
     figure, (axes,) = panels(1, len(METRICS), height=3.8)
     methods = list(rows["method"].unique())

@@ -20,7 +20,7 @@ def grid():
 
 
 def test_metric_over_draws_the_grid_the_point_and_the_paper(grid, texts):
-    paper = {"rank1": {"ICL": 41.0, "ICL+THI": 70.55}, "mAP": {}}
+    paper = {"rank1": {"ICL": 41.0, "ICL+THI": 70.55}, "mAP": {"ICL": np.nan}}
     ranges = {"rank1": (35, 55), "mAP": (20, 40)}
     figure = metrics.metric_over({"raw": grid, "adapted": grid}, "K", POINT, ranges, paper, 3)
     left, right = figure.axes
