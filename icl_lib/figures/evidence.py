@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from icl_lib.figures.style import BLACK, CYCLE, panels, styled
+from icl_lib.figures.style import BLACK, CYCLE, panels, styled, widened
 from icl_lib.retrieval.metrics import LABELS
 
 SHOWN = ("rank1", "rank5", "mAP", "mINP")
@@ -20,12 +20,15 @@ def over_cost(lines: dict[str, pd.DataFrame], cost: str, label: str, limit: floa
             rule with one setting is a black mark, the others are lines that start without cost.
         cost: the column on the horizontal axis.
         label: what that axis is called.
-        limit: the vertical axis ends at so many points.
+        limit: the vertical axis reaches from -5 to so many points, further where a gain lies
+            outside.
     """
     figure, axes = panels(2, 2, height=2.9)
     curves = {name: table for name, table in lines.items() if len(table) > 1}
     start = next(iter(curves.values())).sort_values(cost).iloc[0]
     colors = dict(zip(curves, CYCLE, strict=False))
+    gains = [table[list(SHOWN)] - start[list(SHOWN)] for table in lines.values()]
+    ylim = widened((-5, limit), *gains)
     for ax, metric in zip(axes.flat, SHOWN, strict=True):
         for name, table in lines.items():
             gain = table[metric] - start[metric]
@@ -36,7 +39,7 @@ def over_cost(lines: dict[str, pd.DataFrame], cost: str, label: str, limit: floa
                 ax.plot(table[cost], gain, mark, color=BLACK, ms=7, mfc="none", label=name)
         ax.axhline(0, color=BLACK, lw=1)
         title = LABELS[metric].removesuffix(" (%)")
-        ax.set(title=f"{title}, gain over {start[metric]:.1f}", ylim=(-5, limit))
+        ax.set(title=f"{title}, gain over {start[metric]:.1f}", ylim=ylim)
         ax.set(xlabel=label, ylabel="gain (points)")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=4)
     return figure

@@ -1,15 +1,26 @@
 """Metrics over THI's parameters, and the results of whole runs; all metrics are in percent.
 
 `paper` holds the paper's values, {metric: {label: value}}. Ranges are arguments, so that figures of
-two runs can be laid side by side.
+two runs can be laid side by side; `icl_lib.figures.style.widened` widens them where a curve would
+leave its frame.
 """
 
 import numpy as np
 import pandas as pd
 
 from icl_lib.analysis.compare import MAIN, grid_at
-from icl_lib.figures.marks import diamonds, interval_bars, whole_numbers, write_values
-from icl_lib.figures.style import BLACK, CYCLE, GREY, ORANGE, RED, panel_list, panels, styled
+from icl_lib.figures.marks import at_the_edge, diamonds, interval_bars, whole_numbers, write_values
+from icl_lib.figures.style import (
+    BLACK,
+    CYCLE,
+    GREY,
+    ORANGE,
+    RED,
+    panel_list,
+    panels,
+    styled,
+    widened,
+)
 from icl_lib.retrieval.metrics import LABELS
 
 AXES = {
@@ -31,57 +42,41 @@ def metric_over(
         axis: The parameter: "K", "xi" or "lam".
         point: The chosen {"K", "xi", "lam"}. Its value of `axis` is ringed; the other two are held
             at their nearest values in the grid.
-        ranges: {metric: (low, high)} of the panels.
-        paper: The paper's values, drawn as dashed lines, or named below the axis where they lie
-            outside the range.
+        ranges: {metric: (low, high)} of the panels, widened where a curve would leave them.
+        paper: The paper's values, drawn as dashed lines and written at the right edge.
         published: The paper's own value of `axis`, drawn as a dotted line.
         change: Whether to draw points gained over K = 0 instead of percent.
     """
     fixed = {name: value for name, value in point.items() if name != axis}
     figure, axes = panel_list(len(ranges), 2.7 if len(ranges) > 2 else 3.4)
-    for ax, (metric, ylim) in zip(axes, ranges.items(), strict=True):
+    for ax, (metric, limits) in zip(axes, ranges.items(), strict=True):
+        lines = []
         for label, grid in grids.items():
             line = grid_at(grid, **fixed).set_index(axis)[metric].sort_index()
             line -= grid.loc[grid["K"] == 0, metric].iloc[0] if change else 0
+            lines.append(line)
             ax.plot(line.index, line, marker="o", label=label)
             chosen = line.index[np.abs(line.index - point[axis]).argmin()]
             ax.plot(chosen, line[chosen], "o", ms=11, mfc="none", mec=BLACK, mew=1.5, zorder=3)
         name = LABELS[metric].replace(" (%)", ": change (points)") if change else LABELS[metric]
+        ylim = widened(limits, *lines, step=1 if change else 5)
         ax.set(xlabel=AXES[axis], ylabel=name, ylim=ylim)
-        _paper_lines(ax, paper[metric])
-        low, high = ax.get_xlim()
-        if low <= published <= high:
+        at_the_edge(ax, paper[metric])
+        left, right = ax.get_xlim()
+        if left <= published <= right:
             ax.axvline(published, color=GREY, ls=":", lw=1.4)
         if axis == "K":
             whole_numbers(ax)
     symbol, held = SYMBOLS[axis], ", ".join(f"{SYMBOLS[n]} = {v:g}" for n, v in fixed.items())
     figure.suptitle(
-        f"{held}; ○ {symbol} = {point[axis]:g}, ours; ⋮ the paper's {symbol} = {published:g}",
+        f"{held}; ○ {symbol} = {point[axis]:g}, ours; ⋮ the paper's {symbol} = {published:g}; "
+        "- - its metrics, at the right edge",
         fontsize=11,
     )
     if len(grids) > 1:
         handles = axes[0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside lower center", ncols=len(grids))
+        figure.legend(*handles, loc="outside lower left", ncols=len(grids))
     return figure
-
-
-def _paper_lines(ax, values: dict[str, float]) -> None:
-    """Dashed lines at the paper's values; those outside the range are named below the axis."""
-    low, high = ax.get_ylim()
-    inside = {label: value for label, value in values.items() if low <= value <= high}
-    for number, label in enumerate(sorted(inside, key=inside.get)):
-        value = inside[label]
-        ax.axhline(value, color=GREY, ls="--", lw=1.2)
-        # The paper's values are close to each other: the lowest is named below its line on the
-        # left, the next above its line on the right.
-        x, ha = ((0.01, "left"), (0.99, "right"))[number % 2]
-        shift, va = ((0, -3), "top") if number == 0 else ((0, 2), "bottom")
-        text, where = f"paper, {label}: {value:.2f}", ("axes fraction", "data")
-        ax.annotate(text, (x, value), shift, where, "offset points", ha=ha, va=va, fontsize=8)
-    outside = [f"{label} {value:.2f}" for label, value in values.items() if label not in inside]
-    if outside:
-        note = f"{ax.get_xlabel()}\npaper, outside this range: {', '.join(outside)}"
-        ax.set_xlabel(note, fontsize=8)
 
 
 @styled
@@ -91,10 +86,11 @@ def heatmap(grid: pd.DataFrame, point: dict, vmin: float, vmax: float):
     Args:
         grid: `icl_lib.thi.sweep.grid`.
         point: The chosen {"K", "xi", "lam"}; a circle marks the nearest cell.
-        vmin: Lower end of the colours' range.
+        vmin: Lower end of the colours' range, which is widened where a value lies outside it.
         vmax: Its upper end.
     """
     table = grid_at(grid, lam=point["lam"]).pivot(index="K", columns="xi", values="rank1")
+    vmin, vmax = widened((vmin, vmax), table)
     figure, ((ax,),) = panels(height=0.9 + 0.34 * len(table))
     image = ax.imshow(table, vmin=vmin, vmax=vmax, cmap="cividis", aspect="auto")
     dark = write_values(ax, image, range(table.shape[1]), range(len(table)), ".1f")

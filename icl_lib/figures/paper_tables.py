@@ -5,7 +5,7 @@ import pandas as pd
 
 from icl_lib.analysis.compare import MAIN
 from icl_lib.figures.marks import diamonds, write_values
-from icl_lib.figures.style import BLACK, CYCLE, GREEN, RED, panels, styled
+from icl_lib.figures.style import BLACK, CYCLE, GREEN, RED, panels, styled, widened
 from icl_lib.retrieval.metrics import LABELS, NAMES
 
 
@@ -50,19 +50,19 @@ def step_gains(table: pd.DataFrame, steps: dict[str, str], xlim: tuple[float, fl
     Args:
         table: Indexed by group, method and metric; the columns gain, low and high (points).
         steps: {method: what the step is called}.
-        xlim: Range in points; what lies outside is drawn at its edge, as an arrow.
+        xlim: Range in points, widened where an interval would leave it.
     """
     figure, axes = panels(len(steps), len(NAMES), height=1.5, sharex=True, sharey=True)
     groups = table.index.unique(0)
+    shown = table[table.index.get_level_values("method").isin(steps)]
+    xlim = widened(xlim, shown[["low", "high"]])
     for line, (method, step) in zip(axes, steps.items(), strict=True):
         for ax, metric in zip(line, NAMES, strict=True):
             rows = table.xs((method, metric), level=("method", "metric")).reindex(groups)
             for y, row in enumerate(rows.itertuples()):
                 color = GREEN if row.low > 0 else RED if row.high < 0 else BLACK
-                ax.plot(np.clip([row.low, row.high], *xlim), [y, y], "|-", color=color)
-                inside = xlim[0] <= row.gain <= xlim[1]
-                mark = "o" if inside else ">" if row.gain > xlim[1] else "<"
-                ax.plot(np.clip(row.gain, *xlim), y, mark, color=color)
+                ax.plot([row.low, row.high], [y, y], "|-", color=color)
+                ax.plot(row.gain, y, "o", color=color)
             ax.axvline(0, color=BLACK, lw=1)
             ax.set_xlim(xlim)
             if ax in axes[0]:

@@ -79,6 +79,25 @@ def fixed_range(*starts: float, below: float = 10, above: float = 20) -> tuple[f
     return float(max(0, low - below)), float(min(100, high + above))
 
 
+def widened(limits: tuple[float, float], *values, step: float = 5) -> tuple[float, float]:
+    """A fixed range that cuts nothing off: `limits`, or more where a value lies outside them.
+
+    Each end moves outwards by as many whole steps as are needed, so that the ranges of two runs are
+    equal or differ by steps.
+
+    Args:
+        limits: The fixed range (low, high).
+        values: What is drawn: numbers, arrays or tables; NaN is left out.
+        step: By how much an end moves at a time.
+    """
+    low, high = limits
+    drawn = np.concatenate([np.ravel(np.asarray(value, dtype=float)) for value in values])
+    least, most = np.nanmin([low, *drawn]), np.nanmax([high, *drawn])
+    # Nearly equal values do not need one more step.
+    below, above = (np.ceil((gap - 1e-9) / step) for gap in (low - least, most - high))
+    return float(low - step * max(0, below)), float(high + step * max(0, above))
+
+
 def show(figure: Figure, params: Params, name: str, alt: str = "") -> None:
     """Saves a figure as results/<profile>/<dataset>/figures/<name>.png and shows it in a notebook.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from icl_lib.figures.marks import diamonds, interval_bars
-from icl_lib.figures.style import BLACK, BLUE, CYCLE, GREEN, GREY, RED, SKY, panels, styled
+from icl_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, RED, panels, styled, widened
 from icl_lib.retrieval.metrics import LABELS
 
 
@@ -15,21 +15,24 @@ def changes(table: pd.DataFrame, paper: dict, ylim: tuple[float, float]):
     Args:
         table: What `icl_lib.analysis.compare.differences` returns.
         paper: The paper's changes, {metric: points}; NaN where there is none.
-        ylim: Range in points.
+        ylim: Range in points, widened where something would leave it.
     """
     figure, ((ax,),) = panels()
     gain, published = table["difference"], [paper[name] for name in table.index]
     names, colors = table.index.map(LABELS), np.where(gain > 0, GREEN, RED)
     interval_bars(ax, gain, table["low"], table["high"], names, colors)
     diamonds(ax, range(len(table)), published)
-    tops = np.nanmax([table["high"], published, np.zeros(len(table))], axis=0).clip(max=ylim[1])
-    for x, (top, points) in enumerate(zip(tops, gain, strict=True)):
-        ax.annotate(f"{points:+.2f}", (x, top), (0, 4), textcoords="offset points", ha="center")
+    drawn = np.array([table["low"], table["high"], published, np.zeros(len(table))])
+    for x, points in enumerate(gain):
+        # Above a rise and below a fall, beyond the diamond.
+        top, up = (np.nanmax(drawn[:, x]), 1) if points >= 0 else (np.nanmin(drawn[:, x]), -1)
+        how = {"textcoords": "offset points", "ha": "center", "va": "bottom" if up > 0 else "top"}
+        ax.annotate(f"{points:+.2f}", (x, top), (0, 6 * up), **how)
     ax.axhline(0, color=BLACK, lw=1)
     ax.set(
         xlabel="bars: 95% paired bootstrap over people; ◇ the paper's change",
         ylabel="change (points)",
-        ylim=ylim,
+        ylim=widened(ylim, drawn),
     )
     return figure
 
@@ -40,9 +43,11 @@ def crossing_bars(table: pd.DataFrame, ylim: tuple[float, float]):
 
     Args:
         table: What `icl_lib.analysis.accumulation.crossings` returns.
-        ylim: Range in percent of all queries.
+        ylim: Range in percent of all queries, widened where a bar would leave it.
     """
     metrics = table.index.unique("metric")
+    share = 100 * table[["gained", "lost"]] / table.xs(metrics[0], level="metric")["queries"].sum()
+    ylim = widened(ylim, share["gained"], -share["lost"], step=1)
     figure, (axes,) = panels(1, len(metrics), sharey=True)
     for ax, metric in zip(axes, metrics, strict=True):
         whole = table.loc[metric]
@@ -67,44 +72,28 @@ def crossing_bars(table: pd.DataFrame, ylim: tuple[float, float]):
 
 @styled
 def cause_bars(counts: dict[str, pd.DataFrame]):
-    """How often each cause holds, and how often it is the first one, a panel for each way to fail.
+    """The share of failed queries that each cause explains, a panel for each way to fail.
+
+    Each query is counted once, under its first cause, so the bars of a panel add up to 100%.
 
     Args:
         counts: {way to fail: `icl_lib.analysis.causes.cause_counts`}.
     """
-    labels = (
-        "cause holds (these overlap)",
-        "first cause of the query (these add up to 100)",
-        "cause holds among the queries that do not fail so",
-    )
-    figure, (axes,) = panels(1, len(counts), height=4.2, sharey=True)
+    figure, (axes,) = panels(1, len(counts), height=3.8, sharey=True)
     for ax, (way, table) in zip(axes, counts.items(), strict=True):
-        y, held, elsewhere = (
-            -np.arange(len(table)),
-            table["share (%)"],
-            table["share elsewhere (%)"],
-        )
-        ax.barh(y, held, 0.72, color=SKY, alpha=0.6, label=labels[0])
-        ax.barh(y, table["first share (%)"], 0.34, color=BLUE, label=labels[1])
-        ax.plot(elsewhere, y, "|", color=BLACK, ms=13, mew=2, label=labels[2])
-        ends = np.maximum(held, elsewhere)
-        for place, end, row in zip(y, ends, table.itertuples(), strict=True):
-            ax.text(end + 2, place, f"{row.queries:,} · {row.first:,}", va="center", fontsize=8)
-        ax.set_yticks(y, table.index)
-        ax.set(
-            title=f"{way}: {table['first'].sum():,} queries",
-            xlabel="share (%); numbers: queries · first",
-            xlim=(0, 119),
-            xticks=range(0, 101, 20),
-        )
+        bars = ax.barh(table.index, table["first share (%)"], 0.7, color=BLUE, alpha=0.85)
+        ax.bar_label(bars, fmt="%.0f%%", padding=3, fontsize=9)
+        title = f"{way}: {table['first'].sum():,} queries"
+        ax.set(title=title, xlabel="share of these queries (%)", xlim=(0, 109))
+        ax.set_xticks(range(0, 101, 20))
         ax.grid(axis="y", visible=False)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    axes[0].invert_yaxis()
     return figure
 
 
 @styled
 def cost_curve(lines: dict[str, tuple[pd.DataFrame, int]], recommended: int, ylim):
-    """Rank-1 over questions per query, a point for each K.
+    """Rank-1 over questions per query, a point for each K, and a panel for each split.
 
     Filled points are on the Pareto front: no cheaper K is as good. Dashed lines show what the
     released code asks for the same rankings.
@@ -113,31 +102,31 @@ def cost_curve(lines: dict[str, tuple[pd.DataFrame, int]], recommended: int, yli
         lines: {label: (rows of `icl_lib.thi.sweep.grid` at one (xi, lambda), number of
             queries)}.
         recommended: The K to ring.
-        ylim: Range of Rank-1 in percent.
+        ylim: Range of Rank-1 in percent, widened where a curve would leave it.
     """
-    figure, ((ax,),) = panels(height=3.8)
-    for color, (label, (line, queries)) in zip(CYCLE, lines.items(), strict=False):
+    ylim = widened(ylim, *(line["rank1"] for line, _ in lines.values()))
+    figure, (axes,) = panels(1, len(lines), height=3.8, sharex=True, sharey=True)
+    for ax, (label, (line, queries)) in zip(axes, lines.items(), strict=True):
         line = line.sort_values("K").set_index("K")
         x, y = line["questions"] / queries, line["rank1"]
-        ax.plot(x, y, color=color, label=label)
         released = line["released_questions"] / queries
-        ax.plot(released, y, color=color, ls="--", lw=1.2, label=f"{label}, as released")
+        ax.plot(x, y, color=BLUE, label="this kit")
+        ax.plot(released, y, color=ORANGE, ls="--", lw=1.4, label="as released")
         front = ~(y <= y.cummax().shift())
-        ax.plot(x[front], y[front], "o", color=color)
-        ax.plot(x[~front], y[~front], "o", color=color, mfc="white")
-        last = -np.inf
-        for K in line.index:
-            if x[K] - last > 0.02 * x.max():  # closer numbers would overlap
-                last = x[K]
-                ax.text(x[K], y[K] + 0.02 * np.ptp(ylim), f"{K}", ha="center", fontsize=8)
+        ax.plot(x[front], y[front], "o", color=BLUE)
+        ax.plot(x[~front], y[~front], "o", color=BLUE, mfc="white")
+        apart = np.array([0.05 * released.max(), 0.035 * np.ptp(ylim)])  # numbers that do not meet
+        last = np.full(2, -np.inf)
+        for K, spot in zip(line.index, np.transpose([x, y]), strict=True):
+            if (np.abs(spot - last) > apart).any():
+                last = spot
+                how = {"textcoords": "offset points", "ha": "right", "fontsize": 8}
+                ax.annotate(f"{K}", spot, (-5, 4), **how)
         ax.plot(x[recommended], y[recommended], "o", ms=13, mfc="none", mec=BLACK, mew=1.5)
-    ax.set(
-        title=f"○ K = {recommended}, recommended",
-        xlabel="questions per query (numbers: K)",
-        ylabel=LABELS["rank1"],
-        ylim=ylim,
-    )
-    ax.legend(loc="lower right")
+        title = f"{label}: ○ K = {recommended}, recommended"
+        ax.set(title=title, xlabel="questions per query (numbers: K)", ylim=ylim)
+    axes[0].set_ylabel(LABELS["rank1"])
+    axes[-1].legend(loc="lower right")
     return figure
 
 

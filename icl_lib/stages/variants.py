@@ -19,6 +19,7 @@ from icl_lib.thi.variants import find
 
 # A variant should avoid errors at every depth, not only at the first rank, so these are added up.
 SCORE = ("rank1", "rank5", "rank10", "mAP")
+EFFECTIVE = 0.5  # points of Rank-1 on val from which a value counts as having an effect
 
 
 def prepared(
@@ -67,6 +68,20 @@ def best_value(table: pd.DataFrame, neutral: float) -> float:
     """The value with the highest score in a table of `on_val`; if tied, the neutral or first."""
     best = table.loc[np.isclose(table["score"], table["score"].max(), atol=1e-9), "value"]
     return float(neutral if (best == neutral).any() else best.iloc[0])
+
+
+def mildest_value(table: pd.DataFrame, neutral: float) -> float:
+    """The value nearest to the neutral one that matters in a table of `on_val`.
+
+    Returns:
+        The value that is the fewest rows away from the neutral one and moves Rank-1 by EFFECTIVE
+        points or more; the neutral one if none does.
+    """
+    at = int(np.flatnonzero(table["value"] == neutral)[0])
+    change = (table["rank1"] - table["rank1"].iloc[at]).abs()
+    moved = np.flatnonzero(change >= EFFECTIVE - 1e-9)
+    nearest = moved[np.abs(moved - at).argmin()] if len(moved) else at
+    return float(table["value"].iloc[nearest])
 
 
 def _merged_with_best(params: Params, split: str, run: Interaction, whole: Trace) -> list[str]:

@@ -15,4 +15,7 @@ def test_gains_start_from_the_rule_without_questions():
     assert third.lines[1].get_xydata().tolist() == [[1.5, 1.0]]
     assert last.lines[1].get_xydata().tolist() == [[1.5, -1.0]]
     assert "Rank-1, gain over 40.0" in first.get_title()
+    assert {ax.get_ylim() for ax in figure.axes} == {(-5, 20)}
+    tight = over_cost({"evidence": line, "gate": point}, "questions", "questions", 8)
+    assert {ax.get_ylim() for ax in tight.axes} == {(-5, 13)}, "Rank-1 gains 10"
     assert [text.get_text() for text in figure.legends[0].texts] == ["evidence", "gate"]

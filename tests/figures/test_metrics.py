@@ -20,7 +20,7 @@ def grid():
 
 
 def test_metric_over_draws_the_grid_the_point_and_the_paper(grid, texts):
-    paper = {"rank1": {"ICL": 41.0, "ICL+THI": 70.55}, "mAP": {}}
+    paper = {"rank1": {"ICL": 41.0, "ICL+THI": 70.55}, "mAP": {"ICL": np.nan}}
     ranges = {"rank1": (35, 55), "mAP": (20, 40)}
     figure = metrics.metric_over({"raw": grid, "adapted": grid}, "K", POINT, ranges, paper, 3)
     left, right = figure.axes
@@ -29,10 +29,11 @@ def test_metric_over_draws_the_grid_the_point_and_the_paper(grid, texts):
     assert right.lines[0].get_ydata() == pytest.approx([29, 30, 31, 32])
     ring = left.lines[1]
     assert (ring.get_xdata(), ring.get_ydata()) == ([2], pytest.approx([46.4]))
-    assert "paper, ICL: 41.00" in texts(figure)
-    assert "paper, outside this range: ICL+THI 70.55" in left.get_xlabel()
-    assert "paper" not in right.get_xlabel()
-    assert figure.get_suptitle() == "ξ = 0.41, λ = 0.5; ○ K = 2, ours; ⋮ the paper's K = 3"
+    assert {"ICL 41.00", "ICL+THI 70.55 ↑"} <= set(texts(figure))
+    dashed = [line.get_ydata()[0] for line in left.lines if line.get_linestyle() == "--"]
+    assert dashed == [41], "70.55 lies outside"
+    assert not right.texts
+    assert "ξ = 0.41, λ = 0.5; ○ K = 2, ours; ⋮ the paper's K = 3" in figure.get_suptitle()
     assert [line.get_xdata() for line in right.lines if line.get_linestyle() == ":"] == [[3, 3]]
 
 
@@ -55,13 +56,31 @@ def test_changes_start_at_zero_without_rounds(grid, texts):
     (ax,) = figure.axes
     assert ax.lines[0].get_ydata() == pytest.approx([0, 3, 6, 9])
     assert ax.get_ylabel() == "Rank-1: change (points)"
-    assert "paper, ICL: -0.10" in texts(figure)
+    assert "ICL -0.10" in texts(figure)
 
 
-def test_ranges_are_the_callers(grid):
+def test_ranges_are_the_callers_until_a_curve_would_leave_them(grid):
     ranges = {"rank1": (10, 90), "mAP": (0, 50)}
     figure = metrics.metric_over({"": grid}, "xi", POINT, ranges, NO_PAPER, 0.8)
     assert [ax.get_ylim() for ax in figure.axes] == list(ranges.values())
+    tight = {"rank1": (42, 45)}
+    (ax,) = metrics.metric_over({"": grid}, "K", POINT, tight, NO_PAPER, 5).axes
+    assert ax.get_ylim() == (37, 50), "from 40.4 to 49.4, in steps of 5"
+
+
+def test_the_papers_values_stand_beside_the_frame_and_apart(grid):
+    paper = {"rank1": {"ICL": 45.05, "+THI": 44.95}, "mAP": {"ICL": 12.0, "+THI": 13.0}}
+    ranges = {"rank1": (35, 55), "mAP": (20, 40)}
+    figure = metrics.metric_over({"": grid}, "K", POINT, ranges, paper, 3)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        frame = ax.get_window_extent()
+        lower, upper = (text.get_window_extent() for text in ax.texts)
+        assert min(lower.x0, upper.x0) > frame.x1
+        assert lower.y1 <= upper.y0, "one below the other"
+        assert frame.y0 - 10 < lower.y0 and upper.y1 < frame.y1 + 10
+    assert [text.get_text() for text in figure.axes[0].texts] == ["+THI 44.95", "ICL 45.05"]
+    assert [text.get_text() for text in figure.axes[1].texts] == ["ICL 12.00 ↓", "+THI 13.00 ↓"]
 
 
 def test_heatmap_has_a_fixed_range_and_all_cells(grid, texts):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from icl_lib import load_params
 from icl_lib.figures import histograms, show
-from icl_lib.figures.style import WIDTH, fixed_range, stamp, styled
+from icl_lib.figures.style import WIDTH, fixed_range, stamp, styled, widened
 
 SHOW = """
 import numpy as np, pandas as pd
@@ -75,3 +75,10 @@ def test_a_fixed_range_depends_on_the_starts_alone():
     assert fixed_range(3) == (0, 20)
     assert fixed_range(95) == (85, 100)
     assert fixed_range(68, 52) == (40, 85), "all curves are within"
+
+
+def test_a_range_grows_in_steps_and_only_where_something_would_be_cut():
+    assert widened((40, 70), [40, 55, np.nan], np.full((2, 2), 70.0)) == (40, 70)
+    assert widened((40, 70), [39.9, 60]) == (35, 70)
+    assert widened((-3, 3), [0.5], [4.2, -3], step=1) == (-3, 5)
+    assert widened((-5, 20), [np.nan]) == (-5, 20)
