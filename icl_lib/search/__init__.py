@@ -1,0 +1,1 @@
+"""Interactive person search in a folder of one's own pictures, or in a benchmark's."""
