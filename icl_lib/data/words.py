@@ -64,3 +64,34 @@ CLASSES = {
     ],
 }
 NEGATIONS = ("no", "without", "not")
+# Characteristic -> groups of nouns that name the same kind of thing.
+VARIETIES = {
+    "upper body": [
+        "t-shirt tshirt tee",
+        "shirt blouse polo",
+        "sweater pullover jumper sweatshirt cardigan",
+        "hoodie hoody",
+        "jacket blazer windbreaker",
+        "coat overcoat parka",
+        "vest",
+        "dress",
+        "suit uniform",
+    ],
+    "lower body": [
+        "trousers pants slacks trouser pant",
+        "jeans jean",
+        "shorts",
+        "skirt",
+        "leggings tights",
+    ],
+    "shoes": [
+        "sneakers sneaker trainers trainer",
+        "boots boot",
+        "sandals sandal slippers",
+        "leather",
+        "heels heel",
+    ],
+    "bag": ["backpack rucksack knapsack", "handbag purse", "bag", "briefcase", "suitcase luggage"],
+    "hat": ["hat", "cap", "beanie", "beret", "helmet"],
+    "glasses": ["glasses eyeglasses spectacles", "sunglasses"],
+}

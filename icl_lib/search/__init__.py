@@ -1,1 +1,1 @@
-"""Interactive person search in a folder of one's own pictures, or in a benchmark's."""
+"""Interactive search: a person and the MLLM look for someone in a gallery of pictures."""

@@ -53,7 +53,7 @@ from icl_lib.thi.trace import Trace
 _EDGE = 1e-6  # P(Yes) is kept this far from 0 and 1, where its logit is infinite
 # Bounds of a fit: log temperature, log trust, logit of the neutral P(Yes), logit of the repetition
 _BOUNDS = ((-7, 3), (-7, 3), (-10, 10), (-8, 8))
-_SAME = 50.0  # logit of κ of an image and itself
+SAME = 50.0  # logit of κ of an image and itself
 _CELLS = 4_000_000  # of [queries, images] held in memory at once
 _FIRST = 100  # images of each query that count as hypotheses where all would be too many
 
@@ -139,7 +139,7 @@ def rank_by_evidence(
             asked = np.flatnonzero(~np.isnan(trace.p_yes[start : start + rows, k]))
             own = columns[start + asked, k]
             same = evidence.same(vectors[own] @ vectors.T)  # [asked, G]
-            same[np.arange(len(own)), own] = _SAME
+            same[np.arange(len(own)), own] = SAME
             total[asked] += support(same, ratio[start + asked, k, None])
             count[asked] += expit(same)
         added = pooled(total, count, evidence.repetition)
@@ -170,7 +170,7 @@ def spread_out(final: np.ndarray, vectors: np.ndarray, evidence: Evidence) -> np
     for start in range(0, final.shape[1], width):
         same = evidence.same(vectors[used] @ vectors[start : start + width].T)  # [used, width]
         own = np.flatnonzero((used >= start) & (used < start + width))
-        same[own, used[own] - start] = _SAME
+        same[own, used[own] - start] = SAME
         shows = believed @ expit(same).astype(float)  # [Q, width]
         out[:, start : start + width] += scale * np.log(np.maximum(shows, np.finfo(float).tiny))
     return out
@@ -219,7 +219,7 @@ class Hypotheses:
         self.log_prior = log_softmax(self.sim / evidence.temperature, axis=1)
         self.same = evidence.same(self.cosine)
         own = np.arange(self.same.shape[2])
-        self.same[:, own, own] = _SAME
+        self.same[:, own, own] = SAME
         self.kappa = expit(self.same)
 
     def log_posterior(self, p_yes: np.ndarray) -> np.ndarray:
