@@ -6,22 +6,26 @@ benchmark's files, the pre-trained models answer as they are.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from icl_lib import stages
+from icl_lib.data import fingerprint
 from icl_lib.mllm import MLLM, load_mllm
+from icl_lib.mllm.load import ANSWERING
 from icl_lib.params import Params
-from icl_lib.results import file_hash, folder_hash
+from icl_lib.results import file_hash, folder_hash, made, read_json, write_json
 from icl_lib.retrieval import load_backbone
 from icl_lib.retrieval.backbone import Backbone
+from icl_lib.retrieval.run_folder import noise_key
 from icl_lib.retrieval.weights import find_weights
+from icl_lib.stages.adapters import mllm_hash
 from icl_lib.stages.evidence import fitted
 from icl_lib.thi.evidence import Evidence
-from icl_lib.thi.policies import Rule
+from icl_lib.thi.policies import Answers, Rule
 
 SDM_TEMPERATURE = 0.02  # IRRA's SDM takes the softmax of 50·S
 UNFITTED_THRESHOLD = 0.5  # Yes is more probable than No
@@ -79,22 +83,73 @@ def load_models(params: Params, say: Callable[[str], None] = print) -> Models:
             f"{params.cache_dir} yet is trained now, once: "
             + ("about a quarter of an hour." if params.data.standin else "hours on a GPU.")
         )
-        folder = stages.backbone(params)
+        return _of_run(params, note)
     except _UNREACHED as problem:
         title = params.data.title
         note.append(f"Not trained on {title}, so the models answer as they are: {_short(problem)}")
-        return _as_they_are(params, note)
-    backbone = load_backbone(params, folder)
-    mllm, rule, limit = None, None, UNFITTED_THRESHOLD
+    return _as_they_are(params, note)
+
+
+def _of_run(params: Params, note: list[str]) -> Models:
+    """The models of the run; without its MLLM if that cannot be had."""
     try:
         _try_server(params, adapted=True)
-        mllm, limit = stages.asker(params), stages.threshold(params)
-        rule = fitted(params)
+        told = read_json(_settled(params) / "models.json")
     except (*_UNREACHED, ValueError) as problem:
-        mllm = None
+        folder = stages.backbone(params)  # raises if it is the backbone that cannot be had
+        backbone = load_backbone(params, folder)
         note.append(f"No MLLM, so pictures are ranked by similarity only: {_short(problem)}")
-    evidence = rule.evidence if rule else unfitted(params, backbone)
-    return Models(backbone, folder.name, mllm, rule, evidence, limit, note)
+        evidence = unfitted(params, backbone)
+        return Models(backbone, folder.name, None, None, evidence, UNFITTED_THRESHOLD, note)
+    answering = params.cache_dir / told["answering"]
+    price = -np.inf if told["price"] is None else told["price"]  # JSON has no infinity
+    answers = Answers(np.array(told["right"]), np.array(told["wrong"]))
+    rule = Rule(Evidence(**told["evidence"]), answers, told["policy"], price)
+    return Models(
+        load_backbone(params, params.cache_dir / told["backbone"]),
+        told["backbone"],
+        load_mllm(params, answering, answering),
+        rule,
+        rule.evidence,
+        read_json(answering / ANSWERING)["threshold"],
+        note,
+    )
+
+
+def _settled(params: Params) -> Path:
+    """The folder of models.json: which backbone and adapter are the run's, and its rule.
+
+    The stages would find all of it again, but they read the benchmark once each and rank val.
+    """
+
+    def build(folder: Path) -> None:
+        rule = fitted(params)
+        told = {
+            "backbone": stages.backbone(params).name,
+            "answering": stages.answering(params).name,
+            "evidence": asdict(rule.evidence),
+            "right": rule.answers.right,
+            "wrong": rule.answers.wrong,
+            "policy": rule.policy,
+            "price": rule.price,
+        }
+        write_json(folder / "models.json", told)
+
+    texts = params.rda.file
+    key = {
+        **params.key(),
+        **noise_key(params),
+        "data": fingerprint(stages.data(params)),
+        "weights": _content(find_weights(params)),
+        "mllm model": mllm_hash(params),
+        "texts": texts and file_hash(Path(texts).expanduser()),
+    }
+    return made(params, "search-models", key, build)
+
+
+def _content(weights: Path) -> str:
+    """A hash of weights, a file or a folder."""
+    return (folder_hash if weights.is_dir() else file_hash)(weights)
 
 
 def unfitted(params: Params, backbone: Backbone) -> Evidence:
@@ -115,8 +170,7 @@ def unfitted(params: Params, backbone: Backbone) -> Evidence:
 
 def _as_they_are(params: Params, note: list[str]) -> Models:
     """The checkpoint or the pre-trained CLIP, and the MLLM that the params name."""
-    weights = find_weights(params)
-    content = (folder_hash if weights.is_dir() else file_hash)(weights)
+    content = _content(find_weights(params))
     backbone, mllm = load_backbone(params), None
     try:
         adapted = params.mllm.backend == "server" and params.server.served_adapter is not None
@@ -141,7 +195,11 @@ def _try_server(params: Params, adapted: bool) -> None:
 
 
 def _short(problem: Exception) -> str:
-    """The first paragraph of a message, on one line."""
-    text = str(problem).strip().split("\n\n")
-    listed = [part for part in text if part[:1].isdigit()]  # of `stages.prerequisites`
-    return " ".join(" ".join(part.splitlines()[0] for part in listed or text[:1]).split())
+    """The beginning of a message on one line; of a list of what is missing, that of each item."""
+    parts = str(problem).strip().split("\n\n")
+    items = [part[2:] for part in parts if part[:1].isdigit()] or parts[:1]  # "1. …"
+    begun = []
+    for item in items:
+        first, _, rest = item.partition("\n")
+        begun.append(f"{first} {rest.partition(chr(10))[0]}." if first.endswith(":") else first)
+    return " ".join(" ".join(begun).split())
