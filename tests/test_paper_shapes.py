@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from paper_weights import MLLM, SIZES, WEIGHTS, use_sizes, write_models, write_published
+from paper_weights import MLLM, SIZES, WEIGHTS, narrow_sizes, write_models, write_published
 from PIL import Image
 
 from icl_lib import load_params, stages
@@ -159,14 +159,14 @@ def test_notebook_05_runs_without_the_stand_ins_truth(home, thi):
 
 def test_a_released_checkpoint_is_used_instead_of_training(home, thi):
     """A best.pth with RDE's names and 24 x 8 patches of ViT-B/16 replaces both backbones."""
-    use_sizes(home)
-    model = RDE(empty_clip(load_params("rstp", "paper")))
-    assert model.state_dict()["clip.visual.positional_embedding"].shape == (1 + 24 * 8, 64)
-    write_published(model, home / "best.pth")
-    params = load_params("rstp", "paper", checkpoint=str(home / "best.pth"))
-    _, found, _ = stages.final(params)
-    texts, paths = found.queries["caption"].tolist(), found.gallery["path"].tolist()
-    expected = model.eval().encode_texts(texts) @ model.encode_images(paths).T
+    with narrow_sizes():
+        model = RDE(empty_clip(load_params("rstp", "paper")))
+        assert model.state_dict()["clip.visual.positional_embedding"].shape == (1 + 24 * 8, 64)
+        write_published(model, home / "best.pth")
+        params = load_params("rstp", "paper", checkpoint=str(home / "best.pth"))
+        _, found, _ = stages.final(params)
+        texts, paths = found.queries["caption"].tolist(), found.gallery["path"].tolist()
+        expected = model.eval().encode_texts(texts) @ model.encode_images(paths).T
     np.testing.assert_allclose(found.sim, expected, atol=1e-5)
     assert (
         stages.measured(params, stages.baseline(params))["mAP"].tolist()

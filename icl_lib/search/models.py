@@ -16,6 +16,7 @@ from icl_lib import stages
 from icl_lib.data import fingerprint
 from icl_lib.mllm import MLLM, load_mllm
 from icl_lib.mllm.load import ANSWERING
+from icl_lib.mllm.weights import served
 from icl_lib.params import Params
 from icl_lib.results import file_hash, folder_hash, made, read_json, write_json
 from icl_lib.retrieval import load_backbone
@@ -142,6 +143,7 @@ def _settled(params: Params) -> Path:
         "data": fingerprint(stages.data(params)),
         "weights": _content(find_weights(params)),
         "mllm model": mllm_hash(params),
+        "adapter": served(params, adapter=True)[1] if params.mllm.backend == "server" else None,
         "texts": texts and file_hash(Path(texts).expanduser()),
     }
     return made(params, "search-models", key, build)

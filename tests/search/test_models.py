@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fake_server import said, serving
-from paper_weights import MLLM, WEIGHTS, use_sizes, write_models, write_published
+from paper_weights import MLLM, WEIGHTS, narrow_sizes, write_models, write_published
 from small_run import TINY
 
 from icl_lib import load_params, stages
@@ -18,8 +18,8 @@ def files(tmp_path_factory):
     """A folder with ViT-B-16.pt and a Qwen2-VL of random weights."""
     folder = tmp_path_factory.mktemp("weights")
     write_models(folder)
-    use_sizes(folder)
-    return folder
+    with narrow_sizes():
+        yield folder
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import json
 from pathlib import Path
+from unittest.mock import patch
 
-import open_clip
 import torch
 from open_clip.model import CLIP
 from tiny_qwen2vl import tiny_qwen2vl
@@ -27,9 +27,9 @@ def write_models(folder: Path) -> None:
     tiny_qwen2vl(folder / MLLM, hidden=48)
 
 
-def use_sizes(folder: Path) -> None:
-    """Makes open_clip build its ViT-B-16-quickgelu with the narrow model's sizes."""
-    open_clip.add_model_config(folder / SIZES)
+def narrow_sizes():
+    """A context in which open_clip's ViT-B-16-quickgelu has the narrow model's sizes."""
+    return patch.dict("open_clip.factory._MODEL_CONFIGS", {Path(SIZES).stem: NARROW})
 
 
 def write_published(model, file: Path) -> None:
