@@ -8,11 +8,12 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 BIN       := .venv/bin
 INSTALLED := .venv/.installed
 SWEEPS    := .venv/.sweeps
+SEARCH    := .venv/.search
 SITE      := .venv/site/.installed
 STORY     := 00_data_prep 01_rda 02_lora_sft 03_backbone 04_thi 05_failure_gallery
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweeps demo lint test notebook site clean
+.PHONY: help install sweeps search demo lint test notebook site clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -26,7 +27,7 @@ lint: $(INSTALLED) ## check code and notebooks with ruff and mypy (settings: pyp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint $(SWEEPS) ## lint, then run the unit tests and every notebook
+test: lint $(SWEEPS) $(SEARCH) ## lint, then run the unit tests and every notebook
 	$(BIN)/python -m pytest $(ARGS)
 
 notebook: $(INSTALLED) ## run one notebook, as in: make notebook NB=04_thi DATASET=rstp PROFILE=demo
@@ -48,6 +49,13 @@ sweeps: $(SWEEPS) ## add Snakemake, which runs whole studies (params/sweeps)
 
 $(SWEEPS): $(INSTALLED) params/sweeps/requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check -r params/sweeps/requirements.lock
+	@touch $@
+
+search: $(SEARCH) ## add gradio, for the page of `icl search`
+
+# gradio declares an older Pillow than the kit's, whose drawings must not change; it works with this one.
+$(SEARCH): $(INSTALLED) icl_lib/search/requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r icl_lib/search/requirements.lock
 	@touch $@
 
 site: $(INSTALLED) $(SITE) ## build the report site from the executed notebooks and stored tables: build/site/index.html

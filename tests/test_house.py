@@ -23,6 +23,7 @@ FLOORS = [  # from the ground up; rooms of the same floor do not import each oth
     ["analysis"],
     ["figures"],
     ["stages"],
+    ["search"],
     ["cli"],
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -17,6 +17,7 @@ from icl_lib.params.paths import repo_root
 
 ROOT = repo_root()
 SWEEPS_LOCK = "params/sweeps/requirements.lock"
+SEARCH_LOCK = "icl_lib/search/requirements.lock"
 CONDA_NAMES = {"torch": "pytorch"}  # PyPI's name: conda-forge's
 CONDA_ONLY = {"python", "pip", "setuptools"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -63,8 +64,9 @@ def test_environment_yml_has_nothing_else():
     ]
 
 
-def test_the_lock_has_every_dependency_of_its_packages():
-    versions, missing = locked(), []
+def unmet(names, versions):
+    """What packages need and `versions` lacks; those installed in another version say nothing."""
+    missing = []
     extras = {
         "cuda-toolkit": [
             "cublas",
@@ -79,13 +81,13 @@ def test_the_lock_has_every_dependency_of_its_packages():
             "nvtx",
         ]
     }
-    for name, version in versions.items():
+    for name in names:
         try:
             installed = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        if Version(installed.version) != version:
-            continue  # installed in another version, whose dependencies say nothing about the lock
+        if Version(installed.version) != versions[name]:
+            continue
         for line in installed.requires or []:
             need = Requirement(line)
             if need.marker and not any(
@@ -94,16 +96,32 @@ def test_the_lock_has_every_dependency_of_its_packages():
                 continue
             found = versions.get(canonicalize_name(need.name))
             if found is None or not need.specifier.contains(found, prereleases=True):
-                missing.append(f"{name} needs {need}, the lock has {found}")
-    assert not missing
+                missing.append(f"{name} needs {need.name}, the lock has {found}")
+    return missing
 
 
-def test_the_lock_of_the_sweeps_adds_to_the_kits_and_changes_nothing():
-    added = locked(SWEEPS_LOCK)
+def test_the_lock_has_every_dependency_of_its_packages():
+    assert not unmet(locked(), locked())
+
+
+@pytest.mark.parametrize(("extra", "lock"), [("sweeps", SWEEPS_LOCK), ("search", SEARCH_LOCK)])
+def test_the_lock_of_an_extra_adds_to_the_kits_and_changes_nothing(extra, lock):
+    added = locked(lock)
     assert not set(added) & set(locked())
-    for line in PROJECT["optional-dependencies"]["sweeps"]:
+    for line in PROJECT["optional-dependencies"][extra]:
         wanted = Requirement(line)
         assert wanted.specifier.contains(added[canonicalize_name(wanted.name)])
+
+
+def test_the_locks_of_both_extras_agree():
+    sweeps, search = locked(SWEEPS_LOCK), locked(SEARCH_LOCK)
+    assert all(sweeps[name] == search[name] for name in set(sweeps) & set(search))
+
+
+def test_all_that_the_page_of_the_search_needs_is_locked_but_for_an_older_pillow():
+    added = locked(SEARCH_LOCK)
+    missing = unmet(added, locked() | added)
+    assert set(missing) <= {f"gradio needs pillow, the lock has {locked()['pillow']}"}
 
 
 def test_the_lock_names_no_host_and_no_local_file():
@@ -161,7 +179,7 @@ def make(*arguments):
 def test_make_alone_lists_the_targets():
     printed = make()
     assert printed == make("help")
-    for target in ("demo", "lint", "test", "sweeps", "notebook", "site", "clean"):
+    for target in ("demo", "lint", "test", "sweeps", "search", "notebook", "site", "clean"):
         assert f"make {target} " in printed
 
 
@@ -194,11 +212,11 @@ def test_pre_commit_runs_make_lint_and_downloads_nothing():
 
 def test_a_finished_installation_is_left_alone(tmp_path):
     (tmp_path / ".venv").mkdir()
-    (tmp_path / "params" / "sweeps").mkdir(parents=True)
-    for name in ("Makefile", "requirements.lock", "pyproject.toml", SWEEPS_LOCK):
+    for name in ("Makefile", "requirements.lock", "pyproject.toml", SWEEPS_LOCK, SEARCH_LOCK):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     fresh = make("-C", str(tmp_path), "-n", "test")
-    for stamp in (".installed", ".sweeps"):
+    for stamp in (".installed", ".sweeps", ".search"):
         (tmp_path / ".venv" / stamp).touch()
     again = make("-C", str(tmp_path), "-n", "test")
     os.utime(tmp_path / "requirements.lock", (2**31, 2**31))

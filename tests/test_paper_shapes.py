@@ -6,21 +6,17 @@ of two layers, one epoch. Both models have random weights. The benchmark has RST
 pictures of many sizes, fewer people than published and no truth.
 """
 
-import json
 import shutil
 from io import StringIO
 from pathlib import Path
 
 import nbformat
 import numpy as np
-import open_clip
 import pandas as pd
 import pytest
-import torch
 import yaml
-from open_clip.model import CLIP
+from paper_weights import MLLM, SIZES, WEIGHTS, narrow_sizes, write_models, write_published
 from PIL import Image
-from tiny_qwen2vl import tiny_qwen2vl
 
 from icl_lib import load_params, stages
 from icl_lib.cli import notebooks
@@ -33,12 +29,6 @@ from icl_lib.retrieval.models import RDE
 from icl_lib.retrieval.weights import empty_clip
 
 KIT = repo_root()
-NARROW = {
-    "embed_dim": 32,
-    "quick_gelu": True,
-    "vision_cfg": {"image_size": 224, "layers": 2, "width": 64, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
-}
 # What differs from the shipped profile, so that a CPU needs a minute; paths differ too.
 SMALLER = {
     "backbone": {"epochs": 1, "warmup_epochs": 0, "batch_size": 8},
@@ -87,20 +77,16 @@ def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("paper")
     shutil.copytree(KIT / "params", home / "params")
     benchmark(home / "data" / "RSTPReid")
-    sizes = home / "ViT-B-16-quickgelu.json"
-    sizes.write_text(json.dumps(NARROW))
-    torch.manual_seed(0)
-    model = CLIP(NARROW["embed_dim"], NARROW["vision_cfg"], NARROW["text_cfg"], quick_gelu=True)
-    torch.save(model.state_dict(), home / "ViT-B-16.pt")
+    write_models(home)
     profile = yaml.safe_load((KIT / "params/profiles/paper.yaml").read_text())
     for section, values in SMALLER.items():
         profile[section] |= values
-    profile["backbone"]["weights"] = str(home / "ViT-B-16.pt")
-    profile["mllm"]["model"] = str(tiny_qwen2vl(home / "Qwen2-VL", hidden=48))
+    profile["backbone"]["weights"] = str(home / WEIGHTS)
+    profile["mllm"]["model"] = str(home / MLLM)
     (home / "params/profiles/paper.yaml").write_text(yaml.safe_dump(profile))
     startup = home / "ipython" / "profile_default" / "startup" / "shapes.py"
     startup.parent.mkdir(parents=True)
-    startup.write_text(STARTUP.format(config=str(sizes), calls=str(home / "calls")))
+    startup.write_text(STARTUP.format(config=str(home / SIZES), calls=str(home / "calls")))
     patch = pytest.MonkeyPatch()
     for name, value in {
         "ICL_HOME": home,
@@ -173,24 +159,14 @@ def test_notebook_05_runs_without_the_stand_ins_truth(home, thi):
 
 def test_a_released_checkpoint_is_used_instead_of_training(home, thi):
     """A best.pth with RDE's names and 24 x 8 patches of ViT-B/16 replaces both backbones."""
-    open_clip.add_model_config(home / "ViT-B-16-quickgelu.json")
-    model = RDE(empty_clip(load_params("rstp", "paper")))
-    names = {
-        "clip.": "base_model.",
-        "tse_image.linear.": "visul_emb_layer.fc.",
-        "tse_image.": "visul_emb_layer.",
-        "tse_text.": "texual_emb_layer.",
-    }
-    state = {"visul_emb_layer.linear.bias": torch.zeros(1024)}  # the released model never uses it
-    for name, tensor in model.state_dict().items():
-        old = next(prefix for prefix in names if name.startswith(prefix))
-        state[names[old] + name[len(old) :]] = tensor
-    assert state["base_model.visual.positional_embedding"].shape == (1 + 24 * 8, 64)
-    torch.save({"model": state, "epoch": 60}, home / "best.pth")
-    params = load_params("rstp", "paper", checkpoint=str(home / "best.pth"))
-    _, found, _ = stages.final(params)
-    texts, paths = found.queries["caption"].tolist(), found.gallery["path"].tolist()
-    expected = model.eval().encode_texts(texts) @ model.encode_images(paths).T
+    with narrow_sizes():
+        model = RDE(empty_clip(load_params("rstp", "paper")))
+        assert model.state_dict()["clip.visual.positional_embedding"].shape == (1 + 24 * 8, 64)
+        write_published(model, home / "best.pth")
+        params = load_params("rstp", "paper", checkpoint=str(home / "best.pth"))
+        _, found, _ = stages.final(params)
+        texts, paths = found.queries["caption"].tolist(), found.gallery["path"].tolist()
+        expected = model.eval().encode_texts(texts) @ model.encode_images(paths).T
     np.testing.assert_allclose(found.sim, expected, atol=1e-5)
     assert (
         stages.measured(params, stages.baseline(params))["mAP"].tolist()

@@ -1,4 +1,4 @@
-"""The `icl` command: run and list the notebooks, check a data set, draw a stand-in."""
+"""The `icl` command: run notebooks, list them, search pictures, check and draw data sets."""
 
 import time
 from pathlib import Path
@@ -74,6 +74,89 @@ def list_notebooks() -> None:
         click.echo(f"{path.stem:24} {notebooks.title(path)}")
         for name, default in notebooks.parameters_of(path).items():
             click.echo(f"{'':26}-p {name} {default}")
+
+
+@app.command(short_help="Search pictures for a person, in the browser or the terminal.")
+@click.argument("source")
+@parameter_options
+@click.option("--text", help="Answer here, for this description, instead of opening the page.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answers to --text as JSON.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Number of pictures that --text shows.",
+)
+@click.option(
+    "--ask",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Ask the MLLM about so many candidates of --text at most; 0 ranks by similarity.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=7860,
+    show_default=True,
+    help="Port of the page on this machine.",
+)
+def search(
+    source, text, as_json, top, ask, port, parameters, parameters_yaml, parameters_file
+) -> None:
+    """Search SOURCE: a folder of pictures, or rstp, cuhk, icfg or ufine (the test split).
+
+    Pictures are encoded on the first call and kept; later calls encode what is new. -p, -y and -f
+    set parameters as in `icl run`; `dataset` says whose training is used. For example:
+
+        icl search my_pictures
+
+        icl search rstp --text "a man in a red coat" --ask 5 --json
+    """
+    from icl_lib.cli import notebooks
+
+    if text is None and as_json:
+        raise ValueError("--json prints the answers to a text: add --text TEXT")
+    if text is not None and not text.strip():
+        raise ValueError("--text is empty: describe the person in a few words")
+    given = notebooks.merged(parameters_file, parameters_yaml, parameters)
+
+    from icl_lib.cli import search as terminal  # slow: it loads torch
+
+    where = terminal.source_of(source)
+    page = None if text is not None else _page()
+    try:
+        searcher = terminal.opened(where, given)
+        for remark in terminal.remarks(searcher):
+            click.echo(remark, err=True)
+        if page:
+            page.serve(searcher, port)
+            return
+        found = terminal.answers(searcher, text, top, ask)
+    except KeyboardInterrupt:
+        click.echo("stopped; pictures encoded so far are kept", err=True)
+        raise SystemExit(130) from None
+    except ConnectionError as error:  # the server worked a moment ago
+        click.echo(f"icl: {error}\nWithout --ask, similarity alone ranks.", err=True)
+        raise SystemExit(1) from None
+    click.echo(terminal.as_json(found) if as_json else terminal.as_table(found))
+
+
+def _page():
+    """The page's module. Raises ValueError if gradio is not installed."""
+    try:
+        import gradio  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise ValueError(
+            "the page needs gradio: pip install 'icl_lib[search]' (with the kit's own versions: "
+            "make search). Without it, --text answers in the terminal."
+        ) from None
+    from icl_lib.search import page
+
+    return page
 
 
 @app.group("data")

@@ -1,21 +1,9 @@
 """The whole pipeline on a few drawn people, made once and shared by the tests of all stages."""
 
 import pytest
+from small_run import TINY
 
 from icl_lib import load_params, stages
-
-TINY = {
-    "ids_train": 6,
-    "ids_val": 3,
-    "ids_test": 4,
-    "backbone__epochs": 1,
-    "warmup_epochs": 0,
-    "sft__epochs": 1,
-    "pairs": 12,
-    "rewrites": 1,
-    "k_max": 4,
-    "K": 3,
-}
 
 
 @pytest.fixture(scope="session")
