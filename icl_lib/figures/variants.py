@@ -77,12 +77,12 @@ def saved_and_lost(table: pd.DataFrame, limit: float = 20):
         limit: Queries that the axes reach to on both sides, more where a bar would leave them.
     """
     sides = (
-        ("changed by Algorithm 1", "lost", "saved", "← repaired, now lost", "harmed, now saved →"),
-        ("not changed by it", "newly harmed", "newly repaired", "← now harmed", "now repaired →"),
+        ("repaired or harmed by Algorithm 1", "lost", "saved"),
+        ("neither repaired nor harmed by it", "newly harmed", "newly repaired"),
     )
     figure, (axes,) = panels(1, 2, height=0.9 + 0.36 * len(table), sharey=True)
     y, how = np.arange(len(table)), {"textcoords": "offset points", "va": "center", "fontsize": 8}
-    for ax, (title, lost, won, left, right) in zip(axes, sides, strict=True):
+    for ax, (title, lost, won) in zip(axes, sides, strict=True):
         ax.barh(y, table[won], 0.6, color=GREEN, alpha=0.8)
         ax.barh(y, -table[lost], 0.6, color=RED, alpha=0.8, hatch="//")
         for place, high, low in zip(y, table[won], table[lost], strict=True):
@@ -90,7 +90,7 @@ def saved_and_lost(table: pd.DataFrame, limit: float = 20):
             ax.annotate(f"{low}", (-low, place), (-3, 0), ha="right", **how)
         _, most = widened((0, limit), table[[won, lost]], step=20)
         ax.axvline(0, color=BLACK, lw=1)
-        ax.set(title=title, xlabel=f"{left}   (queries)   {right}")
+        ax.set(title=title, xlabel=f"← {lost}   (queries)   {won} →")
         ax.set_xlim(-1.15 * most, 1.15 * most)  # room for the numbers
         ax.xaxis.set_major_formatter(lambda count, _: f"{abs(count):g}")
         ax.grid(axis="y", visible=False)
