@@ -3,8 +3,9 @@
 import os
 import re
 import stat
-from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -34,9 +35,14 @@ class Listing:
     rows: list[Row] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
+    @cached_property
+    def inside(self) -> str:
+        """What the full path of everything in the folder begins with."""
+        return str(self.root).rstrip(os.sep) + os.sep
+
     def path(self, row: Row) -> str:
         """The full path of a picture."""
-        return os.path.join(self.root, row[0])
+        return self.inside + row[0]
 
 
 def listed(source: str | os.PathLike | pd.DataFrame, title: str = "") -> Listing:
@@ -72,7 +78,7 @@ def groups_of(names: list[str]) -> list[str]:
     """
     cameras = [_CAMERA.search(name.rpartition("/")[2]) for name in names]
     folders = [name.partition("/")[0] if "/" in name else "" for name in names]
-    few = len(Counter(folders)) <= MOST_GROUPS
+    few = len(set(folders)) <= MOST_GROUPS
     return [
         f"camera {int(camera[1])}" if camera else folder if few else ""
         for camera, folder in zip(cameras, folders, strict=True)
@@ -95,43 +101,44 @@ def _of_folder(folder: Path, title: str) -> Listing:
         for file in files:
             if file.startswith(".") or os.path.splitext(file)[1].lower() not in PICTURES:
                 continue
-            path = os.path.join(inside, file)
-            if os.path.islink(path):
+            path = f"{inside}{os.sep}{file}"
+            if not _add(listing, path, os.lstat):
                 links.append(path)
-            else:
-                _add(listing, path)
-    real = {listing.path(row) for row in listing.rows}
+    real = {listing.path(row) for row in listing.rows} if links else set()
     for path in sorted(links):
         target = os.path.realpath(path)
-        if not target.startswith(str(listing.root).rstrip(os.sep) + os.sep):
+        if not target.startswith(listing.inside):
             name = os.path.relpath(path, listing.root)
             listing.skipped.append(f"{name}: a symbolic link that leads out of the folder")
         elif target not in real:
             real.add(target)
-            _add(listing, path)
+            _add(listing, path, os.stat)
     listing.rows.sort()
     return listing
 
 
 def _of_table(paths: list[str], title: str) -> Listing:
-    root = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else os.curdir
+    paths = [os.path.abspath(path) for path in paths]
+    root = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else os.getcwd()
     listing = Listing(title or os.path.basename(root), Path(root))
     for path in paths:
-        _add(listing, path)
+        _add(listing, path, os.stat)
     return listing
 
 
-def _add(listing: Listing, path: str) -> None:
-    """Adds a file, unless it is no regular file or has a name that is no text."""
-    name = os.path.relpath(path, listing.root).replace(os.sep, "/")
+def _add(listing: Listing, path: str, look: Callable[[str], os.stat_result]) -> bool:
+    """Adds a file, unless it is no regular file or its name is no text; False for a link."""
+    name = path.removeprefix(listing.inside).replace(os.sep, "/")
     try:
         name.encode()
-        found = os.stat(path)
+        found = look(path)
     except UnicodeEncodeError:
         shown = os.fsencode(name).decode(errors="backslashreplace")
         listing.skipped.append(f"{shown}: the name is not UTF-8, rename the file")
+        return True
     except OSError as error:
         listing.skipped.append(f"{name}: {error.strerror}")
-    else:
-        if stat.S_ISREG(found.st_mode):
-            listing.rows.append((name, found.st_size, found.st_mtime_ns))
+        return True
+    if stat.S_ISREG(found.st_mode):
+        listing.rows.append((name, found.st_size, found.st_mtime_ns))
+    return not stat.S_ISLNK(found.st_mode)
