@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from nbformat.v4 import new_markdown_cell
 
 from icl_lib.analysis.paper import paper_results
 from icl_lib.figures import stored_table
@@ -48,24 +49,19 @@ def fold(solutions: Path, notebook: Path) -> None:
     title, *cells = json.loads(solutions.read_text(encoding="utf-8"))["cells"]
     begin = "<details><summary>{}</summary>\n\n"
     intro = "".join(title["source"]).partition("\n\n")[2]
-    folded = [text_cell("### Solutions\n\n" + intro + "\n\n" + begin.format("Preparation"))]
+    folded = [new_markdown_cell("### Solutions\n\n" + intro + "\n\n" + begin.format("Preparation"))]
     for cell in cells:
         text = "".join(cell["source"])
         if cell["cell_type"] == "markdown" and text.startswith("## "):
             heading, _, rest = text.removeprefix("## ").partition("\n\n")
-            cell = text_cell("</details>\n\n" + begin.format(heading) + rest)
+            cell = new_markdown_cell("</details>\n\n" + begin.format(heading) + rest)
         folded.append(cell)
-    folded.append(text_cell("</details>"))
+    folded.append(new_markdown_cell("</details>"))
     book = json.loads(notebook.read_text(encoding="utf-8"))
     book["cells"] += json.loads(json.dumps(folded).replace("](../", "]("))
     text = json.dumps(book, ensure_ascii=False)
     text = text.replace(f"](solutions/{notebook.name})", "](#solutions)")
     notebook.write_text(text, encoding="utf-8")
-
-
-def text_cell(text: str) -> dict:
-    """A Markdown cell of a notebook."""
-    return {"cell_type": "markdown", "metadata": {}, "source": text}
 
 
 def data_set_page(params: Params, pages: Path) -> str:

@@ -25,8 +25,8 @@ def stored(tmp_path, monkeypatch):
     save_table(table.assign(seeds=3), params, "08_main")
     (params.results_dir / "figures").mkdir()
     (params.results_dir / "figures" / "04_cost.png").write_bytes(b"png")
-    linked = {"cells": [site.text_cell("[s](solutions/04_thi.ipynb), [g](pages/glossary.md)")]}
-    (params.results_dir / "04_thi.ipynb").write_text(json.dumps(linked))
+    links = "[s](solutions/04_thi.ipynb), [g](pages/glossary.md)"
+    (params.results_dir / "04_thi.ipynb").write_text(json.dumps({"cells": [{"source": links}]}))
     return params
 
 
