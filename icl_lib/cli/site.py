@@ -1,10 +1,12 @@
 """Gathers the sources of the report site: `python -m icl_lib.cli.site FOLDER`, see `make site`."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
 
 import pandas as pd
+from nbformat.v4 import new_markdown_cell
 
 from icl_lib.analysis.paper import paper_results
 from icl_lib.figures import stored_table
@@ -16,8 +18,8 @@ from icl_lib.retrieval.metrics import LABELS
 def gather(folder: Path, profile: str = "demo") -> None:
     """Copies notebooks and pages into `folder`, and writes a page per data set and the claims.
 
-    Figures of a data set come along, and so do notebooks that were executed on it. `folder` is
-    emptied first.
+    Figures of a data set come along, and so do notebooks that were executed on it. Solutions are
+    folded under the exercises of their notebook. `folder` is emptied first.
 
     Raises:
         ValueError: `folder` holds something else.
@@ -27,12 +29,39 @@ def gather(folder: Path, profile: str = "demo") -> None:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(repo_root() / "notebooks", folder, ignore=shutil.ignore_patterns(".*"))
     shutil.move(folder / "pages" / "conf.py", folder / "conf.py")
+    for solutions in sorted((folder / "solutions").glob("*.ipynb")):
+        fold(solutions, folder / solutions.name)
+    shutil.rmtree(folder / "solutions")
     pages = folder / "results"
     pages.mkdir()
     for dataset in available("datasets"):
         params = load_params(dataset, profile)
         (pages / f"{dataset}.md").write_text(data_set_page(params, pages), encoding="utf-8")
     (pages / "claims.md").write_text(claims_page(load_params("rstp", profile)), encoding="utf-8")
+
+
+def fold(solutions: Path, notebook: Path) -> None:
+    """Appends a notebook of solutions to its notebook, each exercise in a block that unfolds.
+
+    The blocks are plain HTML, which needs no script. Headings inside them would begin a new section
+    of the page and so break the block; the heading of each exercise becomes the block's summary.
+    """
+    title, *cells = json.loads(solutions.read_text(encoding="utf-8"))["cells"]
+    begin = "<details><summary>{}</summary>\n\n"
+    intro = "".join(title["source"]).partition("\n\n")[2]
+    folded = [new_markdown_cell("### Solutions\n\n" + intro + "\n\n" + begin.format("Preparation"))]
+    for cell in cells:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown" and text.startswith("## "):
+            heading, _, rest = text.removeprefix("## ").partition("\n\n")
+            cell = new_markdown_cell("</details>\n\n" + begin.format(heading) + rest)
+        folded.append(cell)
+    folded.append(new_markdown_cell("</details>"))
+    book = json.loads(notebook.read_text(encoding="utf-8"))
+    book["cells"] += json.loads(json.dumps(folded).replace("](../", "]("))
+    text = json.dumps(book, ensure_ascii=False)
+    text = text.replace(f"](solutions/{notebook.name})", "](#solutions)")
+    notebook.write_text(text, encoding="utf-8")
 
 
 def data_set_page(params: Params, pages: Path) -> str:
@@ -64,7 +93,9 @@ def data_set_page(params: Params, pages: Path) -> str:
     for notebook in sorted(params.results_dir.glob("[01]*.ipynb")):
         copied = pages / params.dataset / notebook.name
         copied.parent.mkdir(exist_ok=True)
-        shutil.copy(notebook, copied)
+        text = notebook.read_text(encoding="utf-8")  # its links lead from notebooks/
+        text = text.replace("](solutions/", "](../../").replace("](pages/", "](../../pages/")
+        copied.write_text(text, encoding="utf-8")
         links.append(f"{params.dataset}/{notebook.stem}")
     if links:
         parts.append("\n## Notebooks executed on it\n\n```{toctree}\n:maxdepth: 1\n")
