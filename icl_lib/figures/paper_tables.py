@@ -78,17 +78,21 @@ def step_gains(table: pd.DataFrame, steps: dict[str, str], xlim: tuple[float, fl
 
 
 @styled
-def domain_maps(maps: dict[str, pd.DataFrame], vmin: float = 0, vmax: float = 100):
+def domain_maps(
+    maps: dict[str, pd.DataFrame], names: list[str], vmin: float = 0, vmax: float = 100
+):
     """Heat maps of one metric, source (rows) by target (columns), two in a row.
 
     Args:
-        maps: {title: values in percent; NaN where there is none}.
+        maps: {title: values in percent}; what is missing is left white.
+        names: The data sets, in the order in which rows and columns show them.
         vmin: Lower end of the colours' range.
         vmax: Its upper end.
     """
     rows = -(-len(maps) // 2)
     figure, axes = panels(rows, 2, height=3.0)
     for ax, (title, table) in zip(axes.flat, maps.items(), strict=False):
+        table = table.reindex(names, columns=names)
         shown = np.ma.masked_invalid(table.to_numpy(float))
         image = ax.imshow(shown, vmin=vmin, vmax=vmax, cmap="cividis", aspect="auto")
         write_values(ax, image, range(table.shape[1]), range(len(table)), ".1f")

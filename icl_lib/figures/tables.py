@@ -1,10 +1,12 @@
 """Result tables, saved with where they come from."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from icl_lib.params import Params
+from icl_lib.params import Params, load_params
+from icl_lib.params.load import available
 from icl_lib.results import atomic_write
 
 STAMP = ("profile", "dataset", "seed")
@@ -48,6 +50,23 @@ def stored_table(
     stamp = [column for column in (*STAMP, "epoch_picked_on") if column not in kept]
     table = pd.read_csv(path).drop(columns=stamp, errors="ignore")
     return table.set_index(index) if index else table
+
+
+def stored_tables(settings: Mapping, name: str, index: list[str]) -> pd.DataFrame:
+    """The stored tables of all data sets below each other; empty if there is none.
+
+    Args:
+        settings: Arguments of `load_params` other than the data set.
+        name: The tables' name.
+        index: As for `stored_table`; the data set's title, "dataset", becomes the level before.
+    """
+    found = {}
+    for dataset in available("datasets"):
+        params = load_params(dataset, **settings)
+        table = stored_table(params, name, index)
+        if table is not None:
+            found[params.data.title] = table
+    return pd.concat(found, names=["dataset"]) if found else pd.DataFrame()
 
 
 def _path(params: Params, name: str) -> Path:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
+from icl_lib.analysis import budgets, compare
 from icl_lib.params import Params
 from icl_lib.retrieval import load_backbone
 from icl_lib.retrieval.metrics import per_query_metrics
@@ -89,6 +91,24 @@ def cross_domain(
     return found
 
 
+def cross_domain_table(source: Params, target: Params, own_choice: bool = False) -> pd.DataFrame:
+    """`cross_domain` with and without RDA: a row for each method and metric.
+
+    The column gain is what THI adds to its own backbone, and what the target's own ξ and λ add to
+    THI, in points; the other columns are those of `icl_lib.analysis.compare.averaged`.
+    """
+    rows, over = {}, {}
+    for label, rda in (("RDE", False), ("ICL", True)):
+        found = cross_domain(source, target, rda, own_choice)
+        names = {way: f"{label} {way}".replace(" alone", "") for way in found}
+        rows |= {name: found[way] for way, name in names.items()}
+        before = list(names.values())
+        over |= dict(zip(before[1:], before, strict=False))
+    runs = {source.seed: rows}
+    gains = budgets.gains_over_seeds(runs, over).droplevel("over")
+    return compare.averaged(runs).join(gains[["gain"]])
+
+
 def transferred(params: Params, own_adapter: bool = False) -> dict[str, dict[str, dict]]:
     """Table 5: the same THI on each of BACKBONES.
 
@@ -111,6 +131,18 @@ def transferred(params: Params, own_adapter: bool = False) -> dict[str, dict[str
         asking = own if own_adapter else params
         found[name] = _interacted(asking, val, run)
     return found
+
+
+def transferred_tables(runs: dict[str, dict], seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Means, and gains of THI and evidence, from {adapter: what `transferred` gives}."""
+    means, gains = {}, {}
+    for kind, found in runs.items():
+        for name, ways in found.items():
+            means[kind, name] = compare.averaged({seed: ways})
+            over = {"+ THI": "alone", "+ evidence": "+ THI"}
+            gains[kind, name] = budgets.gains_over_seeds({seed: ways}, over).droplevel("over")
+    levels = ["adapter", "backbone"]
+    return pd.concat(means, names=levels), pd.concat(gains, names=levels)
 
 
 def _interacted(params: Params, val: Interaction, run: Interaction) -> dict[str, dict]:

@@ -60,9 +60,12 @@ def test_the_gain_of_each_step_stands_in_its_panel_and_never_leaves_the_frame():
 
 def test_maps_share_one_range_and_leave_missing_pairs_empty(texts):
     ours = pd.DataFrame([[70.0, np.nan], [40.5, 60.0]], ["A", "B"], ["A", "B"])
-    figure = paper_tables.domain_maps({"ours": ours, "the paper": ours + 1, "gain": ours * 0})
+    figure = paper_tables.domain_maps(
+        {"ours": ours, "the paper": ours.iloc[::-1] + 1, "gain": ours * 0}, ["A", "B"]
+    )
     maps = [ax for ax in figure.axes if ax.images]
     assert [ax.get_title() for ax in maps] == ["ours", "the paper", "gain"]
     assert {ax.images[0].get_clim() for ax in maps} == {(0, 100)}
+    assert maps[1].images[0].get_array()[0, 0] == 71.0  # the same order in each map
     written = texts(figure)
     assert "70.0" in written and "41.5" in written and "nan" not in written

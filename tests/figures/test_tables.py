@@ -3,7 +3,7 @@
 import pandas as pd
 
 from icl_lib import load_params
-from icl_lib.figures import save_table, stored_table
+from icl_lib.figures import save_table, stored_table, stored_tables
 from icl_lib.figures.style import stamp
 
 
@@ -42,3 +42,15 @@ def test_a_table_of_an_earlier_run_is_found_again(tmp_path, monkeypatch, capsys)
     save_table(over_sets, params, "06_standins")
     found = stored_table(params, "06_standins", ["dataset", "method"])
     assert found.loc[("cuhk", "ICL"), "gain"] == 1.5 and list(found.columns) == ["gain"]
+
+
+def test_the_tables_of_all_data_sets_are_put_below_each_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("ICL_RESULTS", str(tmp_path))
+    assert len(stored_tables({}, "08_main", ["method"])) == 0
+    for dataset, value in (("rstp", 1.0), ("cuhk", 2.0)):
+        table = pd.DataFrame({"rank1": [value]}, index=pd.Index(["ICL"], name="method"))
+        save_table(table, load_params(dataset), "08_main")
+    found = stored_tables({"seed": 0}, "08_main", ["method"])
+    assert found.index.names == ["dataset", "method"]
+    assert found.loc[("RSTPReid", "ICL"), "rank1"] == 1.0
+    assert found.loc[("CUHK-PEDES", "ICL"), "rank1"] == 2.0

@@ -46,7 +46,7 @@ class Knowing(MLLM):
 
     def write(self, prompts, images=None):
         self.described += images
-        return ["a bag" if int(image) % 2 else "no bag" for image in images]
+        return ["1. a backpack" if int(image) % 2 else "1. no backpack" for image in images]
 
 
 @dataclass
@@ -158,7 +158,7 @@ def test_a_question_about_the_cards_separates_the_leading_pictures():
     assert BAG not in {getattr(searcher.question(after), "facet", None)}
     searcher.question(START)
     assert len(mllm.described) == 8  # cards are made once
-    assert searcher.contradictions(1, "A man without a bag.") == {"bag": "a bag"}
+    assert searcher.contradictions(1, "A man without a bag.") == {"bag": "a backpack"}
 
 
 def test_without_an_mllm_the_search_by_similarity_works_and_asking_says_why():

@@ -37,6 +37,16 @@ def test_from_a_domain_to_itself_the_result_is_the_runs_own(params, done):
         assert np.allclose(found[name]["rank1"], values["rank1"])
 
 
+def test_the_table_of_a_pair_has_each_method_and_what_thi_adds(params, done):
+    table = paper_tables.cross_domain_table(params, params)
+    percent, gain = table["percent"].unstack("metric"), table["gain"].unstack("metric")
+    assert list(percent.index.sort_values()) == ["ICL", "ICL + THI", "RDE", "RDE + THI"]
+    for label in ("RDE", "ICL"):
+        added = percent.loc[f"{label} + THI", "mAP"] - percent.loc[label, "mAP"]
+        assert gain.loc[f"{label} + THI", "mAP"] == pytest.approx(added)
+        assert np.isnan(gain.loc[label, "mAP"])
+
+
 def test_the_source_of_a_domain_brings_its_backbone_its_adapter_and_its_choices(
     params, tiny, done, monkeypatch
 ):
@@ -76,3 +86,7 @@ def test_thi_is_added_to_every_backbone(params, done, monkeypatch, own_adapter):
     own = stages.evaluated(params, stages.baseline(params), "baseline")
     assert np.allclose(found["RDE"]["alone"]["mAP"], own["mAP"])
     assert not np.allclose(found["CLIP"]["alone"]["mAP"], own["mAP"])
+    means, gains = paper_tables.transferred_tables({"one adapter": found}, 0)
+    row = ("one adapter", "RDE", "alone", "mAP")
+    assert means.loc[row, "percent"] == pytest.approx(own["mAP"].mean())
+    assert set(gains.index.get_level_values("method")) == {"+ THI", "+ evidence"}
