@@ -38,12 +38,14 @@ class Judged:
         p_yes: the MLLM's calibrated P(Yes); None for a person's answer.
         text: the description that the MLLM judged. Its answer no longer counts once the description
             has changed.
+        found: the person says that this picture ends the search.
     """
 
     picture: int
     yes: bool
     p_yes: float | None = None
     text: str = ""
+    found: bool = False
 
     @property
     def by_mllm(self) -> bool:
@@ -113,6 +115,12 @@ class Dialogue:
         text = self.text
         judged = self._judged(lambda turn: turn.by_mllm and turn.text == text)
         return {turn.picture: float(turn.p_yes) for turn in judged}
+
+    @property
+    def found(self) -> int | None:
+        """The picture that ended the search; None while the search goes on."""
+        last = self.turns[-1] if self.turns else None
+        return last.picture if isinstance(last, Judged) and last.found else None
 
     @property
     def told(self) -> dict[Facet, str | None]:

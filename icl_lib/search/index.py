@@ -43,6 +43,7 @@ class PictureIndex:
         vectors: the unit vectors [G, D] float32, mapped from disk and read-only.
         gallery: the FAISS index of the vectors.
         skipped: a message about each picture that is left out.
+        root: the folder that no picture may lead out of; "" for a table.
     """
 
     title: str
@@ -52,6 +53,7 @@ class PictureIndex:
     vectors: np.ndarray
     gallery: Gallery
     skipped: list[str]
+    root: str = ""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -101,6 +103,7 @@ def open_index(
         vectors,
         gallery,
         listing.skipped + unreadable,
+        "" if kind == "table" else str(listing.root),
     )
 
 

@@ -9,20 +9,28 @@ E_M gathers the MLLM's Yes and No, and E_P those of the person, who is right wit
 about any picture: r = ±log h/(1 − h). Both pass on to look-alikes, and each is discounted for its
 own repetition only: the MLLM and the person do not repeat each other. P(a_f | v) is the person's
 answer about facet f, see `icl_lib.thi.telling`.
+
+This is the rule EVIDENCE. Two others leave E_M out: SIMILARITY asks no MLLM, and FIRST_YES takes
+Ŝ(q, v) of Eq. 6 for S(q, v), where the anchor is the picture of the MLLM's first Yes. Algorithm 1's
+ξ needs a val split, so it is left out: the first Yes is the anchor at any rank.
 """
 
+import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
-from scipy.special import expit, log_softmax
+from scipy.special import log_softmax
 
-from icl_lib.mllm.tasks import Answers, describe
+from icl_lib.mllm.tasks import Answers, aggregate, describe
+from icl_lib.params.names import known
 from icl_lib.search.dialogue import Dialogue, Judged
+from icl_lib.search.ranking import Ranking, log_odds, passed_on
+from icl_lib.thi.algorithm1 import rerank
 from icl_lib.thi.cards import FACETS, codes, facts
 from icl_lib.thi.contradictions import compare
-from icl_lib.thi.evidence import SAME, Evidence, Hypotheses, pooled, spread_out, support
+from icl_lib.thi.evidence import Evidence, Hypotheses, spread_out
 from icl_lib.thi.policies import Answers as KindsOfAnswers
 from icl_lib.thi.policies import Policy
 from icl_lib.thi.telling import Belief, Question
@@ -32,28 +40,10 @@ LEADING = 50  # pictures whose cards a question to the person is chosen by
 DEPTH = 10  # pictures that the MLLM may be asked about next
 PERSON = 0.98  # h: a person's Yes or No is right this often
 THETA = 0.85  # reliability of the answers about facets where it was not measured on val
+LAM = 0.8  # λ of Eq. 6, the paper's
+EVIDENCE, FIRST_YES, SIMILARITY = "evidence", "first yes", "similarity"
+RULES = (EVIDENCE, FIRST_YES, SIMILARITY)
 BEST_FIRST = 0.05  # without a fitted rule: ask while P(v) is at least this share of the leader's
-
-
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """The hypotheses of a dialogue, best first.
-
-    Attributes:
-        columns: gallery columns [N].
-        scores: Ŝ [N], on the scale of S.
-        similarity: S [N].
-        posterior: P(v | all) [N]; several pictures of one person share its probability.
-        p_yes: the MLLM's P(Yes) [N], NaN where it was not asked.
-        person: the person's answer [N]: 1 Yes, 0 No, NaN none.
-    """
-
-    columns: np.ndarray
-    scores: np.ndarray
-    similarity: np.ndarray
-    posterior: np.ndarray
-    p_yes: np.ndarray
-    person: np.ndarray
 
 
 class Searcher:
@@ -66,17 +56,27 @@ class Searcher:
         theta: reliabilities [F] of `icl_lib.thi.telling.reliabilities`, or one for all facets.
 
     Attributes:
+        rule: how the MLLM's answers are used, one of RULES.
         answers: the MLLM's description of each picture that it was asked to describe (Eq. 4).
     """
 
     def __init__(self, index, models, person: float = PERSON, theta=THETA):
-        if not 0.5 < person < 1:
-            raise ValueError(f"person={person} must lie between 0.5, a guess, and 1")
         self.index, self.models, self.theta = index, models, theta
-        self.honesty = float(np.log(person / (1 - person)))
+        self.rule, self.honesty = EVIDENCE, log_odds(person)
         self.answers: dict[int, Answers] = {}
         self._codes: dict[int, np.ndarray] = {}
+        self._refined: dict[tuple[int, str], str] = {}  # anchor and q -> q̂
         self._encode = lru_cache(256)(lambda text: models.backbone.encode_texts([text])[0])
+
+    def with_settings(self, rule: str, person: float) -> Self:
+        """The same search with other settings; what the models said is shared with this one.
+
+        Raises:
+            ValueError: there is no such rule, or the person would guess.
+        """
+        other = copy.copy(self)
+        other.rule, other.honesty = known("rule", rule, RULES), log_odds(person)
+        return other
 
     def rank(self, dialogue: Dialogue, keep: np.ndarray | None = None) -> Ranking:
         """Ranks the gallery.
@@ -95,28 +95,27 @@ class Searcher:
     ) -> Iterator[Dialogue]:
         """Asks the MLLM about up to `count` pictures, one by one; gives the dialogue after each.
 
-        It asks what its rule finds worth most among the DEPTH pictures in front, and stops where no
-        question is worth the rule's price.
+        By EVIDENCE, it asks what the fitted rule finds worth most among the DEPTH pictures in
+        front, and stops where no question is worth the rule's price. By FIRST_YES, it asks in rank
+        order, stops at a Yes, and describes that anchor and merges the answers into the query.
 
         Raises:
-            ValueError: there is no MLLM.
+            ValueError: there is no MLLM, or the rule is SIMILARITY.
         """
         mllm = self._mllm()
+        if self.rule == SIMILARITY:
+            raise ValueError("the rule 'similarity' asks no MLLM: choose another rule")
         columns, sim = self._hypotheses(dialogue, keep)
-        vectors = self.index.vectors[columns]
+        following = self._by_worth if self.rule == EVIDENCE else self._in_order
+        self._refine(dialogue)
         for _ in range(count):
-            ranked = self._ranking(dialogue, columns, sim)
-            place_of = {column: place for place, column in enumerate(columns.tolist())}
-            front = np.array([[place_of[c] for c in ranked.columns[:DEPTH].tolist()]])
-            state = Hypotheses(sim[None], front, vectors, self.models.evidence)
-            without = self._log_posterior(dialogue, columns, sim, vectors, with_mllm=False)
-            state.log_prior = log_softmax(without[state.columns], axis=1)
-            place = int(self._policy(state)(ranked.p_yes[None, :DEPTH])[0])
-            if place < 0:
+            picture = following(dialogue, columns, sim)
+            if picture is None:
                 return
-            picture = int(ranked.columns[place])
-            p = float(mllm.p_yes([self.index.paths[picture]], [dialogue.text])[0])
-            dialogue = dialogue.add(Judged(picture, p > self.models.threshold, p, dialogue.text))
+            text = dialogue.text
+            p = float(mllm.p_yes([self.index.paths[picture]], [text])[0])
+            dialogue = dialogue.add(Judged(picture, p > self.models.threshold, p, text))
+            self._refine(dialogue)
             yield dialogue
 
     def ask(self, dialogue: Dialogue, count: int, keep: np.ndarray | None = None) -> Dialogue:
@@ -133,13 +132,16 @@ class Searcher:
         Raises:
             ValueError: there is no MLLM to describe the pictures.
         """
-        columns, sim = self._hypotheses(dialogue, keep)
-        log_p = self._log_posterior(dialogue, columns, sim, self.index.vectors[columns])
-        leading = np.argsort(-log_p, kind="stable")[:LEADING]
-        self.describe(columns[leading].tolist())
-        said = self._said(columns[leading])
+        columns, log_p = self._leading(dialogue, keep)
+        self.describe(columns.tolist())
+        said = self._said(columns)
         belief = Belief.of(said, self.theta)
-        return belief.most_telling(log_softmax(log_p[leading]), said, dialogue.answered)
+        return belief.most_telling(log_softmax(log_p), said, dialogue.answered)
+
+    def undescribed(self, dialogue: Dialogue, keep: np.ndarray | None = None) -> list[int]:
+        """The pictures that `question` would describe first."""
+        columns = self._leading(dialogue, keep)[0].tolist()
+        return [column for column in columns if column not in self.answers]
 
     def describe(self, columns: list[int]) -> None:
         """Makes the cards of pictures, if they are not made yet (Eq. 4).
@@ -164,6 +166,54 @@ class Searcher:
         if self.models.mllm is None:
             raise ValueError("there is no MLLM to ask: " + " ".join(self.models.note))
         return self.models.mllm
+
+    def _leading(self, dialogue: Dialogue, keep) -> tuple[np.ndarray, np.ndarray]:
+        """The LEADING pictures of the posterior, best first, and its log, up to a constant."""
+        columns, sim = self._hypotheses(dialogue, keep)
+        log_p = self._log_posterior(dialogue, columns, sim, self.index.vectors[columns])
+        leading = np.argsort(-log_p, kind="stable")[:LEADING]
+        return columns[leading], log_p[leading]
+
+    def _by_worth(self, dialogue: Dialogue, columns, sim) -> int | None:
+        """The picture that the fitted rule asks about next, None for no more."""
+        vectors = self.index.vectors[columns]
+        ranked = self._ranking(dialogue, columns, sim)
+        place_of = {column: place for place, column in enumerate(columns.tolist())}
+        front = np.array([[place_of[c] for c in ranked.columns[:DEPTH].tolist()]])
+        state = Hypotheses(sim[None], front, vectors, self.models.evidence)
+        without = self._log_posterior(dialogue, columns, sim, vectors, with_mllm=False)
+        state.log_prior = log_softmax(without[state.columns], axis=1)
+        place = int(self._policy(state)(ranked.p_yes[None, :DEPTH])[0])
+        return None if place < 0 else int(ranked.columns[place])
+
+    def _in_order(self, dialogue: Dialogue, columns, sim) -> int | None:
+        """The picture that Algorithm 1 asks about next, None after a Yes."""
+        asked = dialogue.by_mllm
+        if self._first_yes(dialogue) is not None:
+            return None
+        ranked = self._ranking(dialogue, columns, sim).columns.tolist()
+        return next((column for column in ranked if column not in asked), None)
+
+    def _first_yes(self, dialogue: Dialogue) -> int | None:
+        """The picture of the MLLM's first Yes."""
+        answers = dialogue.by_mllm.items()
+        return next((column for column, p in answers if p > self.models.threshold), None)
+
+    def _refine(self, dialogue: Dialogue) -> None:
+        """By FIRST_YES, merges what the anchor shows into the query (Eq. 4 and 5)."""
+        anchor, text = self._first_yes(dialogue), dialogue.text
+        if self.rule == FIRST_YES and anchor is not None and (anchor, text) not in self._refined:
+            self.describe([anchor])
+            self._refined[anchor, text] = aggregate(self._mllm(), [self.answers[anchor]], [text])[0]
+
+    def _anchored(self, dialogue: Dialogue, columns, sim, vectors) -> np.ndarray:
+        """Eq. 6 [N]: the similarities after the MLLM's first Yes; without one, S."""
+        anchor = self._first_yes(dialogue)
+        refined, place = self._refined.get((anchor, dialogue.text)), columns == anchor
+        if refined is None or not place.any():
+            return sim
+        enriched = vectors @ self._encode(refined)
+        return rerank(sim[None], enriched[None], np.flatnonzero(place), LAM)[0]
 
     def _policy(self, state: Hypotheses) -> Policy:
         rule = self.models.rule
@@ -195,11 +245,13 @@ class Searcher:
     ) -> np.ndarray:
         """Log of the posterior of the hypotheses [N], up to a constant."""
         evidence: Evidence = self.models.evidence
+        if self.rule == FIRST_YES and with_mllm:
+            sim = self._anchored(dialogue, columns, sim, vectors)
         out = sim.astype(float) / evidence.temperature
         person = {c: self.honesty * (1 if yes else -1) for c, yes in dialogue.by_person.items()}
         mllm = {c: float(evidence.ratio(p)) for c, p in dialogue.by_mllm.items()}
-        for ratios in (person, mllm) if with_mllm else (person,):
-            out += _passed_on(ratios, columns, vectors, evidence)
+        for ratios in (person, mllm) if with_mllm and self.rule == EVIDENCE else (person,):
+            out += passed_on(ratios, columns, vectors, evidence)
         told = {facet: value for facet, value in dialogue.told.items() if value is not None}
         if told and self._codes:
             said = self._said(columns)
@@ -230,16 +282,3 @@ class Searcher:
         """Codes [N, F] of the cards made so far; −1 where there is none."""
         nothing = np.full(len(FACETS), -1)
         return np.stack([self._codes.get(column, nothing) for column in columns.tolist()])
-
-
-def _passed_on(
-    ratios: dict[int, float], columns: np.ndarray, vectors: np.ndarray, evidence: Evidence
-) -> np.ndarray:
-    """E(v) [N] of the hypotheses, by log ratios about some of them; see `icl_lib.thi.evidence`."""
-    about = np.flatnonzero(np.isin(columns, list(ratios)))
-    if not len(about):
-        return np.zeros(len(columns))
-    same = evidence.same(vectors[about] @ vectors.T)  # [asked, N]
-    same[np.arange(len(about)), about] = SAME
-    ratio = np.array([[ratios[column]] for column in columns[about].tolist()])
-    return pooled(support(same, ratio).sum(0), expit(same).sum(0), evidence.repetition)
