@@ -136,7 +136,8 @@ def _card(session: Session, place: int) -> str:
     return (
         f"<li class='card{marked}'><a href='/picture/{column}/large' target='_blank' "
         f"aria-label='Picture {rank}, large'>{thumbnail(session, column)}</a>"
-        f"<div class='said'>{''.join(lines)}</div><div class='buttons'>{''.join(buttons)}</div></li>"
+        f"<div class='said'>{''.join(lines)}</div>"
+        f"<div class='buttons'>{''.join(buttons)}</div></li>"
     )
 
 

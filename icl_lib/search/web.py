@@ -15,7 +15,7 @@ from icl_lib.data.pictures import open_picture
 HOST = "127.0.0.1"
 NAMES = (HOST, "localhost")  # what a browser on this machine may call the host
 SMALL, LARGE = 256, 1024  # pixels of height
-# All that the page needs. Gradio's other routes, such as those to the disk and to uploads, are shut.
+# All that the page needs; Gradio's other routes, such as those to the disk, are shut.
 OPEN = re.compile(
     r"/|/(config|theme\.css|favicon\.ico|manifest\.json)|/(assets|static)/[\w./-]+"
     r"|/gradio_api/(queue/(join|data)|startup-events|info|app_id|heartbeat/\w+)"
@@ -46,6 +46,7 @@ class Guard:
         self.app = app
 
     async def __call__(self, scope, receive, send):
+        """Answers one request, or hands it on."""
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)

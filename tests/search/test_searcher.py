@@ -1,12 +1,11 @@
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from search_doubles import Knowing, Models, unit
 
-from icl_lib.mllm.base import MLLM
 from icl_lib.retrieval.gallery import Gallery
 from icl_lib.search.dialogue import Dialogue, Judged, Sentence, Told
 from icl_lib.search.searcher import Searcher
@@ -15,48 +14,6 @@ from icl_lib.thi.evidence import Evidence
 from icl_lib.thi.policies import Answers, Rule
 
 BAG = Facet("bag", "there")
-
-
-def unit(x):
-    return (x / np.linalg.norm(x, axis=-1, keepdims=True)).astype(np.float32)
-
-
-class Backbone:
-    """Gives every text the same vector."""
-
-    def encode_texts(self, texts):
-        return np.repeat(unit(np.array([[1.0, 0, 0]])), len(texts), axis=0)
-
-
-class Knowing(MLLM):
-    """Says Yes to one picture, and sees a bag on pictures with an odd number."""
-
-    def __init__(self, right: str):
-        names = ["bag"]
-        question = SimpleNamespace(name="bag", question="What is carried?")
-        prompts = SimpleNamespace(
-            characteristics=[question], names=names, ask_answers=lambda: "Answer:"
-        )
-        super().__init__(name="knowing", writer_name="knowing", prompts=prompts)
-        self.right, self.asked, self.described = right, [], []
-
-    def p_yes(self, images, texts):
-        self.asked += images
-        return np.array([0.95 if image == self.right else 0.05 for image in images])
-
-    def write(self, prompts, images=None):
-        self.described += images
-        return ["1. a backpack" if int(image) % 2 else "1. no backpack" for image in images]
-
-
-@dataclass
-class Models:
-    mllm: MLLM | None
-    evidence: Evidence
-    rule: Rule | None = None
-    threshold: float = 0.5
-    note: list = field(default_factory=lambda: ["The server does not answer."])
-    backbone: Backbone = field(default_factory=Backbone)
 
 
 def a_searcher(seed=0, images=8, evidence=None, mllm=None, rule=None, **options):
