@@ -104,38 +104,69 @@ def measured_reliabilities(params: Params) -> np.ndarray:
     return reliabilities(described, said[queries["image_id"].map(row)])
 
 
-def rounds(params: Params, seeds: int = 1) -> tuple[dict[int, dict[str, np.ndarray]], np.ndarray]:
-    """All methods over rounds 0 to ROUNDS, each seed with its own training.
+def rounds(params: Params, given: Setting, variant: str = "") -> dict[str, np.ndarray]:
+    """All methods over rounds 0 to ROUNDS: {method: rank of the first right picture [R + 1, Q]}.
 
     In a round of the MLLM's own methods, it is asked one more question: Algorithm 1 has the round's
     number as K, with ξ and λ chosen for it on val; evidence asks what its policy finds worth most,
     at no price.
 
-    Returns:
-        {seed: {method: the rank of the first right picture [ROUNDS + 1, Q]}}; the person of each
-        query [Q].
+    Args:
+        params: the settings of the run.
+        given: what `setting` returns.
+        variant: as for `setting`.
     """
+    told = witness(given.truth, FORGET, ERR, params.seed)
+
+    def build(folder: Path) -> None:
+        firsts = _by_mllm(params, given, variant)
+        for name, game in (("person", given.alone), ("MLLM + person", given.after_mllm)):
+            for policy in ("random", "most telling"):
+                firsts[f"{name}, {policy}"] = play(game, told, policy, ROUNDS, params.seed).first
+        np.savez_compressed(folder / "first.npz", **firsts)
+
+    key = _key(given) | {"told": digest(told.tolist()), "rounds": ROUNDS}
+    with np.load(stage(params, "witness", key, build, variant) / "first.npz") as stored:
+        return dict(stored)
+
+
+def trained(params: Params, seeds: int) -> tuple[dict[int, dict[str, np.ndarray]], np.ndarray]:
+    """`rounds` of `seeds` trainings: {seed: its result}; and the person of each query [Q]."""
     found, pids = {}, np.empty(0)
     for own, variant in each_seed(params, seeds):
         given = setting(own, variant)
-        pids = given.run.pids[0]
-        told = witness(given.truth, FORGET, ERR, own.seed)
-
-        def build(folder: Path, own=own, variant=variant, given=given, told=told) -> None:
-            firsts = _by_mllm(own, given, variant)
-            for name, game in (("person", given.alone), ("MLLM + person", given.after_mllm)):
-                for policy in ("random", "most telling"):
-                    firsts[f"{name}, {policy}"] = play(game, told, policy, ROUNDS, own.seed).first
-            np.savez_compressed(folder / "first.npz", **firsts)
-
-        key = _key(given) | {"told": digest(told.tolist()), "rounds": ROUNDS}
-        folder = stage(own, "witness", key, build, variant)
-        with np.load(folder / "first.npz") as stored:
-            found[own.seed] = dict(stored)
+        found[own.seed], pids = rounds(own, given, variant), given.run.pids[0]
     return found, pids
 
 
-def honesty(params: Params) -> pd.DataFrame:
+def room(given: Setting) -> pd.DataFrame:
+    """What there is to ask and to gain before the first question.
+
+    Returns:
+        A row for each "start" ("person": no answer yet; "MLLM + person": after the MLLM's answers)
+        with the columns people, queries, "open facets" (those that the caption leaves out), "told
+        by the best" (what the most telling question is expected to take off the entropy, in nats),
+        "within reach" (percent of queries with the person among the hypotheses), and rank1.
+    """
+    rows = {}
+    for start, game in (("person", given.alone), ("MLLM + person", given.after_mllm)):
+        columns = game.hypotheses()
+        none = np.zeros(columns.shape)
+        gains = game.belief.gains(game.log_p(columns, none), game.cards[columns])
+        right = game.gallery_pids[columns] == game.query_pids[:, None]
+        first = play(game, given.truth, "random", 0).first
+        rows[start] = {
+            "people": len(np.unique(game.query_pids)),
+            "queries": len(columns),
+            "open facets": game.open.sum(1).mean(),
+            "told by the best": np.where(game.open, gains, 0).max(1).mean(),
+            "within reach": 100 * right.any(1).mean(),
+            "rank1": rank1(first).mean(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("start")
+
+
+def honesty(params: Params, given: Setting) -> pd.DataFrame:
     """Rank-1 after ROUNDS most telling questions to witnesses of many rates, without the MLLM.
 
     Their answers are believed as if they erred no more than val's captions, or with their rate of
@@ -145,7 +176,6 @@ def honesty(params: Params) -> pd.DataFrame:
         A row for each "belief" ("as on val" or "known"), "forget" and "err": rank1 (percent), gain
         over no question to the person (points) with its interval low and high over people.
     """
-    given = setting(params)
     game, theta = given.alone, given.theta
 
     def build(folder: Path) -> None:
@@ -180,7 +210,8 @@ def _by_mllm(params: Params, given: Setting, variant: str) -> dict[str, np.ndarr
     run, rule, val = given.run, given.rule, interaction(params, "val", variant=variant)
     whole = whole_trace(params, run, "test", variant=variant)
     alone = per_query_metrics(run.sim, *run.pids)["first"]
-    points = [chosen(params.changed("thi", K=K), val) for K in range(1, ROUNDS + 1)]
+    depths = [min(K, params.thi.k_max) for K in range(1, ROUNDS + 1)]
+    points = [chosen(params.changed("thi", K=K), val) for K in depths]
     algorithm1 = [alone, *(run.per_query(**point)["first"] for point in points)]
     everything = run.by_evidence(whole, rule.evidence)["first"]
     return {
