@@ -81,7 +81,8 @@ def opened(source: Path | str, given: dict[str, Any]) -> Searcher:
             params.backbone.index_options,
             title,
         )
-    return Searcher(index, models)
+    measured = {} if models.theta is None else {"theta": models.theta}
+    return Searcher(index, models, **measured)
 
 
 def answers(searcher: Searcher, text: str, top: int, ask: int) -> pd.DataFrame:

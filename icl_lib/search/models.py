@@ -25,6 +25,7 @@ from icl_lib.retrieval.run_folder import noise_key
 from icl_lib.retrieval.weights import find_weights
 from icl_lib.stages.adapters import mllm_hash
 from icl_lib.stages.evidence import fitted
+from icl_lib.stages.witness import measured_reliabilities
 from icl_lib.thi.evidence import Evidence
 from icl_lib.thi.policies import Answers, Rule
 
@@ -45,6 +46,8 @@ class Models:
         rule: what the MLLM is asked next, and when no more; None where it was not fitted.
         evidence: how answers change the ranking: the rule's, or that of `unfitted`.
         threshold: the P(Yes) above which an answer counts as Yes.
+        theta: how reliable what people say about each facet is, measured on val; None where it was
+            not, see `icl_lib.thi.telling`.
         note: what a person should know about them, one line each.
     """
 
@@ -55,6 +58,7 @@ class Models:
     evidence: Evidence
     threshold: float
     note: list[str]
+    theta: np.ndarray | None = None
 
 
 def load_models(params: Params, say: Callable[[str], None] = print) -> Models:
@@ -114,11 +118,12 @@ def _of_run(params: Params, note: list[str]) -> Models:
         rule.evidence,
         read_json(answering / ANSWERING)["threshold"],
         note,
+        np.array(told["theta"]),
     )
 
 
 def _settled(params: Params) -> Path:
-    """The folder of models.json: which backbone and adapter are the run's, and its rule.
+    """The folder of models.json: the run's backbone, adapter, rule, and reliabilities.
 
     The stages would find all of it again, but they read the benchmark once each and rank val.
     """
@@ -133,6 +138,7 @@ def _settled(params: Params) -> Path:
             "wrong": rule.answers.wrong,
             "policy": rule.policy,
             "price": rule.price,
+            "theta": measured_reliabilities(params),
         }
         write_json(folder / "models.json", told)
 
@@ -145,6 +151,7 @@ def _settled(params: Params) -> Path:
         "mllm model": mllm_hash(params),
         "adapter": served(params, adapter=True)[1] if params.mllm.backend == "server" else None,
         "texts": texts and file_hash(Path(texts).expanduser()),
+        "holds": "reliabilities",
     }
     return made(params, "search-models", key, build)
 

@@ -11,6 +11,7 @@ from icl_lib.retrieval.models import RDE
 from icl_lib.retrieval.weights import empty_clip
 from icl_lib.search.models import load_models
 from icl_lib.stages.evidence import fitted
+from icl_lib.stages.witness import measured_reliabilities
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,7 @@ def test_without_the_benchmark_clip_and_the_mllm_answer_as_they_are(paper, pictu
     params = paper()
     models = load_models(params)
     assert models.backbone.method == "clip" and models.rule is None and models.threshold == 0.5
+    assert models.theta is None
     scale = models.backbone.clip.logit_scale.exp().item()
     assert models.evidence.temperature == pytest.approx(1 / scale)
     told = " ".join(models.note)
@@ -102,6 +104,7 @@ def test_the_models_of_a_run_are_those_of_its_stages(tmp_path, monkeypatch):
     assert models.evidence == models.rule.evidence == rule.evidence
     assert (models.rule.policy, models.rule.price) == (rule.policy, rule.price)
     np.testing.assert_array_equal(models.rule.answers.ratio, rule.answers.ratio)
+    np.testing.assert_allclose(models.theta, measured_reliabilities(params))
     monkeypatch.setattr("icl_lib.search.models.fitted", None)  # is not called again
     assert load_models(params, told.append).rule.price == rule.price
     assert len(models.note) == 1 and "drawn people only" in models.note[0]
