@@ -97,12 +97,13 @@ class Belief:
             said: their codes [Q, M, F].
         """
         p = np.exp(log_p)
-        information = -xlogy(p, p).sum(1)  # H(P)
+        p_log_p = xlogy(p, p)
+        information = -p_log_p.sum(1)  # H(P)
         out = np.zeros((len(p), len(FACETS)))
         for f, table in enumerate(self.tables):
             # Posterior mass, and Σ P·log P, of the images of each code [Q, n + 1].
-            of = said[:, :, f, None] == [*range(len(table) - 1), -1]
-            mass, own = (np.einsum("qm,qmc->qc", x, of) for x in (p, xlogy(p, p)))
+            code = said[:, :, f] % len(table)  # the last one for −1
+            mass, own = (_sums(code, x, len(table)) for x in (p, p_log_p))
             # P(a)·H(P(· | a)) = P(a)·log P(a) − Σ_v P(v)·L·(log P(v) + log L), L = P(a | v)
             answer = mass @ table
             after = xlogy(answer, answer) - own @ table - mass @ xlogy(table, table)
@@ -135,6 +136,14 @@ class Belief:
         offered = np.argsort(-chance, kind="stable")[:options]
         values = tuple(VALUES[best][code] for code in offered)
         return Question(FACETS[best], values, float(gain[best]))
+
+
+def _sums(code: np.ndarray, values: np.ndarray, codes: int) -> np.ndarray:
+    """The sums [Q, codes] of the values [Q, M] of each code [Q, M]."""
+    queries = len(code)
+    cell = code + codes * np.arange(queries)[:, None]
+    sums = np.bincount(cell.ravel(), values.ravel(), minlength=queries * codes)
+    return sums.reshape(queries, codes)
 
 
 def reliabilities(described: np.ndarray, said: np.ndarray) -> np.ndarray:
