@@ -56,8 +56,9 @@ def serve(searcher: Searcher, port: int) -> None:
 
 def server(searcher: Searcher) -> uvicorn.Server:
     """The server of the page, which is not running yet."""
+    # At Ctrl+C, open pages would fill the terminal with the traces of their cancelled connections.
     config = uvicorn.Config(
-        page(searcher), host=HOST, log_level="warning", timeout_graceful_shutdown=1
+        page(searcher), host=HOST, log_level="critical", timeout_graceful_shutdown=1
     )
     return uvicorn.Server(config)
 

@@ -232,7 +232,7 @@ class Searcher:
             columns = columns[columns >= 0]
         else:
             keep = np.asarray(keep, dtype=int)
-            sim = self.index.vectors[keep] @ query
+            sim = (self.index.vectors @ query)[keep]  # faster than to gather the rows
             columns = keep[np.argsort(-sim, kind="stable")[:FIRST]]
         judged = [*dialogue.by_person, *dialogue.by_mllm]
         allowed = judged if keep is None else np.intersect1d(judged, keep)

@@ -50,6 +50,7 @@ class Session:
         dialogue: what was said.
         settings: what the person set.
         groups: the groups that are searched in; none means all.
+        keep: the gallery columns of these groups, None for all.
         ranking: the pictures after the last turn, None before the first sentence.
         question: the question to the person that is open.
         message: the last thing that the person should know.
@@ -61,6 +62,7 @@ class Session:
         self.searcher, self.models = searcher, models
         self.dialogue, self.settings = Dialogue(), Settings()
         self.groups: list[str] = []
+        self.keep: np.ndarray | None = None
         self.ranking: Ranking | None = None
         self.question: Question | None = None
         self.message, self.failed, self.working = "", False, ""
@@ -74,13 +76,6 @@ class Session:
     def search(self) -> Searcher:
         """The searcher with this person's settings."""
         return self.searcher.with_settings(self.settings.rule, self.settings.person)
-
-    @property
-    def keep(self) -> np.ndarray | None:
-        """The gallery columns that are searched in, None for all."""
-        if not self.groups:
-            return None
-        return np.flatnonzero(np.isin(self.searcher.index.groups, self.groups))
 
     @property
     def can_ask(self) -> bool:
@@ -134,7 +129,8 @@ class Session:
 
     def choose(self, groups: list[str]) -> None:
         """Searches in some groups only; an empty list searches in all."""
-        self.groups = groups
+        of = np.asarray(self.searcher.index.groups)
+        self.groups, self.keep = groups, np.flatnonzero(np.isin(of, groups)) if groups else None
         self.renew()
 
     def set(self, settings: Settings) -> None:
@@ -175,7 +171,7 @@ class Session:
                 yield
                 with self.models:
                     after = next(self.search.asking(self.dialogue, 1, self.keep), None)
-                if after is None:
+                if after is None or self._stopped:  # a find or a new start came in between
                     break
                 turn = after.turns[-1]
                 self.add(turn)
@@ -185,7 +181,8 @@ class Session:
                 if self._stopped:
                     break
             self.renew()
-            self.message = "" if self.dialogue.by_mllm else "No question is worth its price."
+            if after is None:
+                self.message = "No further question to the model is worth its price."
         except Exception as problem:
             self._fail(_unanswered(problem))
         finally:

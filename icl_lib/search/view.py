@@ -49,7 +49,7 @@ def heading(session: Session) -> str:
         f"<h1>Person search</h1><p class='quiet'>{len(index.paths):,} pictures of "
         f"<b>{escape(index.title)}</b>. Everything stays on this machine, and nothing that you "
         f"type is stored unless you save it. Backbone: {escape(models.backbone_name)}; "
-        f"model that answers: {escape(str(mllm))}.</p>"
+        f"model that answers: {escape(str(mllm))}. The arrow at the right opens the settings.</p>"
     )
 
 
@@ -147,7 +147,11 @@ def history(session: Session) -> str:
         f"<li>{_turn(session, turn, place)}</li>"
         for place, turn in enumerate(session.dialogue.turns)
     )
-    return f"<h2>Dialogue</h2><ol class='history'>{turns}</ol>" if turns else ""
+    return (
+        f"<h2>Dialogue</h2><ol class='history' tabindex='0' aria-label='Dialogue'>{turns}</ol>"
+        if turns
+        else ""
+    )
 
 
 def _turn(session: Session, turn: Turn, place: int) -> str:

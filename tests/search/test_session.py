@@ -87,3 +87,13 @@ def test_the_record_tells_the_dialogue_and_shows_html_as_text(session):
     page = record.as_html(session)[2]
     assert "<script>" not in page and "<b>a note" not in page
     assert page.count("data:image/jpeg;base64,") >= 4
+
+
+def test_a_find_while_the_mllm_is_being_asked_ends_the_search(session):
+    session.say("a man")
+    asking = session.ask()
+    next(asking)  # the MLLM is about to be asked
+    session.judge(2, yes=True, found=True)
+    list(asking)
+    assert session.dialogue.found == 2 and not session.dialogue.by_mllm
+    assert not session.working
