@@ -57,7 +57,7 @@ def over_rounds(tables: dict[str, pd.DataFrame], ylim: tuple[float, float]):
     for ax, label in zip(axes[:, 0], METRICS.values(), strict=True):
         ax.set_ylabel(label)
     handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=4, fontsize=8)
+    figure.legend(*handles, loc="outside upper center", ncols=4, fontsize=8)
     return figure
 
 
@@ -84,7 +84,7 @@ def gains_by_round(table: pd.DataFrame, pairs, ylim: tuple[float, float]):
         whole_numbers(ax)
         ax.label_outer()
     handles = axes.flat[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=len(groups))
+    figure.legend(*handles, loc="outside upper center", ncols=len(groups))
     return figure
 
 
