@@ -4,7 +4,7 @@ from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 
 project = "ICL, reproduced in notebooks"
-copyright = "the ICL reproduction kit's contributors"
+author = copyright = "the ICL reproduction kit's contributors"
 root_doc = "index"
 extensions = ["myst_nb"]
 exclude_patterns = ["**/requirements.lock"]
