@@ -40,6 +40,10 @@ class MLLM(ABC):
     def write(self, prompts: Sequence[str], images: Sequence[Picture] | None = None) -> list[str]:
         """Greedy answers to N prompts, each about its own picture if there are any -> N texts."""
 
+    def unkept(self) -> "MLLM":
+        """The same MLLM, which writes no answer to disk; see `icl_lib.mllm.memory.Memory`."""
+        return self
+
     def tokens_read(
         self, prompts: Sequence[str], images: Sequence[Picture] | None = None
     ) -> np.ndarray | None:

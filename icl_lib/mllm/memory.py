@@ -3,6 +3,7 @@
 Several processes may use one file at once, and a kill at any moment leaves it whole.
 """
 
+import copy
 import errno
 import hashlib
 import json
@@ -54,11 +55,21 @@ class Memory(MLLM):
         self.parse_report = inner.parse_report
         self.hits = 0
         self.misses = 0
+        self.keeps = True
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self._open() as database:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer) WITHOUT ROWID"
             )
+
+    def unkept(self) -> "Memory":
+        """The same MLLM with the same calibration, which neither looks up nor keeps an answer.
+
+        It is for questions that hold what a person has typed.
+        """
+        other = copy.copy(self)
+        other.keeps = False
+        return other
 
     def p_yes(self, images: Sequence[Picture], texts: Sequence[str]) -> np.ndarray:
         """P(Yes) [N] of Eq. 2, remembered and calibrated."""
@@ -118,7 +129,7 @@ class Memory(MLLM):
 
     def _answers(self, keys: list[bytes], ask: Callable, order: Sequence, desc: str) -> list:
         """The answer of each key; unknown ones are asked in `order` and committed in portions."""
-        known = self._find(set(keys))
+        known = self._find(set(keys)) if self.keeps else {}
         unknown: dict[bytes, int] = {}  # the first row of each
         for row, key in enumerate(keys):
             if key not in known:
@@ -130,12 +141,16 @@ class Memory(MLLM):
         while rows := list(islice(todo, max(self.batch_size, min(size, COMMIT_AT_MOST)))):
             start = time.perf_counter()
             fresh = {keys[row]: answer for row, answer in zip(rows, ask(rows), strict=True)}
-            with self._open() as database:
-                database.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", fresh.items())
+            if self.keeps:
+                self._keep(fresh)
             known.update(fresh)
             pace = COMMIT_SECONDS / max(time.perf_counter() - start, 1e-3)
             size = int(len(rows) * min(2.0, max(0.5, pace)))
         return [known[key] for key in keys]
+
+    def _keep(self, fresh: dict[bytes, object]) -> None:
+        with self._open() as database:
+            database.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", fresh.items())
 
     def _find(self, keys: Collection[bytes]) -> dict[bytes, object]:
         found: dict[bytes, object] = {}

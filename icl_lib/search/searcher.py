@@ -102,7 +102,7 @@ class Searcher:
         Raises:
             ValueError: there is no MLLM, or the rule is SIMILARITY.
         """
-        mllm = self._mllm()
+        mllm = self._mllm().unkept()  # what a person types is not stored
         if self.rule == SIMILARITY:
             raise ValueError("the rule 'similarity' asks no MLLM: choose another rule")
         columns, sim = self._hypotheses(dialogue, keep)
@@ -204,7 +204,8 @@ class Searcher:
         anchor, text = self._first_yes(dialogue), dialogue.text
         if self.rule == FIRST_YES and anchor is not None and (anchor, text) not in self._refined:
             self.describe([anchor])
-            self._refined[anchor, text] = aggregate(self._mllm(), [self.answers[anchor]], [text])[0]
+            mllm = self._mllm().unkept()
+            self._refined[anchor, text] = aggregate(mllm, [self.answers[anchor]], [text])[0]
 
     def _anchored(self, dialogue: Dialogue, columns, sim, vectors) -> np.ndarray:
         """Eq. 6 [N]: the similarities after the MLLM's first Yes; without one, S."""
