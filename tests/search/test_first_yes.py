@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from search_doubles import Knowing, Models, unit
 
+from icl_lib.mllm.memory import Memory
 from icl_lib.retrieval.gallery import Gallery
 from icl_lib.search.dialogue import Dialogue, Judged, Sentence
 from icl_lib.search.searcher import FIRST_YES, LAM, PERSON, SIMILARITY, Searcher
@@ -58,6 +59,24 @@ def test_the_first_yes_is_the_anchor_and_ranks_by_equation_6(searcher):
     assert search.ask(after, 8) == after  # Algorithm 1 ends with the first Yes
     changed = after.add(Sentence("a hat"))  # the MLLM judged another description
     np.testing.assert_array_equal(search.rank(changed).columns, order)
+
+
+def test_nothing_typed_reaches_the_memory_on_disk(searcher, tmp_path, monkeypatch):
+    monkeypatch.setattr("icl_lib.mllm.memory.picture_hash", str)
+    inner = searcher.models.mllm
+    inner.max_new_tokens, inner.batch_size, inner.prompts.ask_match = 9, 4, str
+    memory = Memory(inner, tmp_path / "answers.sqlite")
+    searcher.models.mllm = memory
+    search = searcher.with_settings(FIRST_YES, PERSON)
+    said = search.ask(START, 8)
+    assert len(said.by_mllm) == 3
+    assert not np.allclose(search.rank(said).scores, search.rank(START).scores)  # it was merged
+    assert len(memory) == 1  # the anchor's description, which holds nothing that was typed
+    for file in tmp_path.iterdir():
+        assert REFINED.encode() not in file.read_bytes()
+    search.ask(START, 1)
+    searcher.ask(START, 2)
+    assert len(memory) == 1
 
 
 def test_by_similarity_the_mllm_is_not_asked_and_its_answers_do_not_count(searcher):
