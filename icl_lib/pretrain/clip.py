@@ -58,12 +58,15 @@ def small_config(vocabulary: int) -> dict:
     }
 
 
-def small_clip() -> Clip:
-    """Build the small CLIP with random weights."""
-    return build_clip(small_config(512 + KEPT_MERGES + 2), cut_merges())
+def small_clip(tower: AttributeTower, seed: int = 0) -> Clip:
+    """Build the small CLIP: the image encoder from the tower, the rest with random weights."""
+    torch.manual_seed(seed)
+    clip = build_clip(small_config(512 + KEPT_MERGES + 2), cut_merges())
+    _adopt_tower(clip.model, tower)
+    return clip
 
 
-def adopt_tower(model: nn.Module, tower: AttributeTower) -> None:
+def _adopt_tower(model: nn.Module, tower: AttributeTower) -> None:
     """Initialise the image encoder from the attribute tower.
 
     The tower has rotary embeddings, so the learned positions of CLIP start near zero.
@@ -142,24 +145,22 @@ def mixed_batches(
 
 
 def train_clip(
+    clip: Clip,
     data: GenericSet,
-    tower: AttributeTower,
     prompts: Prompts,
     folder: Path,
     steps: int,
     held_out: GenericSet,
-    batch: int = 128,
+    stage: str = "clip",
     lr: float = 1e-3,
+    batch: int = 128,
     seed: int = 0,
-) -> tuple[Learner, Clip]:
-    """Train the small CLIP on `data`, or resume an interrupted training from `folder`.
+) -> None:
+    """Train `clip` on `data`, or resume an interrupted training from `folder`.
 
     Every tenth of the steps the log has the Rank-1 of captions on `held_out`, in percent, and the
-    model so far is saved in `snapshots(folder)`.
+    model so far is saved in `snapshots(folder, stage)`.
     """
-    torch.manual_seed(seed)
-    clip = small_clip()
-    adopt_tower(clip.model, tower)
     learner, exercises = Learner(clip).to(DEVICE), Exercises(data, prompts)
     order = mixed_batches(exercises, batch, seed)
 
@@ -174,16 +175,15 @@ def train_clip(
         return loss, {"info_nce": loss.item()}
 
     def check(step):
-        save_clip(clip, snapshots(folder) / str(step))
+        save_clip(clip, snapshots(folder, stage) / str(step))
         return _rank1(learner, held_out, prompts)
 
-    train(learner, loss_of, steps, lr, Path(folder), "clip", check)
-    return learner.cpu().eval(), clip
+    train(learner, loss_of, steps, lr, Path(folder), stage, check)
 
 
-def snapshots(folder: Path) -> Path:
+def snapshots(folder: Path, stage: str = "clip") -> Path:
     """Where `train_clip` leaves the model after every tenth of its steps, in folders so named."""
-    return Path(folder) / "clip_after"
+    return Path(folder) / f"{stage}_after"
 
 
 @torch.inference_mode()

@@ -1,7 +1,8 @@
-"""The generic world that the small models learn from: clean pictures of people in no benchmark."""
+"""Sets of drawn pictures that the small models learn from, of people in no benchmark."""
 
 import json
 import random
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +25,7 @@ HEADS["bag_colour"] = HEADS["hat_colour"] = ["none", *VALUES["bag_colour"][0]]
 
 @dataclass
 class GenericSet:
-    """N generic pictures and what is known about them.
+    """N drawn pictures and what is known about them.
 
     Attributes:
         pictures: uint8 [N, H, W, 3].
@@ -48,11 +49,11 @@ class GenericSet:
         return out
 
 
-def _shots(person_index, people, each, size, seed):
+def _shots(person_index, people, each, size, seed, shot):
     rng = random.Random(f"generic-{seed}-{person_index}")
     out = []
     for _ in range(each):
-        picture, truth, seen = generic_shot(people[person_index], rng)
+        picture, truth, seen = shot(people[person_index], rng)
         out.append((np.asarray(picture.resize(size, Image.BICUBIC)), truth, sorted(seen)))
     return out
 
@@ -64,8 +65,9 @@ def generic_set(
     seed: int = GENERIC_SEED,
     size: tuple[int, int] = (48, 144),
     workers: int = 2,
+    shot: Callable = generic_shot,
 ) -> GenericSet:
-    """Draw `each` generic pictures of `people` people, or find them in `folder`.
+    """Draw `each` pictures of `people` people, or find them in `folder`.
 
     Args:
         folder: where the pictures and their truth are kept.
@@ -74,13 +76,16 @@ def generic_set(
         seed: the same seed gives the same pictures.
         size: width and height in pixels.
         workers: processes that draw.
+        shot: draws one picture of a person, as `generic_shot` does for the clean generic world.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"generic-{seed}-{people}x{each}-{size[0]}x{size[1]}"
+    stem = (
+        folder / f"{shot.__name__.removesuffix('_shot')}-{seed}-{people}x{each}-{size[0]}x{size[1]}"
+    )
     with locked(stem):  # the recipes of both models may run side by side
         if not stem.with_suffix(".jsonl").exists():
-            _draw(stem, people, each, seed, size, workers)
+            _draw(stem, people, each, seed, size, workers, shot)
     rows = [json.loads(line) for line in stem.with_suffix(".jsonl").read_text().splitlines()]
     pictures = np.load(stem.with_suffix(".npy"), mmap_mode="r")
     return GenericSet(
@@ -91,16 +96,16 @@ def generic_set(
     )
 
 
-def _draw(stem: Path, people: int, each: int, seed: int, size: tuple[int, int], workers: int):
-    """Draw a generic set into `<stem>.npy` and, as a sign that it is complete, `<stem>.jsonl`."""
+def _draw(stem: Path, people: int, each: int, seed: int, size, workers: int, shot: Callable):
+    """Draw a set into `<stem>.npy` and, as a sign that it is complete, `<stem>.jsonl`."""
     persons, shape = draw_identities(people, seed), (people * each, size[1], size[0], 3)
     lines = []
     with atomic_path(stem.with_suffix(".npy")) as temp:
         pictures = np.lib.format.open_memmap(temp, "w+", np.uint8, shape)
         with ProcessPoolExecutor(workers) as pool:
-            draw = partial(_shots, people=persons, each=each, size=size, seed=seed)
+            draw = partial(_shots, people=persons, each=each, size=size, seed=seed, shot=shot)
             for shots in progress(
-                pool.map(draw, range(people), chunksize=32), "generic world", total=people
+                pool.map(draw, range(people), chunksize=32), f"drawing {stem.name}", total=people
             ):
                 for picture, truth, seen in shots:
                     pictures[len(lines)] = picture

@@ -6,7 +6,9 @@ import random
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from icl_lib.data.standin.characters import CHARACTERS
 from icl_lib.data.standin.phrases import GROUPS
 from icl_lib.mllm.prompts import load_prompts
 from icl_lib.mllm.qwen2vl_tower import patchify, picture_tokens
@@ -14,7 +16,6 @@ from icl_lib.params.paths import repo_root
 from icl_lib.pretrain import lessons, recipe
 from icl_lib.pretrain.clip import (
     KEPT_MERGES,
-    adopt_tower,
     mixed_batches,
     small_clip,
     snapshots,
@@ -31,8 +32,10 @@ from icl_lib.pretrain.qwen2vl import (
     make_tokenizer,
     save_model,
 )
+from icl_lib.pretrain.surveillance import CAMERAS
 from icl_lib.pretrain.tower import AttributeTower, vision_config
 from icl_lib.pretrain.world import HEADS, augment, generic_set, plain
+from icl_lib.retrieval.weights import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +133,7 @@ def test_augmentation_depends_only_on_its_generator(world):
 
 def test_small_clip_begins_from_the_tower():
     tower = AttributeTower(vision_config())
-    clip = small_clip()
-    adopt_tower(clip.model, tower)
+    clip = small_clip(tower)
     assert torch.equal(
         clip.model.visual.transformer.resblocks[3].attn.in_proj_weight,
         tower.visual.blocks[3].attn.qkv.weight,
@@ -141,7 +143,7 @@ def test_small_clip_begins_from_the_tower():
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Both models by the whole recipe, with two steps a stage on forty people."""
+    """All models by the whole recipe, with two steps a stage on forty people."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipe, "HELD_OUT", (20, 2, 1))
         patch.setattr(lessons, "PICTURES", 6)
@@ -154,15 +156,30 @@ def made(tmp_path_factory):
     return folder
 
 
-def test_the_recipe_makes_a_clip_that_loads(made):
+@pytest.mark.parametrize("name", ["clip", "reid"])
+def test_the_recipe_makes_a_clip_that_loads(made, name):
     from icl_lib.params import load_params
     from icl_lib.retrieval import load_backbone
 
-    vectors = load_backbone(load_params("rstp", weights=str(made / "clip"))).encode_texts(
+    vectors = load_backbone(load_params("rstp", weights=str(made / name))).encode_texts(
         ["a man in red", "a lady in blue"]
     )
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
-    assert [path.name for path in snapshots(made).iterdir()] == ["2"]
+    assert [path.name for path in snapshots(made, name).iterdir()] == ["2"]
+
+
+def test_the_reid_recipe_goes_on_from_the_shipped_clip(made):
+    shipped, trained = (load_file(f / "model.safetensors") for f in (SMALL, made / "reid"))
+    assert shipped.keys() == trained.keys()
+    change = [(shipped[k].float() - trained[k].float()).abs().max().item() for k in shipped]
+    assert 0 < max(change) < 0.1
+
+
+def test_the_fifth_world_is_no_stand_in():
+    used = {
+        c for world in CHARACTERS.values() for place in world.collections for c in place.cameras
+    }
+    assert not used & set(CAMERAS)
 
 
 def test_the_recipe_makes_a_qwen2vl_that_loads(made, world):
