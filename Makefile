@@ -27,8 +27,8 @@ lint: $(INSTALLED) ## check code and notebooks with ruff and mypy (settings: pyp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint $(SWEEPS) $(SEARCH) ## lint, then run the unit tests and every notebook
-	$(BIN)/python -m pytest $(ARGS)
+test: lint $(SWEEPS) $(SEARCH) ## lint, then run the unit tests and every notebook, in two processes
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 notebook: $(INSTALLED) ## run one notebook, as in: make notebook NB=04_thi DATASET=rstp PROFILE=demo
 	$(BIN)/icl run $(NB) $(if $(DATASET),-p dataset $(DATASET)) $(if $(PROFILE),-p profile $(PROFILE)) $(ARGS)

@@ -234,6 +234,8 @@ def test_ctrl_c_stops_the_kernel_too_and_says_that_nothing_is_lost(home):
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A shell's background job, as these tests may be, ignores Ctrl+C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert running.stdout.readline().startswith("06_long")
     kernel = Path("/proc") / running.stdout.readline().strip()
