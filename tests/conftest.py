@@ -1,8 +1,8 @@
 """Settings of all tests: property tests repeat exactly, and two processes share the work well.
 
-`make test` runs two processes (`pytest -n 2`). One executes the notebooks 00 to 07 in order, since
+`make test` runs two processes (`pytest -n 2`). One executes the notebooks 00 to 05 in order, since
 each of them uses what the earlier ones made; the other runs the unit tests. Whichever is done takes
-the other notebooks, one after another.
+the other notebooks, one after another, and first those that stand alone.
 """
 
 import os
@@ -14,7 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 settings.register_profile("kit", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("kit")
 
-STORY = [f"notebooks/{p.name}" for p in Path("notebooks").glob("0[0-7]_*.ipynb")]
+STORY = [f"notebooks/{p.name}" for p in Path("notebooks").glob("0[0-5]_*.ipynb")]
 
 
 def pytest_configure():
@@ -27,7 +27,7 @@ def pytest_configure():
 def pytest_collection_modifyitems(items):
     """With several processes, the story comes first, then unit tests, then other notebooks."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: (_file(item.nodeid) not in STORY, ".ipynb" in item.nodeid))
+        items.sort(key=lambda item: _place(_file(item.nodeid)))
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -42,6 +42,12 @@ class Files(LoadScopeScheduling):
     def _split_scope(self, nodeid):
         file = _file(nodeid)
         return "story" if file in STORY else file
+
+
+def _place(file: str) -> int:
+    if not file.endswith(".ipynb"):
+        return 1
+    return 0 if file in STORY else 2 if file.startswith("notebooks/A") else 3
 
 
 def _file(nodeid: str) -> str:

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from icl_lib.data.manifest import fingerprint, images, nonempty
 from icl_lib.mllm import describe, load_mllm
 from icl_lib.mllm.load import ANSWERING
 from icl_lib.params import Params
+from icl_lib.params.names import digest
 from icl_lib.results import read_json, update_summary, write_json
 from icl_lib.retrieval import load_backbone
 from icl_lib.retrieval.metrics import ranking
@@ -21,6 +24,8 @@ from icl_lib.stages.manifest import data, queries_and_gallery
 from icl_lib.thi import Interaction, Trace, interact, refine
 from icl_lib.thi.cost import count_tokens
 from icl_lib.thi.sweep import LAMBDAS, best_point
+
+KEPT = 4  # encodings kept in memory: val and test by the backbones with and without RDA
 
 
 def interaction(
@@ -36,8 +41,23 @@ def interaction(
         variant: as for `icl_lib.stages.backbones.baseline`.
     """
     folder = (backbone if rda else baseline)(params, variant)
-    model, mark = load_backbone(params, folder), "" if rda else "-without-rda"
-    return _asked(params, split, rank_with, model, folder.name, mark, lora, variant)
+    rank, mark = partial(_ranked, params), "" if rda else "-without-rda"
+    return _asked(params, split, rank, folder, folder.name, mark, lora, variant)
+
+
+_RANKED: dict[tuple, Ranked] = {}  # by the last backbones and splits that this process asked for
+
+
+def _ranked(params: Params, folder: Path, texts: list[str], paths: list[str]) -> Ranked:
+    """`rank_with` the trained backbone in `folder`; not encoded again by the same process."""
+    key = folder, digest([texts, paths])
+    if key not in _RANKED:
+        while len(_RANKED) >= KEPT:
+            del _RANKED[next(iter(_RANKED))]
+        found = rank_with(load_backbone(params, folder), texts, paths)
+        again = lru_cache(KEPT)(lambda texts: found.encode_texts(texts))
+        _RANKED[key] = replace(found, encode_texts=lambda texts: again(tuple(texts)))
+    return _RANKED[key]
 
 
 def plugged(

@@ -104,9 +104,12 @@ class Evidence:
         return cosine.dtype.type(self.steepness) * (cosine - cosine.dtype.type(self.alike))
 
 
-def support(same: np.ndarray, ratio: np.ndarray) -> np.ndarray:
-    """log(1 − κ + κ·e^r) of arrays of logit κ and r that broadcast: what one answer adds."""
-    return np.logaddexp(0, same + ratio) - np.logaddexp(0, same)
+def support(same: np.ndarray, ratio: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
+    """log(1 − κ + κ·e^r) of arrays of logit κ and r that broadcast: what one answer adds.
+
+    `scale` is log(1 + e^same), where it is known already.
+    """
+    return np.logaddexp(0, same + ratio) - (np.logaddexp(0, same) if scale is None else scale)
 
 
 def pooled(total: np.ndarray, count: np.ndarray, repetition: float) -> np.ndarray:
@@ -197,12 +200,12 @@ class Hypotheses:
         log_prior: log P(v | q) [Q, M].
         same: logit κ of each image and each candidate [Q, M, D].
         kappa: κ itself.
+        scale: log(1 + e^same), see `support`.
     """
 
     def __init__(self, sim, candidates, vectors, evidence: Evidence, count: int = _FIRST):
         """Looks at the first `count` images of each query, the candidates [Q, D] before all."""
         sim, candidates = np.asarray(sim, dtype=float), np.asarray(candidates)
-        self.evidence = evidence
         order = sim.copy()
         np.put_along_axis(order, candidates, np.inf, axis=1)
         rest = np.argsort(-order, axis=1, kind="stable")[:, candidates.shape[1] : count]
@@ -215,12 +218,17 @@ class Hypotheses:
 
     def set(self, evidence: Evidence) -> None:
         """Takes other parameters."""
+        before = getattr(self, "evidence", None)
         self.evidence = evidence
         self.log_prior = log_softmax(self.sim / evidence.temperature, axis=1)
+        likeness = evidence.steepness, evidence.alike
+        if before and likeness == (before.steepness, before.alike):
+            return
         self.same = evidence.same(self.cosine)
         own = np.arange(self.same.shape[2])
         self.same[:, own, own] = SAME
         self.kappa = expit(self.same)
+        self.scale = np.logaddexp(0, self.same)
 
     def log_posterior(self, p_yes: np.ndarray) -> np.ndarray:
         """Log of P(v | q, answers) [Q, M], from P(Yes) [Q, D], NaN where nothing was asked."""
@@ -230,7 +238,7 @@ class Hypotheses:
     def support(self, p_yes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The support by all answers P(Yes) [Q, D], and n(v), how many are about v: [Q, M] both."""
         asked = ~np.isnan(p_yes)[:, None]
-        total = support(self.same, self.evidence.ratio(p_yes)[:, None]).sum(-1)
+        total = support(self.same, self.evidence.ratio(p_yes)[:, None], self.scale).sum(-1)
         return total, (self.kappa * asked).sum(-1)
 
 

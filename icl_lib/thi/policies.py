@@ -115,11 +115,13 @@ def _expected(
     for k in range(p_yes.shape[1]):
         rows = np.flatnonzero(np.isnan(p_yes[:, k]))
         same, prior = state.same[rows, :, k], state.log_prior[rows]
+        scale = state.scale[rows, :, k]
         about = count[rows] + state.kappa[rows, :, k]
         chance_right, expected = shows[rows, k], np.zeros(len(rows))
         for right, wrong, ratio in zip(answers.right, answers.wrong, answers.ratio, strict=True):
             chance = chance_right * right + (1 - chance_right) * wrong
-            added = pooled(total[rows] + support(same, ratio), about, state.evidence.repetition)
+            added = total[rows] + support(same, ratio, scale)
+            added = pooled(added, about, state.evidence.repetition)
             expected += chance * value(np.exp(log_softmax(prior + added, axis=1)), rows)
         out[rows, k] = expected
     return out

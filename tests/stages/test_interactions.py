@@ -9,7 +9,7 @@ from icl_lib.mllm.calibration import Calibration
 from icl_lib.mllm.local import LocalMLLM
 from icl_lib.results import read_json, read_summary
 from icl_lib.retrieval import load_backbone
-from icl_lib.stages import evidence
+from icl_lib.stages import evidence, interactions
 
 
 def test_without_rounds_the_ranking_is_the_backbones(params, done):
@@ -50,6 +50,16 @@ def test_for_one_xi_exactly_the_questions_of_algorithm_1_are_asked(done):
         final, anchor = thi.replay(run.sim, run.sim_refined, asked, K, xi, 0.6)
         whole, whole_anchor = thi.replay(run.sim, run.sim_refined, known, K, xi, 0.6)
         assert np.array_equal(final, whole) and np.array_equal(anchor, whole_anchor)
+
+
+def test_pictures_are_encoded_once_however_often_a_split_is_asked_for(params, monkeypatch):
+    run = stages.interaction(params, "val")
+    monkeypatch.setattr(interactions, "load_backbone", None)
+    again = stages.interaction(params, "val")
+    assert again.sim is run.sim and np.array_equal(again.sim_refined, run.sim_refined)
+    monkeypatch.setattr(interactions, "_RANKED", {})
+    with pytest.raises(TypeError):
+        stages.interaction(params, "val")
 
 
 def test_given_xi_and_lambda_are_kept(tiny, done):

@@ -1,11 +1,14 @@
 """The manifest of every stage: drawn or found, limited for a trial run, and what is missing."""
 
+import json
+
 import pytest
 
 from icl_lib import load_params, stages
 from icl_lib.data import benchmarks, check
 from icl_lib.figures.style import stamp
 from icl_lib.results import read_summary, record_seconds
+from icl_lib.stages import manifest
 
 SIZES = {"ids_train": 6, "ids_val": 3, "ids_test": 4, "images_per_id": 1}
 
@@ -50,6 +53,7 @@ def test_a_val_split_held_out_of_train_is_limited_too(limit, held_out, expected)
 def test_a_limit_opens_no_picture_of_the_people_left_out(monkeypatch):
     params = load_params("rstp", **SIZES, limit_ids=1)
     stages.data(params)
+    monkeypatch.setattr(manifest, "_READ", {})
     opened, look = [], benchmarks.check_picture
     monkeypatch.setattr(
         benchmarks,
@@ -58,6 +62,20 @@ def test_a_limit_opens_no_picture_of_the_people_left_out(monkeypatch):
     )
     table = stages.data(params)
     assert sorted(opened) == sorted(set(table["path"])) and table["pid"].nunique() == 3
+
+
+def test_a_file_is_read_once_and_again_when_it_has_changed():
+    params = load_params("rstp", **SIZES)
+    first = stages.data(params)
+    first.loc[:, "caption"] = "changed by the caller"
+    second = stages.data(params)
+    assert "changed by the caller" not in set(second["caption"])
+    file = params.data_root / params.data.annotation
+    records, before = json.loads(file.read_text()), file.read_text()
+    file.write_text(json.dumps(records[:-1]))
+    assert len(stages.data(params)) < len(second)
+    file.write_text(before)
+    assert stages.data(params).equals(second) and stages.data(params).attrs == second.attrs
 
 
 def test_a_trial_run_is_marked_and_leaves_the_complete_results_alone():
