@@ -43,3 +43,42 @@ def over_cost(lines: dict[str, pd.DataFrame], cost: str, label: str, limit: floa
         ax.set(xlabel=label, ylabel="gain (points)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=4)
     return figure
+
+
+@styled
+def over_questions_everywhere(lines: dict[str, pd.DataFrame], limit: float):
+    """Gain in four metrics over the questions per query, a row of panels for each data set.
+
+    Gains are over the data set's first line where it asks least; their range is the same in all
+    panels.
+
+    Args:
+        lines: {rule: a row for each data set and setting}, indexed by dataset and setting, with
+            the column questions and the metrics in percent.
+        limit: the vertical axis reaches from -5 to so many points, further where a gain lies
+            outside.
+    """
+    first = next(iter(lines.values()))
+    titles = list(first.index.unique("dataset"))
+    starts = first.sort_values("questions").groupby(level="dataset")[list(SHOWN)].first()
+    rules = {
+        name: table[[*SHOWN, "questions"]].sub(starts.assign(questions=0), level="dataset")
+        for name, table in lines.items()
+    }
+    ylim = widened((-5, limit), *(table[list(SHOWN)] for table in rules.values()))
+    figure, axes = panels(len(titles), len(SHOWN), height=1.9, sharex=True, sharey=True)
+    for row, title in zip(axes, titles, strict=True):
+        for ax, metric in zip(row, SHOWN, strict=True):
+            for (name, table), color in zip(rules.items(), CYCLE, strict=False):
+                own = table[table.index.get_level_values("dataset") == title]
+                ax.plot(own["questions"], own[metric], "o-", ms=3, color=color, label=name)
+            ax.axhline(0, color=BLACK, lw=1)
+            ax.set_title(f"from {starts.loc[title, metric]:.1f}", fontsize=8)
+            ax.set_ylim(ylim)
+        row[0].set_ylabel(f"{title}\ngain (points)", fontsize=8)
+    for ax, metric in zip(axes[0], SHOWN, strict=True):
+        label = LABELS[metric].removesuffix(" (%)")
+        ax.set_title(f"{label}\n{ax.get_title()}", fontsize=8)
+    figure.supxlabel("questions per query", fontsize=9)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    return figure

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from icl_lib.figures.evidence import over_cost
+from icl_lib.figures.evidence import over_cost, over_questions_everywhere
 
 
 def test_gains_start_from_the_rule_without_questions():
@@ -19,3 +19,21 @@ def test_gains_start_from_the_rule_without_questions():
     tight = over_cost({"evidence": line, "gate": point}, "questions", "questions", 8)
     assert {ax.get_ylim() for ax in tight.axes} == {(-5, 13)}, "Rank-1 gains 10"
     assert [text.get_text() for text in figure.legends[0].texts] == ["evidence", "gate"]
+
+
+def test_on_every_data_set_gains_start_from_its_own_first_line():
+    def table(setting, **rows):
+        parts = {
+            title: pd.DataFrame({"questions": questions, "rank1": rank1}).assign(
+                rank5=90.0, mAP=50.0, mINP=30.0
+            )
+            for title, (questions, rank1) in rows.items()
+        }
+        return pd.concat(parts, names=["dataset", setting])
+
+    plain = table("K", A=([1.0, 0.0], [44.0, 40.0]), B=([0.0, 2.0], [70.0, 75.0]))
+    better = table("budget", A=([0.0, 1.5], [41.0, 48.0]), B=([0.0, 2.0], [70.0, 79.0]))
+    figure = over_questions_everywhere({"Algorithm 1": plain, "evidence": better}, 20)
+    assert [ax.lines[1].get_ydata().tolist() for ax in figure.axes[::4]] == [[1, 8], [0, 9]]
+    assert figure.axes[0].lines[0].get_xydata().tolist() == [[1, 4], [0, 0]]
+    assert "from 40.0" in figure.axes[0].get_title() and "from 70.0" in figure.axes[4].get_title()
