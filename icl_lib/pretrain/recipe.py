@@ -45,12 +45,12 @@ STANDS_FOR = {
     "reid": "MLLM4Text-ReID's weights: a CLIP that already knows surveillance pictures of people",
 }
 GENERIC = (
-    "clean ones of the generic world (`icl_lib.pretrain.world`), spoilt at random as photography"
+    "clean ones of the generic world\n  (`icl_lib.pretrain.world`), spoilt at random as photography"
 )
 WORLDS = {
     "clip": f"{GENERIC} spoils pictures",
     "qwen2vl": f"{GENERIC} spoils pictures",
-    "reid": "by the six cameras of a fifth world (`icl_lib.pretrain.surveillance`), "
+    "reid": "by the six cameras of a fifth world\n  (`icl_lib.pretrain.surveillance`), which came "
     "after all that the shipped small CLIP has seen",
 }
 RANKED = "{held_out_rank1:.1f}% of captions rank their person first among {pictures:,} pictures"
@@ -171,9 +171,9 @@ _CARD = """# Model card: {title}
 place of {stands_for},
 and has never seen the benchmark.
 
-- **Trained on** {pictures:,} drawn pictures of {people:,} drawn people, seed {seed}: {world};
-  and on texts written about them. It learned from the truth of the drawings; no real picture or
-  text was used.
+- **Trained on** {pictures:,} drawn pictures of {people:,} drawn people (seed {seed}) and on texts
+  written about them; the pictures are {world}.
+  It learned from the truth of the drawings; no real picture or text was used.
 - **Never trained on** the stand-ins' identities, cameras or caption grammar.
 - **Recipe** {stages}; {minutes:.0f} minutes of wall-clock time on {machine}.
   `icl pretrain {name}` runs it again. `recipe.json` and `log.jsonl` in this folder hold seeds,
