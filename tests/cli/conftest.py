@@ -6,6 +6,7 @@ import sys
 import click
 import pytest
 from click.testing import CliRunner
+from paper_weights import files  # noqa: F401
 from small_notebooks import HELLO, write_notebook
 
 from icl_lib.cli import main

@@ -5,15 +5,7 @@ import sys
 
 import pytest
 from layouts import layout, picture, record
-from paper_weights import MLLM, WEIGHTS, narrow_sizes, write_models
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("weights")
-    write_models(folder)
-    with narrow_sizes():
-        yield folder
+from paper_weights import MLLM, WEIGHTS
 
 
 @pytest.fixture

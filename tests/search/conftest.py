@@ -5,6 +5,7 @@ import pytest
 from clip_fixtures import small_folder, tiny_params  # noqa: F401
 from layouts import picture
 from mllm_fixtures import pictures  # noqa: F401
+from paper_weights import files  # noqa: F401
 
 from icl_lib.data.pictures import read_image
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fake_server import said, serving
-from paper_weights import MLLM, WEIGHTS, narrow_sizes, write_models, write_published
+from paper_weights import MLLM, WEIGHTS, write_published
 from small_run import TINY
 
 from icl_lib import load_params, stages
@@ -12,15 +12,6 @@ from icl_lib.retrieval.weights import empty_clip
 from icl_lib.search.models import load_models
 from icl_lib.stages.evidence import fitted
 from icl_lib.stages.witness import measured_reliabilities
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """A folder with ViT-B-16.pt and a Qwen2-VL of random weights."""
-    folder = tmp_path_factory.mktemp("weights")
-    write_models(folder)
-    with narrow_sizes():
-        yield folder
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from unittest.mock import patch
 
+import pytest
 import torch
 from open_clip.model import CLIP
 from tiny_qwen2vl import tiny_qwen2vl
@@ -45,3 +46,12 @@ def write_published(model, file: Path) -> None:
         old = next(prefix for prefix in names if name.startswith(prefix))
         state[names[old] + name[len(old) :]] = tensor
     torch.save({"model": state, "epoch": 60}, file)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with WEIGHTS and MLLM, and open_clip knows the narrow sizes."""
+    folder = tmp_path_factory.mktemp("weights")
+    write_models(folder)
+    with narrow_sizes():
+        yield folder
