@@ -118,6 +118,7 @@ def opened(browser, address, width=1400, scheme="light"):
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True
     )
+    context.set_default_timeout(120_000)  # the machine may be busy with other tests
     tab, requested = context.new_page(), []
     tab.on("request", lambda request: requested.append(request.url))
     tab.goto(address)
@@ -126,9 +127,15 @@ def opened(browser, address, width=1400, scheme="light"):
 
 
 def say(tab, text):
-    tab.get_by_label("A sentence about the person").fill(text)
-    tab.keyboard.press("Enter")
-    tab.locator(".card").first.wait_for()
+    """Types a sentence; again after half a minute, as a page that still loads may miss Enter."""
+    for _ in range(4):
+        tab.get_by_label("A sentence about the person").fill(text)
+        tab.keyboard.press("Enter")
+        for _ in range(60):
+            if tab.locator(".card").first.is_visible():
+                return
+            tab.wait_for_timeout(500)
+    raise AssertionError(f"no picture is shown for {text!r}")
 
 
 def test_type_rank_answer_undo_and_save_without_a_mouse(browser, address):
