@@ -46,6 +46,10 @@ def stored_table(
     if not path.is_file():
         print(f"no {path.name} among the tables yet: the parameters cell says how to make it")
         return None
+    return _read(path, index)
+
+
+def _read(path: Path, index: str | list[str] | None) -> pd.DataFrame:
     kept = [index] if isinstance(index, str) else index or []
     stamp = [column for column in (*STAMP, "epoch_picked_on") if column not in kept]
     table = pd.read_csv(path).drop(columns=stamp, errors="ignore")
@@ -55,17 +59,22 @@ def stored_table(
 def stored_tables(settings: Mapping, name: str, index: list[str]) -> pd.DataFrame:
     """The stored tables of all data sets below each other; empty if there is none.
 
+    A printed line names the data sets that have none.
+
     Args:
         settings: Arguments of `load_params` other than the data set.
         name: The tables' name.
         index: As for `stored_table`; the data set's title, "dataset", becomes the level before.
     """
-    found = {}
+    found, missing = {}, []
     for dataset in available("datasets"):
         params = load_params(dataset, **settings)
-        table = stored_table(params, name, index)
-        if table is not None:
-            found[params.data.title] = table
+        if (path := _path(params, name)).is_file():
+            found[params.data.title] = _read(path, index)
+        else:
+            missing.append(params.data.title)
+    if missing:
+        print(f"no {name}.csv yet of {', '.join(missing)}: see how to make it above")
     return pd.concat(found, names=["dataset"]) if found else pd.DataFrame()
 
 

@@ -44,13 +44,15 @@ def test_a_table_of_an_earlier_run_is_found_again(tmp_path, monkeypatch, capsys)
     assert found.loc[("cuhk", "ICL"), "gain"] == 1.5 and list(found.columns) == ["gain"]
 
 
-def test_the_tables_of_all_data_sets_are_put_below_each_other(tmp_path, monkeypatch):
+def test_the_tables_of_all_data_sets_are_put_below_each_other(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ICL_RESULTS", str(tmp_path))
     assert len(stored_tables({}, "08_main", ["method"])) == 0
     for dataset, value in (("rstp", 1.0), ("cuhk", 2.0)):
         table = pd.DataFrame({"rank1": [value]}, index=pd.Index(["ICL"], name="method"))
         save_table(table, load_params(dataset), "08_main")
+    capsys.readouterr()
     found = stored_tables({"seed": 0}, "08_main", ["method"])
+    assert capsys.readouterr().out.startswith("no 08_main.csv yet of ICFG-PEDES, UFine6926: ")
     assert found.index.names == ["dataset", "method"]
     assert found.loc[("RSTPReid", "ICL"), "rank1"] == 1.0
     assert found.loc[("CUHK-PEDES", "ICL"), "rank1"] == 2.0
