@@ -177,7 +177,7 @@ and has never seen the benchmark.
 - **Never trained on** the stand-ins' identities, cameras or caption grammar.
 - **Recipe** {stages}; {minutes:.0f} minutes of wall-clock time on {machine}.
   `icl pretrain {name}` runs it again. `recipe.json` and `log.jsonl` in this folder hold seeds,
-  losses and versions, and notebooks A1 and A2 explain the stages.
+  losses and versions, and notebooks A1, A2 and 08 explain the stages.
 - **On people held out of training** {held_out}.
 - **Good for** running and explaining this kit on a CPU. **Not good for** real photographs: it knows
   drawings only, and nothing that it says about a real person means anything.

@@ -143,7 +143,7 @@ def test_small_clip_begins_from_the_tower():
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """All models by the whole recipe, with two steps a stage on forty people."""
+    """All models by the whole recipe, with two steps a stage on 130 people."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipe, "HELD_OUT", (20, 2, 1))
         patch.setattr(lessons, "PICTURES", 6)
